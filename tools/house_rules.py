@@ -1,0 +1,181 @@
+"""House rules that no off-the-shelf linter knows: `python tools/house_rules.py [ROOT]`.
+
+Prints `path:line: rule: text` for every breach and exits 1; prints nothing and exits 0 when there is
+none. Rules and what they look at:
+
+- tolerance: integers are compared for equality, so `allclose` and its kin appear in the torch witness only.
+- dataclass: a record handed between stages is frozen.
+- float: floating point appears only in kernels that the float clause of docs/numerics.md names.
+- print: only the command line talks to the user; everything else returns values or raises.
+- todo: an open end belongs in an issue.
+
+Python is read as syntax where that matters (dataclass, print), C with comments and strings blanked.
+"""
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDERS = ("ares", "docs", "runtime", "tests", "tools")
+SUFFIXES = (
+    ".py",
+    ".pyi",
+    ".c",
+    ".h",
+    ".j2",
+    ".jinja",
+    ".md",
+    ".toml",
+    ".ini",
+    ".mk",
+    ".cmake",
+    ".txt",
+)
+
+# This file and its test have to spell the words that they forbid.
+EXEMPT = ("tools/house_rules.py", "tests/test_house_rules.py")
+
+TOLERANCE_ALLOWED = {
+    "ares/witness*": "the torch witness compares reals with codes, within a declared eps",
+    "*.md": "prose",
+}
+
+FLOAT_ALLOWED = {
+    "runtime/*/quantize_f32.[ch]": "quantises a float input (clause N6)",
+    "runtime/*/linear_fp32.[ch]": "logits in binary32, OP_LINEAR_FP32 (clause N9)",
+    "runtime/*/float_probe.[ch]": "the start-up probe of the compiler's float arithmetic",
+}
+# A file named here may hold floats between two comments with these words.
+FLOAT_BEGIN, FLOAT_END = "float clause: begin", "float clause: end"
+FLOAT_SECTION_ALLOWED = {
+    "runtime/inc/numerics.h": "binary32 helpers that several kernels share",
+}
+
+PRINT_ALLOWED = {
+    "ares/cli.py": "the command line",
+    "ares/cli/*": "the command line",
+}
+
+_TOLERANCE = re.compile(r"allclose|isclose|\bapprox\b|\batol\b|\brtol\b")
+_FLOAT = re.compile(r"\b(?:float|double)\b")
+_TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b")
+_C_COMMENT_OR_STRING = re.compile(
+    r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE
+)
+
+
+class Breach(NamedTuple):
+    """One broken rule, at a path relative to the checked root and a line counted from 1."""
+
+    path: str
+    line: int
+    rule: str
+    text: str
+
+
+def breaches(root: Path) -> Iterator[Breach]:
+    """Yield every breach below `root`, in the order of paths."""
+    for file in _files(root):
+        path = file.relative_to(root).as_posix()
+        if path in EXEMPT:
+            continue
+        source = file.read_text(encoding="utf-8")
+        lines = source.splitlines()
+        found = set(_numbered("todo", _TODO, lines))
+        if not _allowed(path, TOLERANCE_ALLOWED):
+            found.update(_numbered("tolerance", _TOLERANCE, lines))
+        if path.endswith(".py"):
+            found.update(_python_breaches(path, source))
+        if fnmatch(path, "runtime/*.[ch]") and not _allowed(path, FLOAT_ALLOWED):
+            found.update(_numbered("float", _FLOAT, _c_code(path, source).splitlines()))
+        for line, rule in sorted(found):
+            yield Breach(path, line, rule, lines[line - 1].strip())
+
+
+def main(arguments: list[str]) -> int:
+    """Check the tree given as the only argument, or the one that this file lies in."""
+    if len(arguments) > 1:
+        print("usage: house_rules.py [ROOT]", file=sys.stderr)
+        return 2
+    root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
+    found = list(breaches(root))
+    for breach in found:
+        print(f"{breach.path}:{breach.line}: {breach.rule}: {breach.text}")
+    return 1 if found else 0
+
+
+def _files(root: Path) -> Iterator[Path]:
+    names = [path for path in root.iterdir() if path.is_file()]
+    for folder in FOLDERS:
+        for parent, folders, files in os.walk(root / folder):
+            folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
+            names.extend(Path(parent, name) for name in files)
+    return iter(sorted(path for path in names if path.suffix in SUFFIXES))
+
+
+def _allowed(path: str, table: dict[str, str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in table)
+
+
+def _numbered(rule: str, pattern: re.Pattern[str], lines: list[str]) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(lines, 1):
+        if pattern.search(line):
+            yield number, rule
+
+
+def _python_breaches(path: str, source: str) -> Iterator[tuple[int, str]]:
+    tree = ast.parse(source, path)
+    in_package = path.startswith("ares/")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for decorator in node.decorator_list:
+                if _is_dataclass(decorator) and not _is_frozen(decorator):
+                    yield decorator.lineno, "dataclass"
+        elif (
+            in_package
+            and isinstance(node, ast.Call)
+            and _last_name(node.func) == "print"
+            and not _allowed(path, PRINT_ALLOWED)
+        ):
+            yield node.lineno, "print"
+
+
+def _is_dataclass(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return _last_name(called) == "dataclass"
+
+
+def _is_frozen(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and any(
+        keyword.arg == "frozen"
+        and isinstance(keyword.value, ast.Constant)
+        and keyword.value.value is True
+        for keyword in decorator.keywords
+    )
+
+
+def _last_name(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else None
+
+
+def _c_code(path: str, source: str) -> str:
+    """Return the code of a C file, line for line: comments, strings and allowed float sections blanked."""
+    if _allowed(path, FLOAT_SECTION_ALLOWED):
+        section = re.compile(re.escape(FLOAT_BEGIN) + ".*?" + re.escape(FLOAT_END), re.DOTALL)
+        source = section.sub(_only_newlines, source)
+    return _C_COMMENT_OR_STRING.sub(_only_newlines, source)
+
+
+def _only_newlines(match: re.Match[str]) -> str:
+    return " " + "\n" * match.group().count("\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
