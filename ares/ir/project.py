@@ -1,0 +1,125 @@
+"""Records of the generated C and of what came out when it ran: Project, TracePoint, Binary, Trace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ares.ir.graph import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of the generated network, in PyTorch's order of elements."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.size
+
+
+@dataclass(frozen=True, slots=True)
+class TracePoint:
+    """One tensor that a run shows: which layer made it, and how it lies in memory.
+
+    `shape` is the logical shape, `layout` the order of its axes in memory.
+    """
+
+    layer_index: int
+    layer: str
+    op_type: str
+    tensor: str
+    dtype: DType
+    shape: tuple[int, ...]
+    layout: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.size
+
+    def to_memory(self, logical: npt.NDArray[Any]) -> bytes:
+        """The bytes that a run should show for this tensor, little-endian."""
+        dtype = self.dtype.numpy.newbyteorder("<")
+        array = np.asarray(logical).reshape(self.shape).transpose(self.layout)
+        return np.ascontiguousarray(array.astype(dtype)).tobytes()
+
+    def to_logical(self, data: bytes) -> npt.NDArray[Any]:
+        """The tensor in PyTorch's order, from little-endian bytes of memory."""
+        shape = [self.shape[axis] for axis in self.layout]
+        array = np.frombuffer(data, self.dtype.numpy.newbyteorder("<")).reshape(shape)
+        inverse = np.argsort(self.layout)
+        return np.ascontiguousarray(array.transpose(inverse)).astype(self.dtype.numpy)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A C project that stands alone: relative path -> content.
+
+    `sources` are the network's own C files (the runtime's are under `runtime/` in `files`); `main` is the
+    tracing program's C file. `points` are all observed tensors in the order in which a run shows them.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+    sources: tuple[str, ...]
+    main: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    points: tuple[TracePoint, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all paths and contents: the same project, the same digest."""
+        state = hashlib.sha256()
+        for path in sorted(self.files):
+            content = self.files[path]
+            state.update(f"{len(path)} {path} {len(content)}\n".encode())
+            state.update(content)
+        return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A program that was built for a target. `signature` is what it must print first."""
+
+    path: Path
+    target: str
+    signature: str
+    compiler: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """What one run showed for one case: tensor name -> array in PyTorch's order, and the outputs."""
+
+    tensors: Mapping[str, npt.NDArray[Any]]
+    digests: Mapping[str, str]
+    outputs: tuple[npt.NDArray[Any], ...]
+
+
+DIGEST_FACTOR = 6364136223846793005
+
+
+def trace_digest(data: bytes) -> str:
+    """The digest that a run prints for a tensor: 16 hexadecimal digits of its little-endian bytes.
+
+    h = h * DIGEST_FACTOR + byte + 1 modulo 2**64, from h = 0: a Horner scheme, so that a small target needs one
+    multiplication a byte and the host can do all bytes at once. The factor is odd: no single change is lost.
+    """
+    values = np.frombuffer(data, np.uint8).astype(np.uint64) + np.uint64(1)
+    with np.errstate(over="ignore"):
+        factors = np.full(values.size, DIGEST_FACTOR, np.uint64)
+        factors[:1] = 1
+        powers = np.cumprod(factors, dtype=np.uint64)[::-1]
+        return f"{int((values * powers).sum(dtype=np.uint64)):016x}"

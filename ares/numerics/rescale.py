@@ -1,0 +1,153 @@
+"""Clauses N3 to N5 and N10: from an exact accumulator to a code, with one rounding.
+
+    N3   v = round_half_even((acc * M + B) / 2**s)             int32 x 31 bit + 64 bit
+    N4   code = clamp(v, lo, hi)
+    N5   code = codes[number of thresholds <= v]               a function with its own steps
+    N10  v = round_half_even((sum(a_i * code_i) + B) / 2**s)   a weighted sum
+
+M, B and s are computed here, once, from exact rationals; B carries the zero point and a float bias, so that
+nothing is rounded before the one rounding. C: `ares_rescale_apply` in `runtime/inc/numerics.h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ares.ir import constant
+from ares.numerics.accumulate import INT32_MAX, NumericsError
+from ares.numerics.rounding import IntArray, round_half_even_shift
+
+MAX_SHIFT = 61
+_LIMIT = 2**62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rescale:
+    """Constants of N3 to N5, for one channel (length 1) or for each output channel.
+
+    multiplier int32[n] in [0, 2**31), offset int64[n], shift uint8[n] in [1, 61]; `lo`, `hi` bound the codes.
+    With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise.
+    """
+
+    multiplier: npt.NDArray[Any]
+    offset: npt.NDArray[Any]
+    shift: npt.NDArray[Any]
+    lo: int
+    hi: int
+    thresholds: npt.NDArray[Any]
+    codes: npt.NDArray[Any]
+
+    @property
+    def channels(self) -> int:
+        return int(self.multiplier.size)
+
+    def apply(self, accumulator: npt.NDArray[Any], axis: int = -1) -> IntArray:
+        """Codes of int32 accumulators; `axis` is the channel axis when there is one value a channel."""
+        shape = [1] * accumulator.ndim
+        if self.channels > 1:
+            shape[axis] = self.channels
+        product = accumulator.astype(np.int64) * self.multiplier.astype(np.int64).reshape(shape)
+        return self.finish(product + self.offset.reshape(shape), self.shift.reshape(shape))
+
+    def finish(self, total: IntArray, shift: npt.NDArray[Any]) -> IntArray:
+        """The one rounding (N3), then N4 or N5."""
+        value = round_half_even_shift(total, shift)
+        if self.thresholds.size:
+            index = np.searchsorted(self.thresholds.astype(np.int64), value, side="right")
+            return self.codes.astype(np.int64)[index]
+        return np.clip(value, self.lo, self.hi)
+
+
+def plan_rescale(
+    ratios: Sequence[Fraction],
+    biases: Sequence[Fraction],
+    zero_point: int,
+    lo: int,
+    hi: int,
+    accumulator_bound: int,
+) -> Rescale:
+    """Constants for code = clamp(round(acc * ratio + bias + zero_point)).
+
+    `ratios`: what one unit of the accumulator is worth in output codes, one or one a channel; `biases`: real
+    biases in output codes; `accumulator_bound`: largest |acc|. Raises NumericsError out of range.
+    """
+    if accumulator_bound > INT32_MAX:
+        raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
+    channels = max(len(ratios), len(biases))
+    rows = [
+        _plan_channel(
+            ratios[channel % len(ratios)],
+            biases[channel % len(biases)] + zero_point,
+            accumulator_bound,
+        )
+        for channel in range(channels)
+    ]
+    if len(set(rows)) == 1:
+        rows = rows[:1]
+    return Rescale(
+        multiplier=constant([row[0] for row in rows], np.int32),
+        offset=constant([row[1] for row in rows], np.int64),
+        shift=constant([row[2] for row in rows], np.uint8),
+        lo=lo,
+        hi=hi,
+        thresholds=constant([], np.int32),
+        codes=constant([], np.int16),
+    )
+
+
+def _plan_channel(ratio: Fraction, addend: Fraction, bound: int) -> tuple[int, int, int]:
+    """(M, B, s) with the largest s for which M < 2**31 and bound * M + |B| < 2**62."""
+    if ratio < 0:
+        raise NumericsError(f"negative ratio {float(ratio)}")
+    for shift in range(MAX_SHIFT, 0, -1):
+        multiplier, offset = round(ratio * 2**shift), round(addend * 2**shift)
+        if multiplier <= INT32_MAX and bound * multiplier + abs(offset) < _LIMIT:
+            return multiplier, offset, shift
+    raise NumericsError(
+        f"one accumulator unit is worth {float(ratio):.3g} codes, bias {float(addend):.3g} codes: "
+        "too large for 64 bits"
+    )
+
+
+def plan_weighted_sum(
+    ratios: Sequence[Fraction],
+    zero_points: Sequence[int],
+    zero_point: int,
+    lo: int,
+    hi: int,
+) -> tuple[tuple[int, ...], Rescale]:
+    """Constants for code = clamp(round(sum(ratio_i * (code_i - z_i)) + zero_point)), one rounding (N10).
+
+    Returns int32 coefficients a_i and a Rescale whose offset holds all zero points:
+    total = sum(a_i * code_i) + offset, then `finish`. The multiplier of that Rescale is unused (1).
+    Codes are 8-bit: |code_i - z_i| <= 255.
+    """
+    largest = max(ratios)
+    if largest <= 0 or min(ratios) < 0:
+        raise NumericsError("ratios of a sum must be positive")
+    for shift in range(MAX_SHIFT, 0, -1):
+        coefficients = tuple(round(ratio * 2**shift) for ratio in ratios)
+        total = 255 * sum(coefficients) + (abs(zero_point) << shift)
+        if max(coefficients) <= INT32_MAX and total < _LIMIT:
+            break
+    else:
+        raise NumericsError(f"an addend's scale is {float(largest):.3g} times the output's: too large")
+    offset = (zero_point << shift) - sum(
+        a * z for a, z in zip(coefficients, zero_points, strict=True)
+    )
+    rescale = Rescale(
+        multiplier=constant([1], np.int32),
+        offset=constant([offset], np.int64),
+        shift=constant([shift], np.uint8),
+        lo=lo,
+        hi=hi,
+        thresholds=constant([], np.int32),
+        codes=constant([], np.int16),
+    )
+    return coefficients, rescale

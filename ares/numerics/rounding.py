@@ -1,0 +1,24 @@
+"""Clause N1: rounding is half to even, once.
+
+C: `ares_round_shift` in `runtime/inc/numerics.h`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+def round_half_even_shift(value: npt.NDArray[Any], shift: npt.ArrayLike) -> IntArray:
+    """`value / 2**shift` rounded half to even, for int64 `value` and 1 <= shift <= 62 (N1)."""
+    product = np.asarray(value, dtype=np.int64)
+    bits = np.asarray(shift, dtype=np.int64)
+    quotient = product >> bits
+    remainder = product - (quotient << bits)
+    half = np.int64(1) << (bits - 1)
+    up = (remainder > half) | ((remainder == half) & ((quotient & 1) == 1))
+    return np.asarray(quotient + up, dtype=np.int64)
