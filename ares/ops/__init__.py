@@ -1,0 +1,22 @@
+"""The operations: one file per operation, found by scanning this folder (names without underscore).
+
+An operation's file holds its parameters, formula, shape rule, integer reference and lowering to one call of one
+C function. To add one, add files (`docs/adding-an-operation.md`); no list is kept by hand.
+"""
+
+from ares.ops._operation import Alias, Call, KernelOperation, Layout, Site, Struct
+from ares.ops._reference import run_reference
+from ares.ops._registry import operations, read_graph, records
+
+__all__ = [
+    "Alias",
+    "Call",
+    "KernelOperation",
+    "Layout",
+    "Site",
+    "Struct",
+    "operations",
+    "read_graph",
+    "records",
+    "run_reference",
+]

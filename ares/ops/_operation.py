@@ -1,0 +1,171 @@
+"""What every operation provides, and the records with which it describes its kernel call.
+
+Reference arrays are int64 (float32 for real tensors) in PyTorch's logical order. A `Layout` is the order of
+logical axes in C memory: `(0, 2, 3, 1)` is channels last for N C H W.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ares.ir import DType, GraphError, Operation, Tensor
+from ares.numerics import Rescale
+
+Array = npt.NDArray[Any]
+Layout = tuple[int, ...]
+
+
+def row_major(rank: int) -> Layout:
+    """PyTorch's own order."""
+    return tuple(range(rank))
+
+
+def channels_last(rank: int) -> Layout:
+    """Axis 1 innermost: N H W C for rank 4, N T C for rank 3."""
+    return (0, *range(2, rank), 1) if rank > 2 else row_major(rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The tensors around one layer; layouts are filled in by the planner."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    input_layouts: tuple[Layout, ...] = ()
+    output_layouts: tuple[Layout, ...] = ()
+
+    def input_memory_shape(self, index: int = 0) -> tuple[int, ...]:
+        """Sizes of an input's axes from outermost to innermost in memory."""
+        return tuple(self.inputs[index].shape[axis] for axis in self.input_layouts[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An initialiser of a C struct: field names and values in order.
+
+    Values: int, bool (0/1), np.float32 (written as a hexadecimal literal), an array (becomes a static const array,
+    NULL when empty), a nested Struct, or a tuple of Structs (a static const array of structs).
+    """
+
+    type: str
+    fields: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one C function.
+
+    `header` is the file in runtime/inc that declares it. `in_place` lists the inputs whose memory the single
+    output may reuse. `scratch` is in bytes.
+    """
+
+    function: str
+    header: str
+    params: Struct
+    scratch: int = 0
+    in_place: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """No call: the output is the first input's memory read with another shape."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelOperation(Operation):
+    """Base of all operations; the class docstring is the operation's row in the documentation.
+
+    PYTHON_CLASS: what users write. EPS: largest |code - clamp(r)| - 0.5 that the witness accepts, in output
+    codes, derived in the module's docstring (for binary32 outputs: largest |y - r| relative to max |r|).
+    KERNEL: stem of the C file in runtime/ ("" when the operation never runs code of its own).
+    """
+
+    PYTHON_CLASS: ClassVar[str]
+    KERNEL: ClassVar[str]
+
+    @abstractmethod
+    def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """The integers that this layer means: outputs from inputs."""
+
+    @abstractmethod
+    def lower(self, site: Site) -> Call | Alias:
+        """The kernel call for planned layouts."""
+
+    def accumulator_bound(self, site: Site) -> int:
+        """Largest |accumulator| that any input can produce, from the actual weights (0: no accumulator)."""
+        del site
+        return 0
+
+    def layouts(
+        self, site: Site, given: tuple[Layout, ...]
+    ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+        """Layouts that the kernel wants for its inputs, and those of its outputs, when `given` is there.
+
+        Default: rank 4 channels last, everything else in PyTorch's order.
+        """
+        del given
+        return (
+            tuple(default_layout(tensor) for tensor in site.inputs),
+            tuple(default_layout(tensor) for tensor in site.outputs),
+        )
+
+    def macs(self, site: Site) -> int:
+        """Multiply-accumulates of one inference (0 where there are none)."""
+        del site
+        return 0
+
+
+def default_layout(tensor: Tensor) -> Layout:
+    rank = len(tensor.shape)
+    return channels_last(rank) if rank == 4 else row_major(rank)
+
+
+def keep_layout(
+    site: Site, given: tuple[Layout, ...]
+) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+    """`layouts` of an elementwise operation: everything as the first input lies."""
+    return (given[0],) * len(site.inputs), (given[0],) * len(site.outputs)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise GraphError(message) unless `condition`."""
+    if not condition:
+        raise GraphError(message)
+
+
+def require_codes(tensor: Tensor) -> None:
+    """Raise GraphError unless `tensor` holds 8-bit codes."""
+    require(
+        tensor.dtype in (DType.S8, DType.U8),
+        f"tensor {tensor.name!r} is {tensor.dtype.value}, expected s8 or u8 codes",
+    )
+
+
+def rescale_struct(rescale: Rescale) -> Struct:
+    """The initialiser of `ares_rescale` (runtime/inc/numerics.h)."""
+    return Struct(
+        "ares_rescale",
+        (
+            ("multiplier", rescale.multiplier),
+            ("offset", rescale.offset),
+            ("shift", rescale.shift),
+            ("thresholds", rescale.thresholds),
+            ("codes", rescale.codes),
+            ("channel_stride", int(rescale.channels > 1)),
+            ("num_thresholds", int(rescale.thresholds.size)),
+            ("lo", rescale.lo),
+            ("hi", rescale.hi),
+        ),
+    )
+
+
+def weight_bound(weight: Array, source: Tensor) -> int:
+    """Largest |sum of (x - zero_point) * w| over one output channel (axis 0 of `weight`)."""
+    sums = np.abs(weight.astype(np.int64)).reshape(weight.shape[0], -1).sum(axis=1)
+    return int(sums.max()) * source.largest_magnitude

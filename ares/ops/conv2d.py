@@ -1,0 +1,127 @@
+"""QuantConv2d with everything up to the next quantiser: one exact sum, one rounding.
+
+eps: the multiplier is exact to 2**-31 relative (N3) and the offset to 2**-(s + 1), so a code inside the
+range is off by at most (255 + |bias / scale|) * 2**-31 + 2**-(s + 1), under 2**-20 for |bias| below 500 codes.
+With a function of the accumulator (GELU), the grid adds |f'| * unit / (2 * scale), see `ares.numerics.tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ares.ir import CODES, OutputRule, Tensor
+from ares.numerics import Rescale, exact_matmul
+from ares.ops._operation import (
+    Array,
+    Call,
+    KernelOperation,
+    Site,
+    Struct,
+    require,
+    require_codes,
+    rescale_struct,
+    weight_bound,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv2d(KernelOperation):
+    """`out[o,y,x] = rescale(sum over c,i,j of (in[c, y*s+i*d-p, x*s+j*d-p] - z) * w[o,c,i,j])`
+
+    Input and output N C H W (batch 1); weight s8 [out, in / groups, kh, kw]; padding is the real value zero.
+    `padding` is (top, left, bottom, right).
+    """
+
+    OP_TYPE = "OP_CONV2D"
+    LAYER_TYPE = "QuantConv2d"
+    PYTHON_CLASS = "brevitas.nn.QuantConv2d"
+    EPS = 2.0**-20
+    KERNEL = "conv2d"
+
+    weight: Array
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
+    groups: int
+    rescale: Rescale
+
+    def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
+        (source,) = inputs
+        require_codes(source)
+        require(len(source.shape) == 4, f"{self.name}: input has rank {len(source.shape)}, expected 4")
+        out_channels, depth = self.weight.shape[:2]
+        require(
+            source.shape[1] == depth * self.groups and out_channels % self.groups == 0,
+            f"{self.name}: weight {list(self.weight.shape)} with {self.groups} groups does not fit "
+            f"{source.shape[1]} input channels",
+        )
+        require(
+            self.rescale.channels in (1, out_channels),
+            f"{self.name}: {self.rescale.channels} multipliers for {out_channels} channels",
+        )
+        sizes = tuple(self._out_size(source, axis) for axis in (0, 1))
+        require(min(sizes) >= 1, f"{self.name}: kernel is larger than the padded input")
+        return (((source.shape[0], out_channels, *sizes), CODES),)
+
+    def _out_size(self, source: Tensor, axis: int) -> int:
+        extent = source.shape[2 + axis] + self.padding[axis] + self.padding[axis + 2]
+        reach = self.dilation[axis] * (self.weight.shape[2 + axis] - 1) + 1
+        return int((extent - reach) // self.stride[axis] + 1)
+
+    def accumulator_bound(self, site: Site) -> int:
+        return weight_bound(self.weight, site.inputs[0])
+
+    def macs(self, site: Site) -> int:
+        return int(site.outputs[0].size * self.weight[0].size)
+
+    def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        (source,), (result,) = site.inputs, site.outputs
+        top, left, bottom, right = self.padding
+        x = np.pad(
+            arrays[0].astype(np.int64) - source.zero_point,
+            ((0, 0), (0, 0), (top, bottom), (left, right)),
+        )
+        kernel = self.weight.shape[2:]
+        reach = tuple(self.dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1))
+        windows = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(2, 3))
+        taps = windows[
+            0, :, :: self.stride[0], :: self.stride[1], :: self.dilation[0], :: self.dilation[1]
+        ]
+        # [groups, positions, depth*kh*kw] @ [groups, depth*kh*kw, out/groups]
+        channels, height, width = taps.shape[:3]
+        columns = taps.reshape(self.groups, channels // self.groups, height, width, *kernel)
+        columns = columns.transpose(0, 2, 3, 1, 4, 5).reshape(self.groups, height * width, -1)
+        weight = self.weight.reshape(self.groups, self.weight.shape[0] // self.groups, -1)
+        acc = exact_matmul(columns, weight.transpose(0, 2, 1))
+        logical = acc.transpose(0, 2, 1).reshape(result.shape)
+        return (self.rescale.apply(logical, axis=1),)
+
+    def lower(self, site: Site) -> Call:
+        (source,), (result,) = site.inputs, site.outputs
+        _, in_c, in_h, in_w = source.shape
+        _, out_c, out_h, out_w = result.shape
+        fields = (
+            ("in_h", in_h),
+            ("in_w", in_w),
+            ("in_c", in_c),
+            ("out_h", out_h),
+            ("out_w", out_w),
+            ("out_c", out_c),
+            ("kernel_h", self.weight.shape[2]),
+            ("kernel_w", self.weight.shape[3]),
+            ("stride_h", self.stride[0]),
+            ("stride_w", self.stride[1]),
+            ("pad_top", self.padding[0]),
+            ("pad_left", self.padding[1]),
+            ("dilation_h", self.dilation[0]),
+            ("dilation_w", self.dilation[1]),
+            ("groups", self.groups),
+            ("input_zero_point", source.zero_point),
+            ("input_signed", source.dtype.lo < 0),
+            ("weight", self.weight.transpose(0, 2, 3, 1)),
+            ("rescale", rescale_struct(self.rescale)),
+        )
+        return Call("ares_conv2d", "conv2d.h", Struct("ares_conv2d_params", fields))

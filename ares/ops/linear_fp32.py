@@ -1,0 +1,101 @@
+"""QuantLinear whose result stays real: the logits of a network that ends without a quantiser.
+
+eps is relative to the largest |result| of the tensor: conversion, scale, product and sum are each rounded once
+(2**-24 each), so 2**-21 holds while bias and product do not cancel by more than a factor of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ares.ir import DType, OutputRule, Tensor
+from ares.numerics import exact_matmul
+from ares.ops._operation import (
+    Array,
+    Call,
+    KernelOperation,
+    Layout,
+    Site,
+    Struct,
+    require,
+    require_codes,
+    row_major,
+    weight_bound,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearFp32(KernelOperation):
+    """`out[...,o] = (float)(bias_codes[o] + sum over i of (in[...,i] - z) * w[o,i]) * scale[o] + bias[o]`
+
+    Input [..., in_features] codes, output binary32; scale and bias binary32 [out_features]; `bias_codes` int32
+    [out_features]. Either bias may be empty.
+    """
+
+    OP_TYPE = "OP_LINEAR_FP32"
+    LAYER_TYPE = "QuantLinear"
+    PYTHON_CLASS = "brevitas.nn.QuantLinear"
+    EPS = 2.0**-21
+    KERNEL = "linear_fp32"
+
+    weight: Array
+    scale: Array
+    bias_codes: Array
+    bias: Array
+
+    def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
+        (source,) = inputs
+        require_codes(source)
+        out_features, in_features = self.weight.shape
+        require(
+            source.shape[-1] == in_features and len(source.shape) >= 2,
+            f"{self.name}: input {list(source.shape)} does not end with {in_features} features",
+        )
+        for values in (self.scale, self.bias_codes, self.bias):
+            require(
+                values.size in (0, out_features),
+                f"{self.name}: {values.size} constants for {out_features} features",
+            )
+        return (((*source.shape[:-1], out_features), (DType.F32,)),)
+
+    def accumulator_bound(self, site: Site) -> int:
+        largest_bias = int(np.abs(self.bias_codes.astype(np.int64)).max(initial=0))
+        return weight_bound(self.weight, site.inputs[0]) + largest_bias
+
+    def macs(self, site: Site) -> int:
+        return int(site.outputs[0].size * self.weight.shape[1])
+
+    def layouts(
+        self, site: Site, given: tuple[Layout, ...]
+    ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+        del given
+        order = row_major(len(site.inputs[0].shape))
+        return (order,), (order,)
+
+    def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        acc = exact_matmul(arrays[0] - site.inputs[0].zero_point, self.weight.T)
+        if self.bias_codes.size:
+            acc = acc + self.bias_codes
+        value = acc.astype(np.float32) * self.scale
+        if self.bias.size:
+            value = value + self.bias
+        return (value,)
+
+    def lower(self, site: Site) -> Call:
+        (source,) = site.inputs
+        out_features, in_features = self.weight.shape
+        fields = (
+            ("tokens", source.size // in_features),
+            ("in_features", in_features),
+            ("out_features", out_features),
+            ("input_zero_point", source.zero_point),
+            ("input_signed", source.dtype.lo < 0),
+            ("weight", self.weight),
+            ("bias_codes", self.bias_codes),
+            ("scale", self.scale),
+            ("bias", self.bias),
+        )
+        return Call("ares_linear_fp32", "linear_fp32.h", Struct("ares_linear_fp32_params", fields))

@@ -1,0 +1,28 @@
+/*
+ * Runs a network: walks its table of layers.
+ *
+ * No allocation, no I/O, no state between calls: the arena holds everything, so two threads may run the same
+ * network with two arenas.
+ */
+#ifndef ARES_EXECUTOR_H
+#define ARES_EXECUTOR_H
+
+#include "layer_descriptors.h"
+
+/*
+ * Called after each observed layer, once per output tensor. data stays valid only during the call and must
+ * not be written.
+ */
+typedef void (*ares_observer)(void *context, uint32_t layer_index, const ares_layer *layer,
+                              const ares_tensor *tensor, const void *data);
+
+/*
+ * inputs, outputs  one buffer per network input and output, in PyTorch's order of elements
+ * arena            the generated <NET>_ARENA_BYTES bytes, aligned to 16; contents before the call do not matter
+ * observer         may be NULL; results do not depend on it
+ * Returns ARES_OK, or the first kernel's error, at which the run stops.
+ */
+ares_status ares_execute(const ares_network *network, const void *const *inputs,
+                         void *const *outputs, void *arena, ares_observer observer, void *context);
+
+#endif

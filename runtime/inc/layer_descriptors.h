@@ -1,0 +1,97 @@
+/*
+ * What a generated network is made of: a constant table of layers that the executor walks.
+ *
+ * A layer is one call of one kernel. The generated file holds the table; everything else is in this library.
+ * The OpType enumeration is written by tools/generate_docs.py from ares/ops and checked by a test.
+ */
+#ifndef ARES_LAYER_DESCRIPTORS_H
+#define ARES_LAYER_DESCRIPTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum OpType {
+    /* begin generated */
+    OP_ADD,
+    OP_AVGPOOL,
+    OP_CONCAT,
+    OP_CONV2D,
+    OP_FLATTEN,
+    OP_GELU,
+    OP_GLOBAL_AVGPOOL,
+    OP_LINEAR_FP32,
+    OP_LINEAR_INT8,
+    OP_MAXPOOL,
+    OP_MEAN,
+    OP_RELU,
+    OP_REQUANTIZE,
+    OP_RESHAPE,
+    OP_SQUEEZE,
+    OP_TRANSPOSE_2D,
+    OP_ZEROPAD2D,
+    /* end generated */
+} OpType;
+
+/* What a run or a kernel answers. Anything but ARES_OK leaves outputs without meaning. */
+typedef enum ares_status {
+    ARES_OK = 0,
+    ARES_ERROR_INPUT = 1, /* an input value that the network does not define (a token id out of range) */
+} ares_status;
+
+/*
+ * Every kernel has this one signature, so that the table can reach it by pointer and the linker drops
+ * the kernels that no table names.
+ *   params   the kernel's own ares_<op>_params
+ *   inputs   one pointer per input tensor, outputs one per output tensor; they do not overlap, except that an
+ *            output may equal an input where the kernel's header allows it
+ *   scratch  as many bytes as the generated table reserves for the call, aligned to 16; NULL when none
+ */
+typedef ares_status (*ares_kernel)(const void *params, const void *const *inputs,
+                                   void *const *outputs, void *scratch);
+
+/* Element types of tensors. */
+typedef enum ares_dtype { ARES_S8, ARES_U8, ARES_S16, ARES_S32, ARES_F32 } ares_dtype;
+
+/* Where a tensor lives while the network runs. */
+typedef enum ares_space {
+    ARES_SPACE_ARENA, /* position = byte offset into the arena */
+    ARES_SPACE_INPUT, /* position = index of the network's input */
+} ares_space;
+
+/* A tensor: elements in memory order (channels last), at a fixed place. */
+typedef struct ares_tensor {
+    const char *name;
+    uint32_t position;
+    uint32_t elements;
+    ares_space space;
+    ares_dtype dtype;
+} ares_tensor;
+
+/* One layer. kernel is NULL where only the reading of the bytes changes (a reshape): nothing runs. */
+typedef struct ares_layer {
+    OpType op;
+    const char *name;
+    ares_kernel kernel;
+    const void *params;
+    const uint16_t *inputs;  /* indices of tensors */
+    const uint16_t *outputs; /* indices of tensors */
+    uint8_t num_inputs;
+    uint8_t num_outputs;
+    uint8_t observed; /* 0 for a copy that only changes the memory order of an operand */
+    uint32_t scratch; /* byte offset into the arena */
+} ares_layer;
+
+/* A network: tables only. */
+typedef struct ares_network {
+    const char *name;
+    const ares_tensor *tensors;
+    const ares_layer *layers;
+    const uint16_t *outputs; /* tensors copied to the caller's buffers at the end */
+    uint32_t num_layers;
+    uint32_t num_outputs;
+} ares_network;
+
+/* Largest number of operands of one layer. */
+#define ARES_MAX_OPERANDS 32
+
+#endif

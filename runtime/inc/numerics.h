@@ -1,0 +1,108 @@
+/*
+ * The integer arithmetic that every kernel shares: clauses N1 to N5 of docs/numerics.md.
+ *
+ * Python says the same in ares/numerics/; both are tested against vectors from a big-integer script.
+ * Limits stand over each function; the planner (ares/numerics/rescale.py) keeps constants inside them, so that no
+ * signed overflow, no negative shift and no shift past the width can happen. Right shifts of negative
+ * numbers, which C leaves to the implementation, are written without it.
+ */
+#ifndef ARES_NUMERICS_H
+#define ARES_NUMERICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "ARES needs IEEE binary32 arithmetic: build without -ffast-math and -Ofast"
+#endif
+
+/* floor(value / 2^bits); 0 <= bits <= 62. */
+static inline int64_t ares_floor_shift(int64_t value, int32_t bits)
+{
+    return value < 0 ? ~(~value >> bits) : value >> bits;
+}
+
+/* N1: value / 2^bits rounded half to even. |value| < 2^62, 1 <= bits <= 62. */
+static inline int64_t ares_round_shift(int64_t value, int32_t bits)
+{
+    const int64_t half = (int64_t)1 << (bits - 1);
+    const int64_t quotient = ares_floor_shift(value, bits);
+    const int64_t mask = half + (half - 1);
+    const int64_t remainder = (int64_t)((uint64_t)value & (uint64_t)mask);
+    return quotient + (remainder > half || (remainder == half && (quotient & 1) != 0));
+}
+
+/* N4: value limited to [lo, hi]; lo <= hi. */
+static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
+{
+    return value < lo ? lo : value > hi ? hi : (int32_t)value;
+}
+
+/*
+ * Constants of N3 to N5. Arrays have one element per channel, or a single one when channel_stride is 0.
+ *   multiplier  [0, 2^31)
+ *   offset      bias and zero point, scaled by 2^shift; |acc * multiplier + offset| < 2^62
+ *   shift       [1, 61]
+ *   lo, hi      bounds of the output codes (N4); unused when steps are present
+ *   thresholds  num_thresholds ascending values, with num_thresholds + 1 codes (N5); NULL without a function
+ */
+typedef struct ares_rescale {
+    const int32_t *multiplier;
+    const int64_t *offset;
+    const uint8_t *shift;
+    const int32_t *thresholds;
+    const int16_t *codes;
+    int32_t channel_stride;
+    int32_t num_thresholds;
+    int32_t lo;
+    int32_t hi;
+} ares_rescale;
+
+/* N5: codes[number of thresholds <= value]. */
+static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value)
+{
+    int32_t below = 0;
+    int32_t above = rescale->num_thresholds;
+    while (below < above) {
+        const int32_t middle = below + (above - below) / 2;
+        if (rescale->thresholds[middle] <= value) {
+            below = middle + 1;
+        } else {
+            above = middle;
+        }
+    }
+    return rescale->codes[below];
+}
+
+/* The one rounding, then N4 or N5. |total| < 2^62. */
+static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total, int32_t shift)
+{
+    const int64_t value = ares_round_shift(total, shift);
+    if (rescale->num_thresholds > 0) {
+        return ares_step_code(rescale, value);
+    }
+    return ares_clamp(value, rescale->lo, rescale->hi);
+}
+
+/* N3: the code of an exact accumulator of the given channel. Any int32 accumulator within the planned bound. */
+static inline int32_t ares_rescale_apply(const ares_rescale *rescale, int32_t accumulator,
+                                         int32_t channel)
+{
+    const int32_t c = channel * rescale->channel_stride;
+    const int64_t product = (int64_t)accumulator * rescale->multiplier[c];
+    return ares_rescale_finish(rescale, product + rescale->offset[c], rescale->shift[c]);
+}
+
+/* The byte that stores a code: the same for s8 (-128..127) and u8 (0..255). */
+static inline uint8_t ares_code_byte(int32_t code)
+{
+    return (uint8_t)((uint32_t)code & 0xffu);
+}
+
+/* The code at an index of a tensor of bytes: s8 when is_signed, else u8. */
+static inline int32_t ares_load_code(const void *codes, int32_t index, int32_t is_signed)
+{
+    return is_signed ? ((const int8_t *)codes)[index] : ((const uint8_t *)codes)[index];
+}
+
+#endif

@@ -1,0 +1,53 @@
+#include "quantize_f32.h"
+
+/*
+ * The integer nearest to value, ties to even; |value| < 2^23.
+ *
+ * Every step is exact, so neither the rounding mode nor excess precision can touch it: the conversion drops the
+ * fraction, and what it dropped has the sign of value and no bit below value's last one.
+ */
+static int32_t nearest_even(float value)
+{
+    const int32_t whole = (int32_t)value;
+    const float floor_or_ceil = (float)whole;
+    const float rest = value - floor_or_ceil;
+    const int32_t is_odd = (whole & 1) != 0;
+    if (rest > 0.5f || (is_odd && rest == 0.5f)) {
+        return whole + 1;
+    }
+    if (rest < -0.5f || (is_odd && rest == -0.5f)) {
+        return whole - 1;
+    }
+    return whole;
+}
+
+static int32_t code_of(const ares_quantize_f32_params *p, float x)
+{
+    /* One operation a statement: a correctly rounded quotient, a correctly rounded sum (N9). */
+    const float zero_point = (float)p->zero_point;
+    const float lo = (float)p->lo;
+    const float hi = (float)p->hi;
+    const float quotient = x / p->scale;
+    const float shifted = quotient + zero_point;
+    if (shifted >= hi) {
+        return p->hi;
+    }
+    if (shifted > lo) {
+        return nearest_even(shifted);
+    }
+    return shifted <= lo ? p->lo : p->zero_point; /* neither below, between nor above: NaN */
+}
+
+ares_status ares_quantize_f32(const void *params, const void *const *inputs, void *const *outputs,
+                              void *scratch)
+{
+    const ares_quantize_f32_params *const p = (const ares_quantize_f32_params *)params;
+    const float *const in = (const float *)inputs[0];
+    uint8_t *const out = (uint8_t *)outputs[0];
+    (void)scratch;
+
+    for (int32_t i = 0; i < p->elements; ++i) {
+        out[i] = ares_code_byte(code_of(p, in[i]));
+    }
+    return ARES_OK;
+}
