@@ -1,0 +1,41 @@
+"""The real dataflow of one forward pass of an eval-mode PyTorch/Brevitas model.
+
+`capture` runs the model once and returns a `Dataflow`: which leaf module or tensor function was
+called with which tensors, in execution order. Nothing is traced symbolically, so shapes,
+`hasattr(x, "value")`, loops and keyword arguments are simply what they were in that run. Whatever
+makes the record something other than the meaning of `forward` is listed as a `Problem`; a
+`Dataflow` without problems computes the same bits as the model on every input of these shapes.
+
+| file | content |
+|---|---|
+| `dataflow.py` | the records, the table of problem kinds |
+| `functions.py` | names of tensor functions; which only look at shapes, which yield value-made shapes |
+| `leaves.py` | which modules are one node, and which tensor belongs to whom |
+| `record.py` | provenance of tensors, nodes and problems as they come |
+| `forward.py` | hooks and function mode around the one forward pass |
+| `result.py` | elimination of dead nodes, misused constants |
+"""
+
+from ares.capture.dataflow import (
+    PROBLEM_KINDS,
+    CaptureError,
+    Dataflow,
+    Node,
+    Output,
+    Problem,
+    Ref,
+    structural_changes,
+)
+from ares.capture.forward import capture
+
+__all__ = [
+    "PROBLEM_KINDS",
+    "CaptureError",
+    "Dataflow",
+    "Node",
+    "Output",
+    "Problem",
+    "Ref",
+    "capture",
+    "structural_changes",
+]

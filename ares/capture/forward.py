@@ -1,0 +1,222 @@
+"""One forward pass, watched: hooks around modules, a `TorchFunctionMode` around functions.
+
+The mode is silent inside leaves. Our hooks run directly around `forward`, so what the user's own
+hooks compute is recorded like any other function.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from ares.capture.dataflow import CaptureError, Dataflow
+from ares.capture.functions import (
+    CHANGES_FIRST_ARGUMENT,
+    function_name,
+    has_shape_from_values,
+    is_about_the_tensor,
+    reveals_values,
+)
+from ares.capture.leaves import hooked_modules, is_library_leaf, owned_tensors
+from ares.capture.record import Call, Recorder, called_by_brevitas, tensors_in
+
+
+def capture(
+    model: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    *,
+    is_leaf: Callable[[nn.Module], bool] | None = None,
+    on_output: Callable[[str, int, torch.Tensor], None] | None = None,
+) -> Dataflow:
+    """Run `model(*inputs)` once, in evaluation mode and without gradients, and record what it did.
+
+    Leaves, one node a call, are layers of torch.nn and brevitas.nn and what `is_leaf` adds. The model
+    gets clones of the inputs and is left as it was, hooks and training flags included.
+    `on_output(key, index, value)` is called for each input and each output of a module or function as
+    the forward runs, dead ones included; for a QuantTensor `value` is its dequantised tensor.
+
+    Raises CaptureError if forward raises; faults that leave a record are `Dataflow.problems`.
+    """
+
+    def leaf(module: nn.Module) -> bool:
+        return is_library_leaf(module) or (is_leaf is not None and is_leaf(module))
+
+    recorder = Recorder(owned_tensors(model, leaf), on_output)
+    watch = _Watch(recorder)
+    training = [path for path, module in model.named_modules() if module.training]
+    if training:
+        message = f"{len(training)} modules are in training mode, the first is {training[0]!r}"
+        recorder.report("training", None, training[0], message)
+    before = _registered(model)
+    with torch.inference_mode(False), torch.no_grad(), _evaluating(model), watch.hooks(model, leaf):
+        clones = [tensor.clone() for tensor in inputs]
+        for clone in clones:
+            recorder.add_input(clone)
+        with _NamedErrors(model, watch, recorder), _Mode(watch):
+            result = model(*clones)
+        for name in sorted({name for name, _ in before.items() ^ _registered(model).items()}):
+            recorder.report("inplace_state", None, "", f"forward assigned {name!r} anew")
+        return recorder.finish(result)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """A module that is executing; `call` only for a leaf that is not inside another leaf."""
+
+    module: nn.Module
+    path: str
+    muted: bool
+    call: Call | None
+    error: BaseException | None
+
+
+class _Watch:
+    """Which modules are executing, and what of it the recorder is told."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.failure: tuple[BaseException | None, str] = (None, "")
+        self._recorder = recorder
+        self._frames: list[_Frame] = []
+
+    @property
+    def muted(self) -> bool:
+        return bool(self._frames) and self._frames[-1].muted
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return tuple(frame.path for frame in self._frames if not frame.muted)
+
+    @contextmanager
+    def hooks(self, model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> Iterator[None]:
+        hooked = {id(module): (path, leaf) for path, module, leaf in hooked_modules(model, is_leaf)}
+
+        def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._enter(module, *hooked[id(module)], args, kwargs)
+
+        def leave(module: nn.Module, args: object, kwargs: object, result: object) -> None:
+            self._leave(module, result)
+
+        handles = []
+        try:
+            for module in (module for module in model.modules() if id(module) in hooked):
+                handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+                handles.append(
+                    module.register_forward_hook(
+                        leave, with_kwargs=True, always_call=True, prepend=True
+                    )
+                )
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter(
+        self, module: nn.Module, path: str, leaf: bool, args: Any, kwargs: dict[str, Any]
+    ) -> None:
+        call = None
+        if leaf and not self.muted:
+            with torch._C.DisableTorchFunction():  # not muted yet
+                call = self._recorder.begin(args, kwargs, self.scopes)
+        self._frames.append(_Frame(module, path, leaf or self.muted, call, sys.exc_info()[1]))
+
+    def _leave(self, module: nn.Module, result: object) -> None:
+        if not self._frames or self._frames[-1].module is not module:
+            return  # another hook raised before ours was entered
+        frame = self._frames[-1]
+        error = sys.exc_info()[1]
+        if error is not frame.error:
+            if error is not self.failure[0]:
+                self.failure = error, frame.path
+        elif frame.call is not None:
+            self._recorder.end("module", frame.call, frame.path, module, result)
+        self._frames.pop()
+
+    def function(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call a function that PyTorch dispatched to the mode, and have it recorded."""
+        name = function_name(function)
+        if self.muted or is_about_the_tensor(name):
+            return function(*args, **kwargs)
+        call = self._recorder.begin(args, kwargs, self.scopes)
+        result = function(*args, **kwargs)
+        shown = args[0] if name in CHANGES_FIRST_ARGUMENT else result
+        if tensors_in(shown):
+            key = self._recorder.end("function", call, name, None, shown)
+            if has_shape_from_values(name, args):
+                message = f"the shape of {key} depends on the values"
+                self._recorder.report_data_dependent(call, key, message)
+        elif reveals_values(result) and not called_by_brevitas():
+            # QuantTensor arithmetic reads values, too, but only to raise on invalid operands
+            message = f"{name!r} hands to Python the values"
+            self._recorder.report_data_dependent(call, None, message)
+        return result
+
+
+class _Mode(TorchFunctionMode):
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return self._watch.function(func, args, kwargs or {})
+
+
+class _NamedErrors:
+    """Turns what forward raises, of whatever type, into a CaptureError; not what `on_output` raises."""
+
+    def __init__(self, model: nn.Module, watch: _Watch, recorder: Recorder) -> None:
+        self._model = model
+        self._watch = watch
+        self._recorder = recorder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, Exception) or self._recorder.calling_back:
+            return
+        failed, path = self._watch.failure
+        path = path if failed is error else ""
+        module = type(self._model.get_submodule(path)).__name__
+        where = f"module {path!r} ({module})" if path else f"the model ({module})"
+        text = (str(error).strip().splitlines() or ["no message"])[0]
+        message = f"forward raised in {where}: {type(error).__name__}: {text}"
+        raise CaptureError(message) from error
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Every training flag off, and as it was afterwards: a training forward would change scales."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _registered(model: nn.Module) -> dict[str, int]:
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: id(tensor) for name, tensor in tensors}

@@ -1,0 +1,118 @@
+"""Which modules a capture shows as one node, and which tensors a model owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import nn
+
+_LIBRARIES = ("torch.nn.", "brevitas.nn.")
+_CONTAINERS = (
+    nn.Module,
+    nn.Sequential,
+    nn.ModuleList,
+    nn.ModuleDict,
+    nn.ParameterList,
+    nn.ParameterDict,
+    nn.DataParallel,
+)
+
+
+def library_class(module: nn.Module) -> type | None:
+    """The class of torch.nn or brevitas.nn that a module is or derives from; containers are none."""
+    for cls in type(module).__mro__:
+        if f"{cls.__module__}.".startswith(_LIBRARIES):
+            return None if cls in _CONTAINERS else cls
+    return None
+
+
+def is_library_leaf(module: nn.Module) -> bool:
+    """Whether a module is a torch.nn or brevitas.nn layer.
+
+    A user's subclass counts as long as it overrides nothing but the constructor (a common way to set
+    default quantisers): then it still means what the library's class means.
+    """
+    library = library_class(module)
+    if library is None:
+        return False
+    mro = type(module).__mro__
+    overridden = {
+        name
+        for cls in mro[: mro.index(library)]
+        for name in vars(cls)
+        if hasattr(library, name) and (not name.startswith("__") or name == "__call__")
+    }
+    return overridden <= {"extra_repr"}
+
+
+def hooked_modules(
+    model: nn.Module, is_leaf: Callable[[nn.Module], bool]
+) -> Iterator[tuple[str, nn.Module, bool]]:
+    """(path, module, leaf) of every module that is not inside a leaf, each once.
+
+    `path` is the first name in `named_modules`. Scripted modules take no hooks and are left out:
+    what they compute then has an unknown origin.
+    """
+    paths = {id(module): path for path, module in model.named_modules()}
+    seen: set[int] = set()
+    pending = [model]
+    while pending:
+        module = pending.pop()
+        if id(module) in seen or isinstance(module, torch.jit.ScriptModule):
+            continue
+        seen.add(id(module))
+        leaf = is_leaf(module)
+        yield paths[id(module)], module, leaf
+        if not leaf:
+            pending.extend(module.children())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Owned:
+    """A tensor that exists without the inputs.
+
+    name: of the parameter, buffer, attribute or, for the scale of a QuantTensor, of its producer;
+    owner: path of the leaf that owns it, None if no leaf does;
+    path: `name`, but "" for what no module owns;
+    flaw: why it is not a constant of the model, "" if it is one.
+    """
+
+    tensor: torch.Tensor
+    name: str
+    path: str
+    owner: str | None
+    flaw: str
+
+
+def owned_tensors(model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> dict[int, Owned]:
+    """id -> parameter, buffer or plain tensor attribute of the model.
+
+    A tensor with several names gets the first one outside leaves, else the first one.
+    """
+    leaves = {
+        path
+        for path, module in model.named_modules(remove_duplicate=False)
+        if is_leaf(module) or library_class(module) is not None
+    }
+
+    def owner(name: str) -> str | None:
+        parts = name.split(".")
+        return next((p for n in range(len(parts)) if (p := ".".join(parts[:n])) in leaves), None)
+
+    found: dict[int, Owned] = {}
+    for name, tensor in chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    ):
+        known = found.get(id(tensor))
+        if known is None or (known.owner is not None and owner(name) is None):
+            found[id(tensor)] = Owned(tensor, name, name, owner(name), "")
+    for path, module in model.named_modules():
+        for attribute, tensor in vars(module).items():
+            if isinstance(tensor, torch.Tensor):
+                name = f"{path}.{attribute}".removeprefix(".")
+                flaw = f"{name} is a plain tensor attribute, not a parameter or buffer"
+                found.setdefault(id(tensor), Owned(tensor, name, name, owner(name), flaw))
+    return found

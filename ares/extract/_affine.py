@@ -1,0 +1,128 @@
+"""Weights and biases of quantised affine layers (convolutions, linear layers).
+
+Weight codes and scales come from the float32 model: that is what the user trained, and a scale recomputed in
+float64 can differ (`BREVITAS.md` section 5). A float bias is kept exact; a bias that Brevitas quantises at the
+accumulator's scale is integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ares.extract._call import Call, fractions
+from ares.extract._findings import reject
+from ares.extract._quantizers import Quantizer, is_enabled
+from ares.extract._values import Codes, Real, Unknown, Value
+from ares.ir import Tensor, constant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """Integers of one affine layer: weight s8 [out, ...], scale float64 [1 or out], and one kind of bias.
+
+    `bias_codes` int64 [out] in the accumulator's scale, `bias` float64 [out] real; either may be empty.
+    """
+
+    weight: npt.NDArray[Any]
+    scale: npt.NDArray[np.float64]
+    bias_codes: npt.NDArray[np.int64]
+    bias: npt.NDArray[np.float64]
+
+    def accumulator_scale(self, source: Tensor) -> npt.NDArray[np.float64]:
+        """Real value of one accumulator unit, per output channel or for all."""
+        assert source.scale is not None
+        return self.scale * source.scale
+
+    def rescale_terms(self, source: Tensor) -> tuple[list[Fraction], list[Fraction]]:
+        """Exact (ratios, biases) for `Call.rescale`: real value of an accumulator unit, real bias."""
+        assert source.scale is not None
+        ratios = [scale * Fraction(source.scale) for scale in fractions(self.scale)]
+        if self.bias_codes.size:
+            per_channel = ratios * (self.bias_codes.size if len(ratios) == 1 else 1)
+            biases = [
+                int(code) * ratio for code, ratio in zip(self.bias_codes, per_channel, strict=True)
+            ]
+        else:
+            biases = fractions(self.bias) if self.bias.size else [Fraction(0)]
+        return ratios, biases
+
+    def bound(self, source: Tensor) -> int:
+        """Largest |accumulator| without bias."""
+        sums = np.abs(self.weight.astype(np.int64)).reshape(self.weight.shape[0], -1).sum(axis=1)
+        return int(sums.max()) * source.largest_magnitude
+
+
+def affine_input(call: Call) -> Codes | Unknown:
+    """The input's codes: through the layer's own input quantiser where it has one."""
+    value: Value = call.x
+    if isinstance(value, Unknown):
+        return value
+    if is_enabled(call.module.input_quant):
+        quantizer = call.quantizer(call.module.input_quant)
+        assert quantizer is not None
+        value = call.quantize(value, quantizer, name=f"{call.name}.input_quant")
+    return call.codes(value)
+
+
+def read_affine(call: Call, source: Tensor) -> Affine:
+    """Weights and bias of the call's module for an input `source`; refuses what has no exact integers."""
+    layer = call.single
+    if not is_enabled(layer.weight_quant):
+        reject("its weights are not quantised", "give it a weight_quant (default Int8WeightPerTensorFloat)")
+    if not bool(torch.isfinite(layer.weight).all()):
+        reject("its weights contain NaN or infinity", "train or load the model again")
+    with torch.no_grad():
+        quantized = layer.quant_weight()
+        codes = torch.round(quantized.value.double() / quantized.scale.double())
+    if float(quantized.zero_point.abs().max()) != 0.0:
+        reject("its weights have a zero point", "use a symmetric weight quantiser")
+    if not 2 <= float(quantized.bit_width) <= 8:
+        reject(f"its weights have {float(quantized.bit_width):g} bits", "use 2 to 8 bits")
+    out_channels = codes.shape[0]
+    scale = quantized.scale.detach().double().numpy().reshape(-1)
+    if scale.size not in (1, out_channels):
+        reject(f"it has {scale.size} weight scales", "quantise weights per tensor or per output channel")
+    weight = constant(codes.numpy(), np.int8)
+    bias_codes, bias = _read_bias(call, source, scale)
+    return Affine(weight, scale, bias_codes, bias)
+
+
+def _read_bias(
+    call: Call, source: Tensor, scale: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    layer, none = call.single, np.zeros(0)
+    if layer.bias is None:
+        return none.astype(np.int64), none
+    if not bool(torch.isfinite(layer.bias).all()):
+        reject("its bias contains NaN or infinity", "train or load the model again")
+    bias = layer.bias.detach().double().numpy()
+    proxy = layer.bias_quant
+    if not is_enabled(proxy):
+        return none.astype(np.int64), bias
+    if not proxy.requires_input_scale:
+        with torch.no_grad():
+            return none.astype(np.int64), layer.quant_bias().value.detach().double().numpy()
+    assert source.scale is not None
+    unit = source.scale * scale
+    with torch.no_grad():
+        quantizer = call.module.bias_quant.tensor_quant
+        *_, bits = quantizer(torch.from_numpy(bias), torch.from_numpy(unit))
+    # Brevitas clamps in floating point, which lets 2**31 through: the clamp is done here.
+    half = 2 ** (int(bits) - 1)
+    return np.clip(np.rint(bias / unit), -half, half - 1).astype(np.int64), none
+
+
+def affine_result(
+    call: Call, finish: Callable[[Quantizer], str], expose: Callable[[], str] | None = None
+) -> Value:
+    """What leaves the layer: a real value, or codes when the layer has an output quantiser."""
+    value = Real(f"the real output of {call.name} ({call.layer_type})", finish, expose=expose)
+    output = call.quantizer(call.module.output_quant)
+    return value if output is None else call.quantize(value, output)

@@ -1,0 +1,98 @@
+"""The Graph under construction: unique names, tensors, operations, checks at the layer that causes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ares.extract._findings import reject
+from ares.extract._quantizers import Quantizer
+from ares.ir import DType, Graph, GraphError, Tensor
+from ares.numerics import INT32_MAX
+from ares.ops import KernelOperation, Site
+
+
+class Builder:
+    """Collects operations in execution order."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tensors: dict[str, Tensor] = {}
+        self.operations: list[KernelOperation] = []
+        self.inputs: list[str] = []
+
+    def add_input(self, name: str, shape: Sequence[int]) -> str:
+        """A binary32 input of the network."""
+        self.tensors[name] = Tensor(name, tuple(shape), DType.F32)
+        self.inputs.append(name)
+        return name
+
+    def unique(self, wanted: str) -> str:
+        """`wanted`, or `wanted#k` for its k-th repetition."""
+        name, count = wanted, 0
+        while name in self.tensors:
+            count += 1
+            name = f"{wanted}#{count}"
+        return name
+
+    def add(
+        self,
+        operation: type[KernelOperation],
+        name: str,
+        inputs: Sequence[str],
+        like: Quantizer | Tensor | None,
+        **parameters: Any,
+    ) -> str:
+        """Add an operation with one output; return the output's name, which is also the layer's.
+
+        `like` gives the output's type, scale and zero point (None: binary32). Raises Unmappable where shapes do
+        not fit or the accumulator could overflow.
+        """
+        name = self.unique(name)
+        record = operation(name=name, inputs=tuple(inputs), outputs=(name,), **parameters)
+        sources = tuple(self.tensors[source] for source in inputs)
+        try:
+            ((shape, _),) = record.infer(sources)
+        except GraphError as error:
+            reject(str(error))
+        self.tensors[name] = _output(name, shape, like)
+        bound = record.accumulator_bound(Site(sources, (self.tensors[name],)))
+        if bound > INT32_MAX:
+            reject(
+                f"its accumulator could reach {bound}, int32 ends at {INT32_MAX}",
+                "use fewer input channels or narrower weights",
+            )
+        self.operations.append(record)
+        return name
+
+    def add_origin(self, tensor: str, origin: str) -> None:
+        """Note an event of the torch model at which this tensor can be judged."""
+        known = self.tensors[tensor]
+        if origin not in known.origins:
+            self.tensors[tensor] = replace(known, origins=(*known.origins, origin))
+
+    def graph(self, outputs: Sequence[str]) -> Graph:
+        """The finished Graph: operations that nothing needs are left out."""
+        needed = set(outputs)
+        kept: list[KernelOperation] = []
+        for operation in reversed(self.operations):
+            if needed.intersection(operation.outputs):
+                kept.append(operation)
+                needed.update(operation.inputs)
+        needed.update(self.inputs)
+        return Graph(
+            name=self.name,
+            tensors=tuple(tensor for name, tensor in self.tensors.items() if name in needed),
+            operations=tuple(reversed(kept)),
+            inputs=tuple(self.inputs),
+            outputs=tuple(outputs),
+        ).validate()
+
+
+def _output(name: str, shape: tuple[int, ...], like: Quantizer | Tensor | None) -> Tensor:
+    if like is None:
+        return Tensor(name, shape, DType.F32)
+    if isinstance(like, Quantizer):
+        return like.tensor(name, shape)
+    return replace(like, name=name, shape=shape, origins=())

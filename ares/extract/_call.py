@@ -1,0 +1,196 @@
+"""One call of the traced model as a detector sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from ares.capture import Node
+from ares.extract._builder import Builder
+from ares.extract._findings import Finding, Status, reject
+from ares.extract._quantizers import (
+    CALIBRATE,
+    Quantizer,
+    calibration_state,
+    is_enabled,
+    read_quantizer,
+)
+from ares.extract._values import Codes, Real, Unknown, Value
+from ares.ir import Tensor
+from ares.numerics import RELU, NumericsError, Rescale, lookup_table, plan_function
+from ares.ops import KernelOperation, operations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """What all calls of one extraction share.
+
+    `single` holds the modules of the float32 model, from which weights are read; calls see the float64 copy.
+    `quantizer_calls` counts the calls of every proxy, as the witness does.
+    """
+
+    builder: Builder
+    single: Mapping[str, nn.Module]
+    proxy_paths: Mapping[int, str]
+    allow_uncalibrated: bool
+    quantizer_calls: dict[str, int] = field(default_factory=dict)
+    warnings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A module call or function of the model, with the values of its arguments.
+
+    `name` is the layer's name in the Graph. `args` and `kwargs` hold Values in place of tensors.
+    """
+
+    context: Context
+    node: Node
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def builder(self) -> Builder:
+        return self.context.builder
+
+    @property
+    def module(self) -> Any:
+        """The module of the float64 copy (module calls only)."""
+        assert self.node.module is not None
+        return self.node.module
+
+    @property
+    def single(self) -> Any:
+        """The same module of the float32 model."""
+        return self.context.single[self.node.path]
+
+    @property
+    def layer_type(self) -> str:
+        return type(self.node.module).__name__ if self.node.module else self.node.function
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        return self.node.outputs[0].shape
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """A positional or keyword argument of the call."""
+        if len(self.args) > position:
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+    @property
+    def x(self) -> Value:
+        """The first tensor argument."""
+        value = self.argument(0, "input", self.kwargs.get("x"))
+        if not isinstance(value, Value):
+            reject("its first argument is no tensor of the model", "pass the tensor first")
+        return value
+
+    def tensor(self, value: Codes) -> Tensor:
+        return self.builder.tensors[value.tensor]
+
+    def codes(self, value: Value, role: str = "its input") -> Codes:
+        """`value` as codes; refuses a real value with the advice to quantise it."""
+        if isinstance(value, Codes):
+            return value
+        if isinstance(value, Real):
+            reject(
+                f"{role} is {value.what}, which is not quantised",
+                "insert a QuantIdentity before it",
+            )
+        reject(f"{role} is a constant of the model", "quantise it with a QuantIdentity first")
+
+    def quantizer(self, proxy: nn.Module) -> Quantizer | None:
+        """The numbers of a proxy for this call, None when it does not quantise. Counts the call."""
+        if not is_enabled(proxy):
+            return None
+        path = self.context.proxy_paths[id(proxy)]
+        call = self.context.quantizer_calls.get(path, 0)
+        self.context.quantizer_calls[path] = call + 1
+        never, suspicious = calibration_state(proxy)
+        if never and not self.context.allow_uncalibrated:
+            reject(f"its quantiser {path} was never calibrated", CALIBRATE)
+        if never or suspicious:
+            self.context.warnings.append(
+                Finding(
+                    self.name,
+                    self.layer_type,
+                    Status.WARNING,
+                    f"its quantiser {path} "
+                    + ("was never calibrated" if never else "has the scale of an untouched one"),
+                    CALIBRATE,
+                )
+            )
+        return read_quantizer(proxy, path, call)
+
+    def quantize(self, value: Value, quantizer: Quantizer, *, name: str | None = None) -> Codes:
+        """The codes that `quantizer` makes of a value. Codes on another grid go through a table."""
+        if isinstance(value, Codes):
+            tensor = self._requantized(value, quantizer, name)
+        elif isinstance(value, Real):
+            tensor = value.quantized(quantizer)
+        else:
+            reject("it quantises a constant of the model", "store the constant as codes' real values")
+        self.builder.add_origin(tensor, quantizer.origin)
+        return Codes(tensor)
+
+    def _requantized(self, value: Codes, quantizer: Quantizer, name: str | None) -> str:
+        source = self.tensor(value)
+        operation = operations()["relu" if quantizer.function is RELU else "requantize"]
+        if quantizer.function is not RELU and quantizer.keeps(source):
+            return value.tensor
+        table = lookup_table(quantizer.function, source, quantizer.tensor())
+        return self.add(operation, (value.tensor,), quantizer, name=name, table=table)
+
+    def add(
+        self,
+        operation: type[KernelOperation],
+        inputs: tuple[str, ...],
+        like: Quantizer | Tensor | None,
+        *,
+        name: str | None = None,
+        **parameters: Any,
+    ) -> str:
+        """Add an operation named after this call (or `name`); returns its output's name."""
+        return self.builder.add(operation, name or self.name, inputs, like, **parameters)
+
+    def rescale(
+        self, quantizer: Quantizer, ratios: list[Fraction], biases: list[Fraction], bound: int
+    ) -> Rescale:
+        """Constants for quantise(function(acc * ratio + bias)); ratio and bias are real values."""
+        try:
+            return plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
+        except NumericsError as error:
+            reject(str(error), "check the scales around this layer")
+
+    def move(
+        self, value: Value, emit: Callable[[str], str], *, keeps_maximum: bool = False
+    ) -> Value:
+        """A move of codes: now when the codes exist, later when they wait for their quantiser.
+
+        `keeps_maximum`: the move takes maxima, so it may only change places with an increasing function.
+        """
+        if isinstance(value, Codes):
+            return Codes(emit(value.tensor))
+        if isinstance(value, Real):
+            if keeps_maximum and not value.function.is_non_decreasing:
+                reject(
+                    f"it takes the maximum of {value.function.name}, which is not increasing",
+                    "insert a QuantIdentity before it",
+                )
+            return value.moved(emit)
+        if isinstance(value, Unknown):
+            return value
+        reject("it moves a constant of the model", "store the constant in the shape you need")
+
+
+def fractions(values: npt.ArrayLike) -> list[Fraction]:
+    """Exact rationals of float64 values."""
+    return [Fraction(float(value)) for value in np.asarray(values, dtype=np.float64).reshape(-1)]

@@ -1,0 +1,56 @@
+"""What extraction has to say about each layer: supported, with a warning, or not mappable and why."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NoReturn
+
+
+class Status(enum.Enum):
+    """`SUPPORTED` is mapped exactly, `WARNING` is mapped but deserves a look, `ERROR` is not mapped."""
+
+    SUPPORTED = "supported"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `layer` is the module path or `scope.function`; `layer_type` its class or name.
+
+    `op_type` is what the layer became in the Graph, "" where it is part of another operation or was not mapped.
+    """
+
+    layer: str
+    layer_type: str
+    status: Status
+    reason: str
+    suggestion: str = ""
+    op_type: str = ""
+
+    def __str__(self) -> str:
+        advice = f"; {self.suggestion}" if self.suggestion else ""
+        return f"{self.layer or '(model)'} ({self.layer_type}): {self.reason}{advice}"
+
+
+class ExtractionError(ValueError):
+    """A model that cannot be mapped; the message names network, layer, what was found and what to do."""
+
+    def __init__(self, network: str, finding: Finding) -> None:
+        super().__init__(f"{network}: {finding}")
+        self.finding = finding
+
+
+class Unmappable(Exception):
+    """Raised by a detector; the walk turns it into a Finding at the layer it was looking at."""
+
+    def __init__(self, reason: str, suggestion: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.suggestion = suggestion
+
+
+def reject(reason: str, suggestion: str = "") -> NoReturn:
+    """The layer cannot be mapped: why, and what its author can do."""
+    raise Unmappable(reason, suggestion)

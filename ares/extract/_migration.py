@@ -1,0 +1,44 @@
+"""What to write instead of a layer or function that cannot be mapped: the specification's migration guide."""
+
+from __future__ import annotations
+
+import difflib
+
+from ares.extract._registry import known_names
+
+_ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "batch_norm"),
+        "fold it into the layer before it: model = ares.nn.fold_batch_norm(model), "
+        "or replace it with LayerNorm/GroupNorm",
+    ),
+    (
+        ("MultiheadAttention", "QuantMultiheadAttention", "scaled_dot_product_attention"),
+        "use the custom QuantMultiHeadAttention implementation (ARES-compatible extraction points)",
+    ),
+    (
+        ("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
+        + ("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
+        "restructure the network with supported operations (upsample + conv style decomposition)",
+    ),
+    (
+        ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "QuantLSTM", "QuantRNN"),
+        "recurrent layers cannot be mapped: use convolutions, attention or a state-space block",
+    ),
+    (("Conv2d",), "use brevitas.nn.QuantConv2d, which has quantised weights"),
+    (("Linear", "linear"), "use brevitas.nn.QuantLinear, which has quantised weights"),
+    (("Conv1d", "QuantConv1d"), "use QuantConv2d on a tensor with a height of one"),
+    (("iadd", "QuantEltwiseAdd"), "use ares.nn.QuantAdd"),
+    (("QuantCat", "stack", "hstack", "vstack"), "use ares.nn.QuantConcatenate"),
+    (("sum",), "use ares.nn.QuantMean, and scale in the layer after it"),
+)
+
+
+def advice(name: str) -> str:
+    """What to do about an unsupported module class or function called `name`."""
+    for names, text in _ADVICE:
+        if name in names:
+            return text
+    near = difflib.get_close_matches(name, known_names(), n=3, cutoff=0.6)
+    nearest = f"; nearest supported: {', '.join(near)}" if near else ""
+    return f"see docs/supported_operations.md for what can be mapped{nearest}"

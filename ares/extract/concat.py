@@ -1,0 +1,67 @@
+"""Concatenation (`QuantConcatenate`, `torch.cat`): codes as they are where grids agree, else one table a part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ares.extract._call import Call
+from ares.extract._findings import reject
+from ares.extract._geometry import axis_of
+from ares.extract._quantizers import Quantizer
+from ares.extract._registry import on_function
+from ares.extract._values import Codes, Constant, Real, Unknown, Value
+from ares.ir import Tensor, constant
+from ares.numerics import IDENTITY, Function, compose, lookup_table
+from ares.ops.concat import Concat
+
+
+@on_function("cat")
+def concat(call: Call) -> Value:
+    parts: tuple[Value, ...] = tuple(call.argument(0, "tensors"))
+    if any(isinstance(part, Unknown) for part in parts):
+        return Unknown()
+    if any(isinstance(part, Constant) for part in parts):
+        reject("it concatenates a constant of the model", "quantise the constant first")
+    axis = axis_of(int(call.argument(1, "dim", 0)), len(call.out_shape))
+    if axis == 0:
+        reject("it concatenates along the batch", "concatenate along another dimension")
+    grids = {_grid(call.tensor(part)) for part in parts if isinstance(part, Codes)}
+    if len(grids) == 1 and all(isinstance(part, Codes) for part in parts):
+        names = tuple(part.tensor for part in parts if isinstance(part, Codes))
+        plain = tuple(constant([], np.uint8) for _ in names)
+        like = call.builder.tensors[names[0]]
+        return Codes(call.add(Concat, names, like, axis=axis, tables=plain))
+
+    def finish(quantizer: Quantizer) -> str:
+        names = tuple(_part(part, quantizer) for part in parts)
+        tables = tuple(
+            _table(call.builder.tensors[name], quantizer, isinstance(part, Codes))
+            for name, part in zip(names, parts, strict=True)
+        )
+        return call.add(Concat, names, quantizer, axis=axis, tables=tables)
+
+    return Real(
+        f"the concatenation {call.name} of different scales, which no quantiser follows "
+        "(use QuantConcatenate)",
+        finish,
+    )
+
+
+def _grid(tensor: Tensor) -> tuple[object, ...]:
+    return (tensor.dtype, tensor.scale, tensor.zero_point, tensor.lo, tensor.hi)
+
+
+def _part(part: Value, quantizer: Quantizer) -> str:
+    """A part's codes: its own, or those that the quantiser makes of a real one."""
+    if isinstance(part, Codes):
+        return part.tensor
+    assert isinstance(part, Real)
+    return part.quantized(quantizer)
+
+
+def _table(tensor: Tensor, quantizer: Quantizer, own_grid: bool) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    function: Function = quantizer.function if own_grid else IDENTITY
+    target = quantizer.tensor()
+    if compose(IDENTITY, function) is IDENTITY and _grid(tensor)[:3] == _grid(target)[:3]:
+        return constant([], np.uint8)
+    return lookup_table(function, tensor, target)

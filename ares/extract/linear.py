@@ -1,0 +1,34 @@
+"""QuantLinear: one fused operation once its quantiser is known, or binary32 logits at the network's end."""
+
+from __future__ import annotations
+
+import brevitas.nn as qnn
+
+from ares.extract._affine import affine_input, affine_result, read_affine
+from ares.extract._call import Call
+from ares.extract._quantizers import Quantizer
+from ares.extract._registry import on_module
+from ares.extract._values import Unknown, Value
+from ares.extract.linear_fp32 import add_logits
+from ares.ops.linear import Linear
+
+
+@on_module(qnn.QuantLinear)
+def linear(call: Call) -> Value:
+    source = affine_input(call)
+    if isinstance(source, Unknown):
+        return source
+    tensor = call.tensor(source)
+    affine = read_affine(call, tensor)
+
+    def finish(quantizer: Quantizer) -> str:
+        ratios, biases = affine.rescale_terms(tensor)
+        return call.add(
+            Linear,
+            (source.tensor,),
+            quantizer,
+            weight=affine.weight,
+            rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
+        )
+
+    return affine_result(call, finish, expose=lambda: add_logits(call, source, affine))

@@ -1,0 +1,26 @@
+"""A QuantLinear that no quantiser follows before the network's output: binary32 logits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ares.extract._affine import Affine
+from ares.extract._call import Call
+from ares.extract._values import Codes
+from ares.ir import constant
+from ares.ops.linear_fp32 import LinearFp32
+
+
+def add_logits(call: Call, source: Codes, affine: Affine) -> str:
+    """Add the operation; scale and bias are rounded to binary32 once, here."""
+    features = affine.weight.shape[0]
+    scale = np.broadcast_to(affine.accumulator_scale(call.tensor(source)), (features,))
+    return call.add(
+        LinearFp32,
+        (source.tensor,),
+        None,
+        weight=affine.weight,
+        scale=constant(scale.astype(np.float32), np.float32),
+        bias_codes=constant(affine.bias_codes, np.int32),
+        bias=constant(affine.bias.astype(np.float32), np.float32),
+    )

@@ -1,0 +1,45 @@
+"""The mean over some dimensions (`QuantMean`, `torch.mean`): an exact sum, one rounding."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import prod
+
+from ares.extract._averages import average
+from ares.extract._call import Call
+from ares.extract._findings import reject
+from ares.extract._geometry import axis_of
+from ares.extract._quantizers import Quantizer
+from ares.extract._registry import on_function
+from ares.extract._values import Codes, Value
+from ares.ops.mean import Mean
+
+
+@on_function("mean")
+def mean(call: Call) -> Value:
+    value = call.x
+    if not isinstance(value, Codes):
+        return average(call, 1, lambda *_: "")
+    shape = call.tensor(value).shape
+    dims = call.argument(1, "dim", call.kwargs.get("axis"))
+    keepdim = bool(call.argument(2, "keepdim", False))
+    if dims is None:
+        reject("it averages over everything, the batch included", "give the dimensions: mean(dim=...)")
+    chosen = dims if isinstance(dims, (tuple, list)) else (dims,)
+    axes = tuple(sorted(axis_of(int(dim), len(shape)) for dim in chosen))
+    if 0 in axes:
+        reject("it averages over the batch", "average over other dimensions")
+    count = prod(shape[axis] for axis in axes)
+
+    def add(source: Codes, quantizer: Quantizer, ratio: Fraction) -> str:
+        bound = count * call.tensor(source).largest_magnitude
+        return call.add(
+            Mean,
+            (source.tensor,),
+            quantizer,
+            axes=axes,
+            keepdim=keepdim,
+            rescale=call.rescale(quantizer, [ratio], [Fraction(0)], bound),
+        )
+
+    return average(call, count, add)

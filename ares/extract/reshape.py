@@ -1,0 +1,17 @@
+"""reshape, view and unflatten."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ares.extract._call import Call
+from ares.extract._registry import on_function, on_module
+from ares.extract._shapes import shape_move
+from ares.extract._values import Value
+from ares.ops.reshape import Reshape
+
+
+@on_module(nn.Unflatten)
+@on_function("reshape", "view", "unflatten", "view_as", "reshape_as")
+def reshape(call: Call) -> Value:
+    return shape_move(call, Reshape)

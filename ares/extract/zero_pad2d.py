@@ -1,0 +1,42 @@
+"""ZeroPad2d and functional zero padding: the code of real zero around the codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ares.extract._call import Call
+from ares.extract._findings import reject
+from ares.extract._registry import on_function, on_module
+from ares.extract._values import Value
+from ares.ops.zero_pad2d import ZeroPad2d
+
+
+@on_module(nn.ZeroPad2d)
+def zero_pad2d(call: Call) -> Value:
+    return _pad(call, call.module.padding)
+
+
+@on_function("pad")
+def pad(call: Call) -> Value:
+    mode, value = call.argument(2, "mode", "constant"), call.argument(3, "value", 0)
+    if mode != "constant" or (value or 0) != 0:
+        reject(f"it pads with mode {mode!r}, value {value!r}", "pad with zeros")
+    return _pad(call, call.argument(1, "pad"))
+
+
+def _pad(call: Call, padding: Any) -> Value:
+    left, right, top, bottom = (*padding, *(0,) * (4 - len(padding)))[:4]
+    if len(padding) > 4:
+        reject("it pads more than height and width", "pad the last two dimensions only")
+
+    def emit(tensor: str) -> str:
+        return call.add(
+            ZeroPad2d,
+            (tensor,),
+            call.builder.tensors[tensor],
+            padding=(int(top), int(left), int(bottom), int(right)),
+        )
+
+    return call.move(call.x, emit)
