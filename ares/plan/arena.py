@@ -1,0 +1,56 @@
+"""Offsets for buffers whose lifetimes are known, and the bound that no placement can beat.
+
+Greedy by size: the largest buffer first, each at the lowest offset where it overlaps no buffer that lives at
+the same time. Sizes are rounded up to ALIGNMENT bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`size` bytes that must survive from step `first` to step `last`, both included."""
+
+    name: str
+    size: int
+    first: int
+    last: int
+
+    @property
+    def aligned(self) -> int:
+        return (self.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+    def meets(self, other: Buffer) -> bool:
+        """Whether both live at some step."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def live_set_bound(buffers: Sequence[Buffer]) -> int:
+    """Bytes of the largest set of buffers alive at one step: no arena can be smaller."""
+    steps = {step for buffer in buffers for step in (buffer.first, buffer.last)}
+    return max(
+        (sum(b.aligned for b in buffers if b.first <= step <= b.last) for step in steps), default=0
+    )
+
+
+def place(buffers: Sequence[Buffer]) -> tuple[Mapping[str, int], int]:
+    """Offset of every buffer, and the arena's size in bytes."""
+    placed: list[tuple[int, Buffer]] = []
+    for buffer in sorted(buffers, key=lambda b: (-b.aligned, b.first, b.name)):
+        neighbours = sorted(
+            ((offset, other) for offset, other in placed if other.meets(buffer)),
+            key=lambda pair: pair[0],
+        )
+        offset = 0
+        for start, other in neighbours:
+            if offset + buffer.aligned <= start:
+                break
+            offset = max(offset, start + other.aligned)
+        placed.append((offset, buffer))
+    offsets = {buffer.name: offset for offset, buffer in placed}
+    return offsets, max((offset + b.aligned for offset, b in placed), default=0)

@@ -1,0 +1,23 @@
+"""Project -> Binary -> Trace: compile a generated project for a target, run it, read what it showed.
+
+The only package that starts processes. A fault of the compiler or of the program is a `BuildFailure` or a
+`RunFailure`; a call that makes no sense (unknown target, wrong shape, missing compiler) is a `ToolchainError`.
+"""
+
+from ares.toolchain.build import build, signature_of
+from ares.toolchain.faults import BuildFailure, RunFailure, ToolchainError
+from ares.toolchain.run import run
+from ares.toolchain.targets import TARGETS, Target, default_targets, select
+
+__all__ = [
+    "TARGETS",
+    "BuildFailure",
+    "RunFailure",
+    "Target",
+    "ToolchainError",
+    "build",
+    "default_targets",
+    "run",
+    "select",
+    "signature_of",
+]

@@ -1,0 +1,211 @@
+"""`build`: compile a generated project for a target, once.
+
+The runtime (everything under `runtime/` in the project) becomes a static library, made once per target
+for all networks; a network adds its own sources and the tracing program. Both are cached by content: a key
+is made of the files, of the very command lines and of the compiler's version and place. A program's key
+is also its signature, which it prints first, so that a stale binary cannot pass for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ares.ir import Binary, Project
+from ares.toolchain.cache import Cache, default_root
+from ares.toolchain.faults import BuildFailure, ToolchainError
+from ares.toolchain.process import run_process
+from ares.toolchain.targets import Target
+
+LIBRARY = "libares.a"
+PROGRAM = "program"
+COMPILE_TIMEOUT = 1800.0
+
+_Command = tuple[str, ...]
+
+
+def build(
+    project: Project, target: Target, *, progress: Callable[[str], None] | None = None
+) -> Binary:
+    """The tracing program of a project, from the cache or newly compiled.
+
+    Raises BuildFailure when a compiler refuses the project, ToolchainError when the target cannot be used here.
+    `progress` is told in a sentence about every step that takes time.
+    """
+    missing = target.missing()
+    if missing is not None:
+        raise ToolchainError(f"{target.name}: {missing}")
+    workshop = _Workshop(_open_cache(), target, progress)
+    library = workshop.library(project)
+    signature = signature_of(project, target)
+    commands = _program_commands(project, target, signature)
+    return Binary(
+        path=workshop.program(project, signature, commands, library),
+        target=target.name,
+        signature=signature,
+        compiler=target.compiler_identity(),
+        commands=(*_library_commands(project, target), *commands),
+    )
+
+
+def signature_of(project: Project, target: Target) -> str:
+    """What the program of this project prints first when it was built for this target by this compiler."""
+    unsigned = _program_commands(project, target, signature="")
+    commands = (*_library_commands(project, target), *unsigned)
+    return _key(project.files, commands, target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Workshop:
+    """Makes libraries and programs for one target."""
+
+    cache: Cache
+    target: Target
+    progress: Callable[[str], None] | None
+
+    def library(self, project: Project) -> Path:
+        files, commands = _runtime_files(project), _library_commands(project, self.target)
+        key = _key(files, commands, self.target)
+
+        def make(work: Path) -> None:
+            self._tell("compiling the runtime")
+            _write(files, work)
+            self._execute(key, commands, work)
+
+        return self.cache.obtain(f"library-{self.target.name}", key, LIBRARY, make)
+
+    def program(
+        self, project: Project, signature: str, commands: tuple[_Command, ...], library: Path
+    ) -> Path:
+        libc = self._libc_marker()
+
+        def make(work: Path) -> None:
+            if libc is not None and not libc.exists():
+                self._tell("the first build also builds a C library, about half a minute")
+            self._tell(f"compiling {project.name}")
+            _write(project.files, work)
+            (work / LIBRARY).symlink_to(library)
+            self._execute(signature, commands, work)
+            if libc is not None:
+                libc.touch()
+
+        return self.cache.obtain(f"program-{self.target.name}", signature, PROGRAM, make)
+
+    def _execute(self, key: str, commands: tuple[_Command, ...], work: Path) -> None:
+        environment: dict[str, str] = {}
+        if self.target.family == "zig":
+            # Its C libraries are kept; its own cache of our objects would only grow.
+            environment["ZIG_GLOBAL_CACHE_DIR"] = str(self._zig_folder())
+            environment["ZIG_LOCAL_CACHE_DIR"] = str(work / ".zig-cache")
+        for command in commands:
+            fault = _run_compiler(command, work, environment)
+            if fault is not None:
+                kept = self.cache.keep_failed(key, work)
+                raise BuildFailure(self.target.name, command, kept, fault)
+
+    def _tell(self, what: str) -> None:
+        if self.progress is not None:
+            self.progress(f"{self.target.name}: {what}")
+
+    def _zig_folder(self) -> Path:
+        own = os.environ.get("ZIG_GLOBAL_CACHE_DIR")
+        return Path(own).absolute() if own else self.cache.root / "zig"
+
+    def _libc_marker(self) -> Path | None:
+        """A file that is there once zig has built the C library of the target; None for other compilers."""
+        if self.target.family != "zig":
+            return None
+        facts = [self.target.compiler_identity(), self.target.flags, self.target.link_flags]
+        name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+        return self._zig_folder() / f"ares-libc-{name}"
+
+
+def _open_cache() -> Cache:
+    root = default_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot keep built files in {root}: {error.strerror}; set ARES_CACHE_DIR to another folder"
+        ) from error
+    return Cache(root)
+
+
+def _run_compiler(command: _Command, work: Path, environment: Mapping[str, str]) -> str | None:
+    """What went wrong, in the compiler's own words where it has any."""
+    try:
+        finished = run_process(
+            command, folder=work, timeout=COMPILE_TIMEOUT, environment=environment
+        )
+    except OSError as error:
+        return f"cannot start {command[0]}: {error.strerror}"
+    if finished.code == 0:
+        return None
+    if finished.code is None:
+        return f"stopped after {COMPILE_TIMEOUT:g} s\n{finished.stderr}"
+    return finished.stderr.strip() or f"no message, exit code {finished.code}"
+
+
+def _key(files: Mapping[str, bytes], commands: tuple[_Command, ...], target: Target) -> str:
+    state = hashlib.sha256()
+    facts = [target.name, target.compiler_identity(), commands]
+    state.update(json.dumps(facts).encode())
+    for path in sorted(files):
+        state.update(json.dumps([path, len(files[path])]).encode())
+        state.update(files[path])
+    return state.hexdigest()[:32]
+
+
+def _runtime_files(project: Project) -> dict[str, bytes]:
+    return {path: content for path, content in project.files.items() if path.startswith("runtime/")}
+
+
+def _library_commands(project: Project, target: Target) -> tuple[_Command, ...]:
+    """One command per source: `zig cc -c a.c b.c` compiles the first file only, and says nothing."""
+    files = _runtime_files(project)
+    sources = sorted(path for path in files if path.endswith(".c"))
+    objects = [path.removesuffix(".c").replace("/", "-") + ".o" for path in sources]
+    include = _include_flags(files)
+    return (
+        *(
+            (*target.compiler, *target.flags, *include, "-c", source, "-o", built)
+            for source, built in zip(sources, objects, strict=True)
+        ),
+        (*target.archiver, "rcs", LIBRARY, *objects),
+    )
+
+
+def _program_commands(project: Project, target: Target, signature: str) -> tuple[_Command, ...]:
+    """Compile and link in one command: starting a compiler costs more than compiling a small network."""
+    return (
+        (
+            *target.compiler,
+            *target.flags,
+            f'-DARES_SIGNATURE="{signature}"',
+            *_include_flags(project.files),
+            *project.sources,
+            project.main,
+            LIBRARY,
+            *target.link_flags,
+            "-o",
+            PROGRAM,
+        ),
+    )
+
+
+def _include_flags(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    folders = {str(PurePosixPath(path).parent) for path in files if path.endswith(".h")}
+    return tuple(f"-I{folder}" for folder in sorted(folders))
+
+
+def _write(files: Mapping[str, bytes], work: Path) -> None:
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ToolchainError(f"a project's file may not lie outside the project: {name}")
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_bytes(content)

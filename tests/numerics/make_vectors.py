@@ -1,0 +1,308 @@
+"""Writes `vectors/*.txt`, what docs/numerics.md means in numbers, from Python's big integers alone.
+
+`python -m tests.numerics.make_vectors [FOLDER]`. A file is lines of `word integer ...`; `#` starts a comment;
+a `case` line holds what the lines after it share. Exhaustive loops are one line with a digest, in which a
+single wrong value always shows (see `digest`). Read by `vector_files.py` and by `vector_check.c`.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from tests.numerics.oracle import (
+    FUNCTIONS,
+    HALF,
+    INT32,
+    S8,
+    U8,
+    clamp,
+    from_bits,
+    half_even,
+    quantize,
+    quantize_binary32,
+    real_output,
+    rescale,
+    step_code,
+    to_binary32,
+    to_bits,
+)
+
+MASK = 2**64 - 1
+
+
+def digest(values: Iterable[int]) -> int:
+    """64 bits; each value enters by exclusive or and an odd factor, so one that differs is never lost."""
+    state = 0xCBF29CE484222325
+    for value in values:
+        state = (state ^ value & MASK) * 0x100000001B3 & MASK
+    return state
+
+
+def pseudo_random(seed: int) -> Iterator[int]:
+    """Bytes 0..255 that C can draw alike."""
+    state = seed
+    while True:
+        state = (state * 6364136223846793005 + 1442695040888963407) & MASK
+        yield state >> 56
+
+
+def round_shift_lines() -> Iterator[str]:
+    """N1. Every value of a dense range at small shifts; ties, their neighbours and the limits at all."""
+    for shift in range(1, 9):
+        first, count = -(2 ** (shift + 5)), 2 ** (shift + 6) + 1
+        found = digest(half_even(first + i, 2**shift) for i in range(count))
+        yield f"dense {shift} {first} {count} {found:#x}"
+    limit = 2**62 - 1
+    for shift in range(1, 63):
+        half = 2 ** (shift - 1)
+        ties = [quotient * 2**shift + half for quotient in (-3, -2, -1, 0, 1, 2)]
+        ties += [limit - limit % 2**shift - half, limit % 2**shift + half - limit]
+        values = {tie + near for tie in ties for near in (-1, 0, 1)} | {-limit, limit}
+        for value in sorted(values):
+            if abs(value) <= limit:
+                yield f"point {shift} {value} {half_even(value, 2**shift)}"
+
+
+def _rescale_cases() -> Iterator[tuple[int, int, int, int, int]]:
+    """(multiplier, offset, shift, lo, hi)"""
+    for log2, zero_point, (lo, hi) in (
+        # Power-of-two ratios: every 2**log2-th accumulator is an exact tie.
+        (1, 0, S8),
+        (1, 1, U8),
+        (1, -7, S8),
+        (3, 0, U8),
+        (5, 127, U8),
+        (8, -128, S8),
+        (8, 255, U8),
+    ):
+        yield 2**30, zero_point << (30 + log2), 30 + log2, lo, hi
+    # A bias of half a code: the ties are at whole multiples.
+    yield 2**30, (3 << 38) + 2**37, 38, *S8
+    yield 2**30, (-3 << 38) - 2**37, 38, *S8
+    # Multipliers of one bit, shifts from the smallest on.
+    yield 1, 0, 1, *S8
+    yield 3, 5, 2, *U8
+    yield 1, 77 << 8, 8, *U8
+    # Narrow quantisers, and an empty one.
+    yield 2**30, 0, 34, -7, 7
+    yield 2**30, 0, 36, 0, 3
+    yield 2**30, 5 << 33, 33, 5, 5
+    # No structure at all.
+    draw = random.Random(20240501)
+    for lo, hi in (S8, U8, S8, U8):
+        shift = draw.randrange(36, 44)
+        multiplier = draw.randrange(2**30, 2**31)
+        yield multiplier, draw.randrange(lo, hi) << shift | draw.randrange(2**shift), shift, lo, hi
+
+
+def rescale_lines() -> Iterator[str]:
+    """N3, N4. A dense range of accumulators; those on both sides of each step from code to code; the limits."""
+    for case in _rescale_cases():
+        multiplier, offset, shift, lo, hi = case
+        yield f"case {multiplier} {offset} {shift} {lo} {hi}"
+        first, count = -20011, 40023
+        codes = digest(rescale(first + i, *case) for i in range(count))
+        yield f"dense {first} {count} {codes:#x}"
+        for code in range(lo - 1, hi + 1):
+            # The largest accumulator that is not past the tie between code and code + 1.
+            acc = ((2 * code + 1) * 2 ** (shift - 1) - offset) // multiplier
+            if INT32[0] <= acc < INT32[1]:
+                yield f"steps {acc} {rescale(acc, *case)} {rescale(acc + 1, *case)}"
+    # |total| = 2**62 - 1 at every shift; bounds as wide as int32 let a wrong sum show.
+    for shift in range(1, 62):
+        for sign in (1, -1):
+            acc = sign * INT32[1]
+            offset = sign * (2**62 - 1) - acc * INT32[1]
+            limits = (INT32[1], offset, shift, *INT32)
+            lower = min(acc, acc - sign)
+            yield "case " + " ".join(map(str, limits))
+            yield f"steps {lower} {rescale(lower, *limits)} {rescale(lower + 1, *limits)}"
+
+
+def step_lines() -> Iterator[str]:
+    """N5. Tables of 1 to 383 steps; each threshold, the value before it, and the ends of int64's use."""
+    draw = random.Random(11)
+    for size, (lo, hi) in ((1, U8), (2, S8), (3, U8), (17, S8), (255, U8), (383, S8)):
+        thresholds = sorted({draw.randrange(*INT32) for _ in range(size)})
+        if size == 3:
+            thresholds = [INT32[0], 0, INT32[1]]
+        codes = [draw.randint(lo, hi) for _ in range(len(thresholds) + 1)]
+        yield f"case {len(thresholds)} " + " ".join(map(str, thresholds + codes))
+        values = [v for t in thresholds for v in (t - 1, t)] + [-(2**40), -1, 0, 2**40, *INT32]
+        found = digest(step_code(value, thresholds, codes) for value in values)
+        yield f"edges {found:#x}"
+        for value in values[:: max(len(values) // 16, 1)]:
+            yield f"point {value} {step_code(value, thresholds, codes)}"
+
+
+def weighted_sum_lines() -> Iterator[str]:
+    """N10. All 65,536 pairs of codes, for each set of coefficients."""
+    cases = (
+        # a0, a1, shift, offset, bounds of the output, bounds of the inputs
+        (2**30, 2**30, 31, 0, S8, S8, S8),
+        (2**30, 2**30, 31, 1 << 31, S8, S8, S8),
+        (2**30, 2**30, 31, (77 << 31) - 2**30 * (3 + 128), U8, U8, U8),
+        (2**29, 2**30, 31, -5 << 31, S8, S8, U8),
+        (2**30, 2**27, 32, 2**31, U8, U8, S8),
+        (2**31 - 1, 2**31 - 1, 31, 0, S8, S8, S8),
+        (2**31 - 1, 1, 30, -(2**31), U8, S8, U8),
+        (1288490189, 536870912, 31, (3 << 31) - 12345678901, (-8, 7), S8, S8),
+        (1932735283, 1, 54, 255 << 54, U8, U8, U8),
+        (1, 1, 1, 0, S8, S8, S8),
+    )
+    for a0, a1, shift, offset, (lo, hi), first, second in cases:
+        found = digest(
+            clamp(half_even(a0 * q0 + a1 * q1 + offset, 2**shift), lo, hi)
+            for q0 in range(first[0], first[1] + 1)
+            for q1 in range(second[0], second[1] + 1)
+        )
+        signs = f"{int(first is S8)} {int(second is S8)}"
+        yield f"case {a0} {a1} {offset} {shift} {lo} {hi} {signs}"
+        yield f"all {found:#x}"
+
+
+def dot_lines() -> Iterator[str]:
+    """N2. Sums of products of drawn bytes, and the longest sums that int32 holds."""
+    for seed, count in enumerate((0, 1, 2, 3, 7, 31, 64, 1021, 4099)):
+        for is_signed in (0, 1):
+            for zero_point in (0, -128, 127) if is_signed else (0, 128, 255, 3):
+                draw = pseudo_random(1000 * seed + zero_point + 128 * is_signed)
+                total = 0
+                for _ in range(count):
+                    x, w = next(draw), next(draw)
+                    x -= 256 * (is_signed and x > 127)
+                    w -= 256 * (w > 127)
+                    total += (x - zero_point) * w
+                start = 1000 * seed + zero_point + 128 * is_signed
+                yield f"drawn {is_signed} {zero_point} {start} {count} {total}"
+    for is_signed, zero_point, x, w in ((0, 0, 255, -127), (0, 255, 0, -127), (1, 127, -128, 127)):
+        count = (2**31 - 1) // (255 * 127)
+        yield f"full {is_signed} {zero_point} {x} {w} {count} {(x - zero_point) * w * count}"
+
+
+SCALES = {
+    "tenth": to_binary32(Fraction(1, 10)),
+    "eighth": Fraction(1, 8),
+    "full": to_binary32(Fraction(27, 10) / 255),
+    "small": to_binary32(Fraction(1, 10**10)),
+    "large": to_binary32(Fraction(3 * 10**10)),
+}
+
+
+def quantize_f32_lines() -> Iterator[str]:
+    """N6. The numbers around every step from code to code, and those that are not numbers."""
+    special = (
+        *(0x00000000, 0x80000000),  # zeros
+        *(0x7F800000, 0xFF800000),  # infinities
+        *(0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF812345),  # quiet and signalling NaN
+        *(0x00000001, 0x80000001, 0x007FFFFF, 0x807FFFFF),  # subnormal
+        *(0x00800000, 0x80800000),  # smallest normal
+        *(0x7F7FFFFF, 0xFF7FFFFF),  # largest
+        *(0x3F800000, 0xBF800000, 0x3F7FFFFF, 0xBF7FFFFF),
+    )
+    for name, zero_point, (lo, hi) in (
+        ("eighth", 0, S8),
+        ("full", 77, U8),
+        ("tenth", 0, (-7, 7)),
+        ("tenth", 1, (0, 15)),
+        ("eighth", 255, (240, 255)),
+        ("small", 3, (0, 15)),
+        ("large", -1, (-8, 7)),
+    ):
+        scale = SCALES[name]
+        assert isinstance(scale, Fraction)
+        yield f"case {to_bits(scale):#x} {zero_point} {lo} {hi}"
+        patterns = list(special)
+        for code in range(lo - 1, hi + 1):
+            edge = to_binary32((code + HALF - zero_point) * scale)
+            near = to_bits(edge)
+            patterns += [near] if not edge else [near - 2, near - 1, near, near + 1, near + 2]
+        codes = [quantize_binary32(bits, scale, zero_point, lo, hi) for bits in patterns]
+        for start in range(0, len(patterns), 8):
+            pairs = zip(patterns[start : start + 8], codes[start : start + 8], strict=True)
+            yield "points " + " ".join(f"{bits:#x} {code}" for bits, code in pairs)
+
+
+def binary32_lines() -> Iterator[str]:
+    """N9. Accumulator, scale, bias and result: conversions that round, products and sums that do."""
+    draw = random.Random(3)
+    accumulators = [0, 1, -1, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**25 + 2, 2**25 + 6, *INT32]
+    accumulators += [2**30 + 2**6, 2**30 + 3 * 2**6, -(2**30) - 2**6 - 1]
+    accumulators += [draw.randrange(-(2**bits), 2**bits) for bits in range(2, 32) for _ in range(4)]
+    for acc in accumulators:
+        for _ in range(2):
+            scale = from_bits(draw.randrange(0x33000000, 0x3F800000))
+            assert isinstance(scale, Fraction)
+            yield f"plain {acc} {to_bits(scale):#x} {to_bits(real_output(acc, scale, None)):#x}"
+            # A bias near the product, of the other sign: the sum cancels, a fused one would show.
+            rough = to_binary32(-acc * scale * Fraction(draw.randrange(2**20, 2**21), 2**20))
+            bias = rough if isinstance(rough, Fraction) and rough else Fraction(1, 3 * 2**10)
+            bias = to_binary32(bias)
+            assert isinstance(bias, Fraction)
+            yield (
+                f"biased {acc} {to_bits(scale):#x} {to_bits(bias):#x} "
+                f"{to_bits(real_output(acc, scale, bias)):#x}"
+            )
+
+
+def lookup_lines() -> Iterator[str]:
+    """N7, N8. The code for each of the 256 bytes. Scales are `mantissa * 2**exponent`."""
+    scales = [(1, -5), (1, -6), (13107, -17), (12345677, -28), (9, -3), (1, -20)]
+    draw = random.Random(5)
+    for kind in FUNCTIONS:
+        combinations = [(a, b) for a in scales for b in scales]
+        chosen = combinations if kind in ("identity", "relu") else draw.sample(combinations, 9)
+        for (source_mantissa, source_exponent), (mantissa, exponent) in chosen:
+            source, target = draw.choice((S8, U8)), draw.choice((S8, U8, (-8, 7), (0, 15)))
+            zero_points = [draw.choice((0, *bounds)) for bounds in (source, target)]
+            zero_points = [clamp(z, *b) for z, b in zip(zero_points, (source, target), strict=True)]
+            source_scale = source_mantissa * Fraction(2) ** source_exponent
+            scale = mantissa * Fraction(2) ** exponent
+            row = bytearray()
+            for byte in range(256):
+                code = byte - 256 * (source is S8 and byte > 127)
+                x = (code - zero_points[0]) * source_scale
+                row.append(quantize(FUNCTIONS[kind](x), scale, zero_points[1], *target) & 0xFF)
+            yield (
+                f"case {list(FUNCTIONS).index(kind)} {int(source is S8)} {zero_points[0]} "
+                f"{source_mantissa} {source_exponent} {int(target[0] < 0)} {zero_points[1]} "
+                f"{mantissa} {exponent} {target[0]} {target[1]}"
+            )
+            for start in range(0, 256, 64):
+                yield "bytes " + " ".join(str(value) for value in row[start : start + 64])
+
+
+FILES: dict[str, Callable[[], Iterator[str]]] = {
+    "round_shift.txt": round_shift_lines,
+    "dot.txt": dot_lines,
+    "rescale.txt": rescale_lines,
+    "steps.txt": step_lines,
+    "quantize_f32.txt": quantize_f32_lines,
+    "lookup.txt": lookup_lines,
+    "binary32.txt": binary32_lines,
+    "weighted_sum.txt": weighted_sum_lines,
+}
+
+
+def content(name: str) -> str:
+    """The text of one file."""
+    return "\n".join(
+        (f"# Written by tests/numerics/make_vectors.py. {FILES[name].__doc__}", *FILES[name](), "")
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Write every file into the folder given, or into `vectors` beside this script."""
+    folder = Path(arguments[0]) if arguments else Path(__file__).parent / "vectors"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (folder / name).write_text(content(name), encoding="ascii", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

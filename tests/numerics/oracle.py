@@ -1,0 +1,186 @@
+"""What docs/numerics.md means, in Python's big integers and Fractions alone: the oracle for Python and C.
+
+Imports nothing of ares and no numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+HALF = Fraction(1, 2)
+S8, U8 = (-128, 127), (0, 255)
+INT32 = (-(2**31), 2**31 - 1)
+
+
+# The clauses.
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """N1: the integer nearest to a quotient; at a tie the even one. The denominator is positive."""
+    below, rest = divmod(numerator, denominator)
+    if 2 * rest == denominator:
+        return below + below % 2
+    return below + (2 * rest > denominator)
+
+
+def nearest(value: Fraction) -> int:
+    """N1 for a rational number."""
+    return half_even(value.numerator, value.denominator)
+
+
+def clamp(value: int, lo: int, hi: int) -> int:
+    """N4."""
+    return min(max(value, lo), hi)
+
+
+def rescale(acc: int, multiplier: int, offset: int, shift: int, lo: int, hi: int) -> int:
+    """N3 and N4."""
+    return clamp(half_even(acc * multiplier + offset, 2**shift), lo, hi)
+
+
+def step_code(value: int, thresholds: list[int], codes: list[int]) -> int:
+    """N5."""
+    return codes[sum(threshold <= value for threshold in thresholds)]
+
+
+def quantize(x: Fraction, scale: Fraction, zero_point: int, lo: int, hi: int) -> int:
+    """A real value to its code (N8), with no rounding but the one."""
+    return clamp(nearest(x / scale + zero_point), lo, hi)
+
+
+# binary32, by its definition: 24 significant bits, exponents from -126 to 127.
+
+
+def to_binary32(value: Fraction) -> Fraction | float:
+    """The binary32 number nearest to `value`, ties to the even mantissa; an infinity beyond the largest."""
+    if value == 0:
+        return Fraction(0)
+    size = abs(value)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** exponent > size:
+        exponent -= 1
+    unit = Fraction(2) ** (max(exponent, -126) - 23)
+    rounded = nearest(value / unit) * unit
+    if abs(rounded) >= Fraction(2) ** 128:
+        return math.copysign(math.inf, value)
+    return rounded
+
+
+def from_bits(bits: int) -> Fraction | float:
+    """The value of a binary32 bit pattern."""
+    sign = -1 if bits >> 31 else 1
+    exponent, mantissa = bits >> 23 & 0xFF, bits & 0x7FFFFF
+    if exponent == 255:
+        return math.nan if mantissa else sign * math.inf
+    if exponent:
+        mantissa += 2**23
+    return sign * mantissa * Fraction(2) ** (max(exponent, 1) - 150)
+
+
+def to_bits(value: Fraction | float) -> int:
+    """The bit pattern of a binary32 value (zero is +0)."""
+    if isinstance(value, float):
+        return 0x7FC00000 if math.isnan(value) else 0x7F800000 | (value < 0) << 31
+    sign = (value < 0) << 31
+    size = abs(value)
+    if size < Fraction(2) ** -126:
+        return sign | int(size * 2**149)
+    exponent = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** exponent > size:
+        exponent -= 1
+    return sign | (exponent + 127) << 23 | int(size / Fraction(2) ** (exponent - 23)) - 2**23
+
+
+def quantize_binary32(bits: int, scale: Fraction, zero_point: int, lo: int, hi: int) -> int:
+    """N6: the quotient rounded to binary32, the sum rounded to binary32, then the integer."""
+    x = from_bits(bits)
+    if isinstance(x, float):
+        return zero_point if math.isnan(x) else hi if x > 0 else lo
+    quotient = to_binary32(x / scale)
+    if isinstance(quotient, float):
+        return hi if quotient > 0 else lo
+    shifted = to_binary32(quotient + zero_point)
+    assert isinstance(shifted, Fraction)
+    return clamp(nearest(shifted), lo, hi)
+
+
+def real_output(acc: int, scale: Fraction, bias: Fraction | None) -> Fraction | float:
+    """N9: conversion, product and sum, each rounded to binary32."""
+    value = to_binary32(Fraction(acc))
+    assert isinstance(value, Fraction)
+    value = to_binary32(value * scale)
+    if bias is None or isinstance(value, float):
+        return value
+    return to_binary32(value + bias)
+
+
+# Functions of real numbers, in fixed point with BITS binary digits after the point (N7).
+
+BITS = 384
+ONE = 1 << BITS
+
+
+def _exp(x: Fraction) -> int:
+    """e**x for 0 <= x < 300."""
+    fixed = int(x * ONE)
+    total = term = ONE
+    n = 0
+    while term:
+        n += 1
+        term = term * fixed // (n << BITS)
+        total += term
+    return total
+
+
+def _pi() -> int:
+    """Machin: pi / 4 = 4 atan(1/5) - atan(1/239)."""
+
+    def atan_of_inverse(n: int) -> int:
+        total, power, k = 0, ONE // n, 0
+        while power:
+            total += (power if k % 2 == 0 else -power) // (2 * k + 1)
+            power //= n * n
+            k += 1
+        return total
+
+    return 4 * (4 * atan_of_inverse(5) - atan_of_inverse(239))
+
+
+PI = _pi()
+
+
+def gelu(x: Fraction) -> Fraction:
+    """x * Phi(x), within 2**-150. Phi(x) = 1/2 + phi(x) * sum of x**(2n+1) / (1 * 3 * ... * (2n+1))."""
+    if abs(x) > 17:
+        return max(x, Fraction(0))
+    fixed = int(abs(x) * ONE)
+    square = fixed * fixed >> BITS
+    total = term = fixed
+    n = 1
+    while term:
+        n += 2
+        term = term * square // (n << BITS)
+        total += term
+    density = ONE * ONE // (_exp(x * x / 2) * math.isqrt(2 * PI << BITS) >> BITS)
+    inner = total * density >> BITS
+    return x * (HALF + Fraction(inner if x > 0 else -inner, ONE))
+
+
+def gelu_tanh(x: Fraction) -> Fraction:
+    """x / 2 * (1 + tanh(u)) = x * (1 - 1 / (1 + e**(2u))), u = sqrt(2 / pi) * (x + 0.044715 x**3)."""
+    root = Fraction(math.isqrt((2 * ONE * ONE // PI) << BITS), ONE)
+    double = 2 * root * (abs(x) + Fraction(44715, 10**6) * abs(x) ** 3)
+    if double > 280:
+        return max(x, Fraction(0))
+    tail = Fraction(ONE, ONE + _exp(double))
+    return x * (1 - tail if x > 0 else tail)
+
+
+FUNCTIONS: dict[str, Callable[[Fraction], Fraction]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: max(x, Fraction(0)),
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+}

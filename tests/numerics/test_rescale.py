@@ -1,0 +1,162 @@
+"""N3 to N5: constants within their limits, close to the exact ratio, and applied exactly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from ares.ir import constant
+from ares.numerics import INT32_MAX, NumericsError, Rescale, plan_rescale
+from tests.numerics.make_vectors import digest
+from tests.numerics.oracle import S8, U8, clamp, nearest, rescale, step_code
+from tests.numerics.vector_files import cases
+
+
+def _rescale(multiplier: int, offset: int, shift: int, lo: int, hi: int) -> Rescale:
+    return Rescale(
+        constant([multiplier], np.int32),
+        constant([offset], np.int64),
+        constant([shift], np.uint8),
+        lo,
+        hi,
+        constant([], np.int32),
+        constant([], np.int16),
+    )
+
+
+def test_vectors() -> None:
+    for constants, lines in cases("rescale.txt"):
+        subject = _rescale(*constants)
+        for word, numbers in lines:
+            if word == "dense":
+                first, count, expected = numbers
+                assert digest(subject.apply(np.arange(first, first + count)).tolist()) == expected
+            else:
+                acc, *codes = numbers
+                assert subject.apply(np.array([acc, acc + 1])).tolist() == codes, constants
+
+
+def test_step_vectors() -> None:
+    for (size, *rest), lines in cases("steps.txt"):
+        thresholds, codes = rest[:size], rest[size:]
+        subject = Rescale(
+            constant([4], np.int32),
+            constant([0], np.int64),
+            constant([2], np.uint8),
+            0,
+            0,
+            constant(thresholds, np.int32),
+            constant(codes, np.int16),
+        )
+        ends = [-(2**40), -1, 0, 2**40, -(2**31), 2**31 - 1]
+        values = np.array([v for t in thresholds for v in (t - 1, t)] + ends)
+        found = subject.finish(values * 4, np.uint8(2)).tolist()
+        assert found == [step_code(int(value), thresholds, codes) for value in values]
+        for word, numbers in lines:
+            if word == "edges":
+                assert digest(found) == numbers[0]
+            else:
+                assert found[values.tolist().index(numbers[0])] == numbers[1]
+
+
+def test_one_constant_for_each_channel() -> None:
+    subject = plan_rescale([Fraction(1, 2), Fraction(1, 4)], [Fraction(0)], 1, *S8, 1000)
+    acc = np.array([[[3, 5], [6, 10]]])
+    assert subject.channels == 2
+    assert subject.apply(acc, axis=1).tolist() == [[[2, 4], [2, 4]]]
+    assert subject.apply(acc, axis=2).tolist() == [[[2, 2], [4, 4]]]
+    # Channels that agree are stored once.
+    assert plan_rescale([Fraction(1, 2)] * 3, [Fraction(1)] * 3, 0, *S8, 9).channels == 1
+    biased = plan_rescale([Fraction(1, 2)], [Fraction(1), Fraction(2), Fraction(3)], 0, *S8, 9)
+    assert biased.channels == 3
+
+
+def _plans() -> Iterator[tuple[Fraction, Fraction, int, tuple[int, int], int]]:
+    """(ratio, bias in codes, zero point, bounds, accumulator bound)"""
+    for log2 in range(1, 24):
+        yield Fraction(1, 2**log2), Fraction(0), 0, S8, 2**23
+    yield Fraction(1, 2), Fraction(-7, 2), 101, U8, 2**20
+    yield Fraction(1), Fraction(1, 2), -3, S8, 2**31 - 1
+    yield Fraction(3, 1024), Fraction(5, 8), 17, U8, 2**31 - 1
+    draw = random.Random(7)
+    for _ in range(150):
+        source, weight, target = (
+            Fraction(draw.randrange(2**23, 2**24), 2 ** draw.randrange(23, 34)) for _ in range(3)
+        )
+        ratio = source * weight / target
+        lo, hi = draw.choice((S8, U8, (-8, 7), (0, 3)))
+        bias = Fraction(draw.randrange(-(2**30), 2**30), 2 ** draw.randrange(22, 40))
+        bound = draw.choice((0, 127, 255 * 127 * 9, 2**27, 2**31 - 1))
+        if ratio < 1:
+            yield ratio, bias, draw.randint(lo, hi), (lo, hi), bound
+    # Ratios below 2**-31 leave fewer bits for the multiplier.
+    yield Fraction(1, 3 * 2**40), Fraction(1, 3), 5, U8, 2**31 - 1
+    yield Fraction(5, 3), Fraction(10**6, 7), 5, U8, 2**31 - 1
+
+
+def test_planned_constants() -> None:
+    for plan in _plans():
+        _check(*plan)
+
+
+def _check(
+    ratio: Fraction, bias: Fraction, zero_point: int, bounds: tuple[int, int], bound: int
+) -> None:
+    """Constants within their limits, as fine as these allow, and codes right up to what that costs."""
+    lo, hi = bounds
+    subject = plan_rescale([ratio], [bias], zero_point, lo, hi, bound)
+    (m,), (b,), (s,) = (
+        field.tolist() for field in (subject.multiplier, subject.offset, subject.shift)
+    )
+    assert 0 <= m < 2**31
+    assert 1 <= s <= 61
+    assert bound * m + abs(b) < 2**62
+    if s < 61:
+        finer, addend = nearest(ratio * 2 ** (s + 1)), nearest((bias + zero_point) * 2 ** (s + 1))
+        assert finer >= 2**31 or bound * finer + abs(addend) >= 2**62, "a larger shift fits"
+
+    limit = (256 + 2 * abs(bias + zero_point)) / Fraction(2**31 - 2) + Fraction(1, 2 ** (s + 1))
+    edges = [
+        (2 * code + 1 - 2 * (bias + zero_point)) / (2 * ratio) for code in range(lo - 1, hi + 1)
+    ]
+    inside = {int(edge) + near for edge in edges for near in (-1, 0, 1, 2)} | {0}
+    accumulators = sorted({clamp(acc, -bound, bound) for acc in inside})
+    codes = subject.apply(np.array(accumulators)).tolist()
+    for acc, code in zip(accumulators, codes, strict=True):
+        exact = acc * ratio + bias + zero_point
+        if lo - 1 <= exact <= hi + 1:
+            assert abs(Fraction(acc * m + b, 2**s) - exact) <= limit
+        from_tie = abs(exact % 1 - Fraction(1, 2))
+        is_exact = ratio * 2**s == m and (bias + zero_point) * 2**s == b
+        if is_exact or from_tie > limit:
+            assert code == clamp(nearest(exact), lo, hi), acc
+        assert code == rescale(acc, m, b, s, lo, hi)
+    ends = np.array([-bound, bound])
+    assert subject.apply(ends).tolist() == [rescale(int(acc), m, b, s, lo, hi) for acc in ends]
+
+
+def test_dyadic_ratios_and_ties_are_exact() -> None:
+    for log2, zero_point in ((1, 0), (2, 1), (7, -3), (10, 5)):
+        subject = plan_rescale([Fraction(1, 2**log2)], [Fraction(0)], zero_point, *S8, 2**20)
+        acc = np.arange(-(2 ** (log2 + 8)), 2 ** (log2 + 8))
+        expected = [clamp(nearest(Fraction(int(a), 2**log2) + zero_point), *S8) for a in acc]
+        ties = acc % 2**log2 == 2 ** (log2 - 1)
+        assert ties.sum() == 512
+        np.testing.assert_array_equal(subject.apply(acc), expected)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "bias", "message"),
+    [
+        (Fraction(-1), Fraction(0), "negative ratio"),
+        (Fraction(2**31), Fraction(0), "too large"),
+        (Fraction(1, 2), Fraction(2**62), "too large"),
+    ],
+)
+def test_what_does_not_fit_is_refused(ratio: Fraction, bias: Fraction, message: str) -> None:
+    with pytest.raises(NumericsError, match=message):
+        plan_rescale([ratio], [bias], 0, *S8, INT32_MAX)

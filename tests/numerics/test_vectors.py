@@ -1,0 +1,153 @@
+"""The vectors are what the script writes; C agrees with them on every target; and notices when it should not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ares.resources import runtime_dir
+from ares.toolchain import Target, default_targets
+from tests.numerics import make_vectors
+from tests.numerics.vector_files import FOLDER
+
+CHECK = Path(__file__).parent / "vector_check.c"
+KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c")
+TARGETS = default_targets()
+
+
+def _run(
+    target: Target, flags: Sequence[str], runtime: Path, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Build vector_check.c against a copy of the runtime and run it over the vectors."""
+    program = folder / "vector_check"
+    sources = [str(CHECK), *(str(runtime / "src" / name) for name in KERNELS)]
+    command = [*target.compiler, *flags, f"-I{runtime / 'inc'}", *sources, "-o", str(program)]
+    subprocess.run([*command, *target.link_flags], check=True, cwd=folder)
+    return subprocess.run(
+        [*target.runner, str(program), str(FOLDER)], check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", make_vectors.FILES)
+def test_files_are_what_the_script_writes(name: str) -> None:
+    assert (FOLDER / name).read_bytes() == make_vectors.content(name).encode("ascii")
+
+
+def test_no_other_files() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(make_vectors.FILES)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_c_agrees_with_the_vectors(target: Target, tmp_path: Path) -> None:
+    missing = target.missing()
+    if missing:
+        pytest.skip(f"{target.name}: {missing}")
+    result = _run(target, target.flags, runtime_dir(), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(result.stdout.splitlines()) == len(make_vectors.FILES)
+
+
+# (what is wrong, file of the runtime, the right text, the wrong one, the file of vectors that shows it)
+FAULTS = [
+    ("half up", "inc/numerics.h", "&& (quotient & 1) != 0", "", "round_shift.txt"),
+    (
+        "half down",
+        "inc/numerics.h",
+        " || (remainder == half && (quotient & 1) != 0)",
+        "",
+        "round_shift.txt",
+    ),
+    (
+        "half to odd",
+        "inc/numerics.h",
+        "(quotient & 1) != 0",
+        "(quotient & 1) == 0",
+        "round_shift.txt",
+    ),
+    (
+        "floor",
+        "inc/numerics.h",
+        "return quotient + (",
+        "return quotient + 0 * (",
+        "round_shift.txt",
+    ),
+    (
+        "toward zero",
+        "inc/numerics.h",
+        "value < 0 ? ~(~value >> bits) : value >> bits",
+        "value / ((int64_t)1 << bits)",
+        "round_shift.txt",
+    ),
+    ("u8 as s8", "inc/dot.h", "(int32_t)x[i]", "(int32_t)(int8_t)x[i]", "dot.txt"),
+    (
+        "s8 as u8",
+        "inc/dot.h",
+        "const int8_t *const s =",
+        "const uint8_t *const s = (const void *)",
+        "dot.txt",
+    ),
+    ("no zero point", "inc/dot.h", "(int32_t)x[i] - zero_point", "(int32_t)x[i]", "dot.txt"),
+    ("no offset", "inc/numerics.h", "product + rescale->offset[c]", "product", "rescale.txt"),
+    ("32-bit product", "inc/numerics.h", "(int64_t)accumulator *", "accumulator *", "rescale.txt"),
+    ("no lower clamp", "inc/numerics.h", "value < lo ? lo : ", "", "rescale.txt"),
+    ("no upper clamp", "inc/numerics.h", "value > hi ? hi : ", "", "rescale.txt"),
+    ("step after", "inc/numerics.h", "[middle] <= value", "[middle] < value", "steps.txt"),
+    (
+        "zero point after",
+        "src/quantize_f32.c",
+        "quotient + zero_point",
+        "quotient",
+        "quantize_f32.txt",
+    ),
+    (
+        "reciprocal",
+        "src/quantize_f32.c",
+        "x / p->scale",
+        "x * (1.0f / p->scale)",
+        "quantize_f32.txt",
+    ),
+    ("half away", "src/quantize_f32.c", "(whole & 1) != 0", "1", "quantize_f32.txt"),
+    ("NaN low", "src/quantize_f32.c", "p->lo : p->zero_point", "p->lo : p->lo", "quantize_f32.txt"),
+    ("s8 index", "src/lookup.c", "table[in[i]]", "table[in[i] & 0x7f]", "lookup.txt"),
+    (
+        "fused",
+        "src/linear_fp32.c",
+        "value + p->bias[o]",
+        "__builtin_fmaf((float)acc, p->scale[o], p->bias[o])",
+        "binary32.txt",
+    ),
+    (
+        "double",
+        "src/linear_fp32.c",
+        "float value = (float)acc",
+        "double value = acc",
+        "binary32.txt",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "file", "right", "wrong", "shown"), FAULTS, ids=[f[0] for f in FAULTS]
+)
+def test_planted_faults_show(
+    what: str, file: str, right: str, wrong: str, shown: str, tmp_path: Path
+) -> None:
+    target = next((target for target in TARGETS if target.missing() is None), None)
+    if target is None:
+        pytest.skip("no C compiler is installed, not even ziglang")
+    runtime = tmp_path / "runtime"
+    for folder in ("inc", "src"):
+        (runtime / folder).mkdir(parents=True)
+        for path in (runtime_dir() / folder).iterdir():
+            text = path.read_text(encoding="utf-8")
+            if f"{folder}/{path.name}" == file:
+                assert right in text, f"{what}: {file} no longer holds {right!r}"
+                text = text.replace(right, wrong)
+            (runtime / folder / path.name).write_text(text, encoding="utf-8")
+    # The faulty code may well earn warnings; what counts is that the numbers show it.
+    result = _run(target, ("-std=c11", "-ffp-contract=off", "-w"), runtime, tmp_path)
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1].startswith(f"{shown}:"), result.stdout

@@ -1,0 +1,363 @@
+/*
+ * Runs runtime/inc/numerics.h, and the kernels that are a clause of docs/numerics.md by themselves, over the
+ * files of tests/numerics/vectors: vector_check FOLDER.
+ *
+ * Prints `FILE: N checks` for each file, or `FILE:LINE: expected E, found F` for the first value that
+ * differs, and then exits with 1. The format is described in make_vectors.py.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dot.h"
+#include "linear_fp32.h"
+#include "lookup.h"
+#include "numerics.h"
+#include "quantize_f32.h"
+
+#define MAX_NUMBERS 1024
+#define MAX_DOT 70000
+
+/* One line of a file. Hexadecimal numbers are bit patterns, decimal ones are signed. */
+typedef struct record {
+    char word[16];
+    int count;
+    int64_t number[MAX_NUMBERS];
+} record;
+
+static const char *file_name;
+static int line_number;
+static long checks;
+
+static void fail(const char *what)
+{
+    printf("%s:%d: %s\n", file_name, line_number, what);
+    exit(1);
+}
+
+static void expect(int64_t expected, int64_t found)
+{
+    ++checks;
+    if (expected != found) {
+        printf("%s:%d: expected %" PRId64 ", found %" PRId64 "\n", file_name, line_number, expected,
+               found);
+        exit(1);
+    }
+}
+
+static void expect_digest(int64_t expected, uint64_t state)
+{
+    int64_t found;
+    memcpy(&found, &state, sizeof found);
+    expect(expected, found);
+}
+
+static uint64_t digest(uint64_t state, int64_t value)
+{
+    return (state ^ (uint64_t)value) * UINT64_C(0x100000001b3);
+}
+
+static const uint64_t DIGEST_START = UINT64_C(0xcbf29ce484222325);
+
+static float float_of(int64_t bits)
+{
+    const uint32_t pattern = (uint32_t)bits;
+    float value;
+    memcpy(&value, &pattern, sizeof value);
+    return value;
+}
+
+static uint32_t bits_of(float value)
+{
+    uint32_t pattern;
+    memcpy(&pattern, &value, sizeof pattern);
+    return pattern;
+}
+
+/* A rescale for one channel, its arrays inside. */
+typedef struct single {
+    int32_t multiplier;
+    int64_t offset;
+    uint8_t shift;
+    int32_t thresholds[MAX_NUMBERS];
+    int16_t codes[MAX_NUMBERS];
+    ares_rescale rescale;
+} single;
+
+static single one;
+
+static void set_rescale(int64_t multiplier, int64_t offset, int64_t shift, int64_t lo, int64_t hi)
+{
+    one.multiplier = (int32_t)multiplier;
+    one.offset = offset;
+    one.shift = (uint8_t)shift;
+    one.rescale.multiplier = &one.multiplier;
+    one.rescale.offset = &one.offset;
+    one.rescale.shift = &one.shift;
+    one.rescale.thresholds = NULL;
+    one.rescale.codes = NULL;
+    one.rescale.channel_stride = 0;
+    one.rescale.num_thresholds = 0;
+    one.rescale.lo = (int32_t)lo;
+    one.rescale.hi = (int32_t)hi;
+}
+
+/* N1 */
+static void round_shift(const record *r)
+{
+    const int64_t *const n = r->number;
+    if (strcmp(r->word, "dense") == 0) {
+        uint64_t state = DIGEST_START;
+        for (int64_t i = 0; i < n[2]; ++i) {
+            state = digest(state, ares_round_shift(n[1] + i, (int32_t)n[0]));
+        }
+        expect_digest(n[3], state);
+    } else {
+        expect(n[2], ares_round_shift(n[1], (int32_t)n[0]));
+    }
+}
+
+/* N2 */
+static void dot(const record *r)
+{
+    static uint8_t x[MAX_DOT];
+    static int8_t w[MAX_DOT];
+    const int64_t *const n = r->number;
+    const int is_drawn = strcmp(r->word, "drawn") == 0;
+    const int64_t count = n[r->count - 2];
+    uint64_t state = (uint64_t)n[2];
+    for (int64_t i = 0; i < count; ++i) {
+        if (is_drawn) {
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            x[i] = (uint8_t)(state >> 56);
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            w[i] = (int8_t)ares_load_code(&(uint8_t){(uint8_t)(state >> 56)}, 0, 1);
+        } else {
+            x[i] = ares_code_byte((int32_t)n[2]);
+            w[i] = (int8_t)n[3];
+        }
+    }
+    expect(n[r->count - 1], ares_dot(x, (int32_t)n[0], w, (int32_t)count, (int32_t)n[1]));
+}
+
+/* N3, N4 */
+static void rescale(const record *r)
+{
+    const int64_t *const n = r->number;
+    if (strcmp(r->word, "case") == 0) {
+        set_rescale(n[0], n[1], n[2], n[3], n[4]);
+    } else if (strcmp(r->word, "dense") == 0) {
+        uint64_t state = DIGEST_START;
+        for (int64_t i = 0; i < n[1]; ++i) {
+            state = digest(state, ares_rescale_apply(&one.rescale, (int32_t)(n[0] + i), 0));
+        }
+        expect_digest(n[2], state);
+    } else {
+        expect(n[1], ares_rescale_apply(&one.rescale, (int32_t)n[0], 0));
+        expect(n[2], ares_rescale_apply(&one.rescale, (int32_t)n[0] + 1, 0));
+    }
+}
+
+/* N5 */
+static void steps(const record *r)
+{
+    const int64_t *const n = r->number;
+    const int32_t count = one.rescale.num_thresholds;
+    if (strcmp(r->word, "case") == 0) {
+        set_rescale(1, 0, 1, 0, 0);
+        one.rescale.num_thresholds = (int32_t)n[0];
+        one.rescale.thresholds = one.thresholds;
+        one.rescale.codes = one.codes;
+        for (int32_t i = 0; i < (int32_t)n[0]; ++i) {
+            one.thresholds[i] = (int32_t)n[1 + i];
+        }
+        for (int32_t i = 0; i <= (int32_t)n[0]; ++i) {
+            one.codes[i] = (int16_t)n[1 + n[0] + i];
+        }
+    } else if (strcmp(r->word, "edges") == 0) {
+        const int64_t ends[] = {-((int64_t)1 << 40), -1, 0, (int64_t)1 << 40, INT32_MIN, INT32_MAX};
+        uint64_t state = DIGEST_START;
+        for (int32_t i = 0; i < count; ++i) {
+            state = digest(state, ares_step_code(&one.rescale, (int64_t)one.thresholds[i] - 1));
+            state = digest(state, ares_step_code(&one.rescale, one.thresholds[i]));
+        }
+        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i) {
+            state = digest(state, ares_rescale_finish(&one.rescale, ends[i] * 4, 2));
+        }
+        expect_digest(n[0], state);
+    } else {
+        expect(n[1], ares_step_code(&one.rescale, n[0]));
+    }
+}
+
+/* N6 */
+static void quantize_f32(const record *r)
+{
+    static ares_quantize_f32_params params;
+    const int64_t *const n = r->number;
+    if (strcmp(r->word, "case") == 0) {
+        params.elements = 1;
+        params.scale = float_of(n[0]);
+        params.zero_point = (int32_t)n[1];
+        params.lo = (int32_t)n[2];
+        params.hi = (int32_t)n[3];
+        return;
+    }
+    for (int i = 0; i < r->count; i += 2) {
+        const float x = float_of(n[i]);
+        uint8_t code = 0;
+        const void *const inputs[] = {&x};
+        void *const outputs[] = {&code};
+        (void)ares_quantize_f32(&params, inputs, outputs, NULL);
+        expect(n[i + 1], ares_load_code(&code, 0, params.lo < 0));
+    }
+}
+
+/* N8: every byte through the kernel, in place; and a byte is the code it stores. */
+static void lookup(const record *r)
+{
+    static uint8_t table[256];
+    static int32_t is_signed;
+    static int32_t lo;
+    static int32_t hi;
+    static int filled;
+    if (strcmp(r->word, "case") == 0) {
+        is_signed = (int32_t)r->number[5];
+        lo = (int32_t)r->number[9];
+        hi = (int32_t)r->number[10];
+        filled = 0;
+        return;
+    }
+    for (int i = 0; i < r->count; ++i) {
+        table[filled + i] = (uint8_t)r->number[i];
+    }
+    filled += r->count;
+    if (filled == 256) {
+        const ares_lookup_params params = {256, table};
+        uint8_t bytes[256];
+        const void *const inputs[] = {bytes};
+        void *const outputs[] = {bytes};
+        for (int i = 0; i < 256; ++i) {
+            bytes[i] = (uint8_t)(255 - i);
+        }
+        (void)ares_lookup(&params, inputs, outputs, NULL);
+        for (int i = 0; i < 256; ++i) {
+            const int32_t code = ares_load_code(bytes, i, is_signed);
+            expect(table[255 - i], bytes[i]);
+            expect(bytes[i], ares_code_byte(code));
+            expect(code, ares_clamp(code, lo, hi));
+        }
+    }
+}
+
+/* N9: any accumulator reaches the kernel as an int32 bias. */
+static void binary32(const record *r)
+{
+    const int64_t *const n = r->number;
+    const int is_biased = strcmp(r->word, "biased") == 0;
+    const int8_t weight = 0;
+    const uint8_t x = 0;
+    const int32_t acc = (int32_t)n[0];
+    const float scale = float_of(n[1]);
+    const float bias = float_of(n[2]);
+    const ares_linear_fp32_params params = {
+        1, 1, 1, 0, 0, &weight, &acc, &scale, is_biased ? &bias : NULL};
+    float result;
+    const void *const inputs[] = {&x};
+    void *const outputs[] = {&result};
+    (void)ares_linear_fp32(&params, inputs, outputs, NULL);
+    expect(n[is_biased ? 3 : 2], bits_of(result));
+}
+
+/* N10 */
+static void weighted_sum(const record *r)
+{
+    static int64_t n[8];
+    if (strcmp(r->word, "case") == 0) {
+        memcpy(n, r->number, sizeof n);
+        set_rescale(1, n[2], n[3], n[4], n[5]);
+        return;
+    }
+    uint64_t state = DIGEST_START;
+    for (int32_t first = n[6] ? -128 : 0; first < (n[6] ? 128 : 256); ++first) {
+        for (int32_t second = n[7] ? -128 : 0; second < (n[7] ? 128 : 256); ++second) {
+            const int64_t total = n[0] * first + n[1] * second + n[2];
+            state = digest(state, ares_rescale_finish(&one.rescale, total, one.shift));
+        }
+    }
+    expect_digest(r->number[0], state);
+}
+
+static const struct {
+    const char *name;
+    void (*check)(const record *);
+} files[] = {
+    {"round_shift.txt", round_shift},   {"dot.txt", dot},
+    {"rescale.txt", rescale},           {"steps.txt", steps},
+    {"quantize_f32.txt", quantize_f32}, {"lookup.txt", lookup},
+    {"binary32.txt", binary32},         {"weighted_sum.txt", weighted_sum},
+};
+
+static int read_record(FILE *file, record *r)
+{
+    static char line[16384];
+    do {
+        if (fgets(line, sizeof line, file) == NULL) {
+            return 0;
+        }
+        ++line_number;
+    } while (line[0] == '#');
+    const char *token = strtok(line, " \n");
+    if (token == NULL || strlen(token) >= sizeof r->word) {
+        fail("no word");
+        return 0;
+    }
+    strcpy(r->word, token);
+    r->count = 0;
+    while ((token = strtok(NULL, " \n")) != NULL) {
+        char *end;
+        if (r->count == MAX_NUMBERS) {
+            fail("too many numbers");
+        }
+        if (strncmp(token, "0x", 2) == 0) {
+            const uint64_t pattern = strtoull(token, &end, 16);
+            memcpy(&r->number[r->count++], &pattern, sizeof pattern);
+        } else {
+            r->number[r->count++] = strtoll(token, &end, 10);
+        }
+        if (*end != '\0') {
+            fail("not a number");
+        }
+    }
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static record r;
+    if (argc != 2) {
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; ++i) {
+        char path[1024];
+        (void)snprintf(path, sizeof path, "%s/%s", argv[1], files[i].name);
+        file_name = files[i].name;
+        line_number = 0;
+        checks = 0;
+        FILE *file = fopen(path, "r");
+        if (file == NULL) {
+            fail("cannot be opened");
+            return 1;
+        }
+        while (read_record(file, &r)) {
+            files[i].check(&r);
+        }
+        (void)fclose(file);
+        if (checks == 0) {
+            fail("checks nothing");
+        }
+        printf("%s: %ld checks\n", file_name, checks);
+    }
+    return 0;
+}

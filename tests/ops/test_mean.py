@@ -1,0 +1,259 @@
+"""Mean: oracle -> reference -> C, and the kernel's memory order for every layout and set of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations, permutations, product
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ares.ir import GraphError, Tensor
+from ares.numerics import plan_rescale
+from ares.ops import Site
+from ares.ops.mean import Mean
+from tests.ops.harness import check_operation, codes
+
+Array = npt.NDArray[Any]
+Codes = tuple[Any, ...]  # dtype, scale, zero point, and lo, hi where they are not the type's
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    keepdim: bool
+    source: Codes
+    target: Codes
+    reaches: tuple[str, ...]
+
+
+CASES = (
+    Case(
+        "tokens of N T D",
+        (1, 8, 37),
+        (1,),
+        False,
+        ("s8", 0.5, 0),
+        ("s8", 0.25, 3),
+        (
+            "tie to the code below",
+            "tie to the code above",
+            "negative sum",
+            "prime size",
+            "middle axis",
+        ),
+    ),
+    Case(
+        "features of N T D, kept",
+        (1, 11, 7),
+        (2,),
+        True,
+        ("u8", 0.25, 127),
+        ("u8", 0.03125, 129),
+        ("low clip", "high clip", "odd zero points", "code above 127", "last axis"),
+    ),
+    Case(
+        "H and W",
+        (1, 29, 4, 2),
+        (2, 3),
+        True,
+        ("s8", 0.5, 0),
+        ("s8", 0.5, 0),
+        ("negative tie", "tie to the code below", "prime size"),
+    ),
+    Case("H alone", (1, 3, 5, 7), (2,), False, ("u8", 0.3, 0), ("s8", 0.17, -9), ("middle axis",)),
+    Case(
+        "C and W, which are neighbours channels last only",
+        (1, 3, 5, 7),
+        (1, 3),
+        False,
+        ("s8", 1.0, 1),
+        ("s8", 0.0625, 0),
+        ("low clip", "high clip", "split axes"),
+    ),
+    Case(
+        "C, H and W",
+        (1, 5, 3, 7),
+        (1, 2, 3),
+        False,
+        ("u8", 1.0, 0),
+        ("u8", 0.9, 0),
+        ("all axes", "positive sum"),
+    ),
+    Case(
+        "N F", (1, 31), (1,), False, ("s8", 2.0, 5), ("s8", 0.1, 7), ("all axes", "odd zero points")
+    ),
+    Case("one element", (1, 1, 1), (1,), False, ("u8", 1.0, 0), ("u8", 2.0, 1), ("one element",)),
+)
+
+
+def _ratio(case: Case) -> Fraction:
+    """What one unit of the sum is worth in output codes."""
+    count = prod(case.shape[axis] for axis in case.axes)
+    return Fraction(case.source[1]) / Fraction(case.target[1]) / count
+
+
+def _operation(case: Case, source: Tensor, target: Tensor) -> Mean:
+    bound = prod(case.shape[axis] for axis in case.axes) * source.largest_magnitude
+    rescale = plan_rescale(
+        [_ratio(case)], [Fraction(0)], target.zero_point, target.lo, target.hi, bound
+    )
+    return Mean("average", ("x",), ("y",), case.axes, case.keepdim, rescale)
+
+
+def _bytes(seed: int, shape: tuple[int, ...], lo: int, hi: int) -> Array:
+    raw = np.random.Philox(key=seed).random_raw(prod(shape)).reshape(shape)
+    return (raw % np.uint64(hi - lo + 1)).astype(np.int64) + lo
+
+
+def _sums(case: Case, x: Array) -> Array:
+    """Exact sums of real steps, as Python integers, with the output's shape."""
+    shape = [1 if axis in case.axes else size for axis, size in enumerate(case.shape)]
+    sums = np.zeros(shape, object)
+    for index in product(*(range(size) for size in case.shape)):
+        at = tuple(0 if axis in case.axes else i for axis, i in enumerate(index))
+        sums[at] += int(x[index]) - case.source[2]
+    if case.keepdim:
+        return sums
+    return sums.reshape([size for axis, size in enumerate(case.shape) if axis not in case.axes])
+
+
+def _reached(case: Case, x: Array, reals: Array, target: Tensor) -> Iterator[str]:
+    rank = len(case.shape)
+    if any(size in (29, 31, 37) for size in case.shape):
+        yield "prime size"
+    if x.size == 1:
+        yield "one element"
+    if case.source[2] % 2 and case.target[2] % 2:
+        yield "odd zero points"
+    if x.max() > 127:
+        yield "code above 127"
+    if len(case.axes) == rank - 1:
+        yield "all axes"
+    elif case.axes[-1] == rank - 1 and len(case.axes) == 1:
+        yield "last axis"
+    elif case.axes[-1] - case.axes[0] >= len(case.axes):
+        yield "split axes"
+    elif case.axes[-1] < rank - 1:
+        yield "middle axis"
+    for real in reals.flat:
+        yield "negative sum" if real < target.zero_point else "positive sum"
+        if real < target.lo - Fraction(1, 2):
+            yield "low clip"
+        elif real > target.hi + Fraction(1, 2):
+            yield "high clip"
+        elif real.denominator == 2:
+            yield (
+                "tie to the code below"
+                if (real - Fraction(1, 2)) % 2 == 0
+                else "tie to the code above"
+            )
+            if real < 0:
+                yield "negative tie"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_oracle_reference_c(case: Case) -> None:
+    source = codes("x", case.shape, *case.source)
+    x = _bytes(1, source.shape, source.lo, source.hi)
+    sums = _sums(case, x)
+    target = codes("y", sums.shape, *case.target)
+    ratio = _ratio(case)
+    reals = np.array([s * ratio + target.zero_point for s in sums.flat], object).reshape(sums.shape)
+    reached = set(_reached(case, x, reals, target))
+    assert not set(case.reaches) - reached, f"the case reaches only {reached}"
+    # Where the ratio is no binary fraction, an exact tie may go either way (N3): none may be there.
+    assert ratio.denominator & (ratio.denominator - 1) == 0 or not any("tie" in r for r in reached)
+    expected = np.array([max(target.lo, min(target.hi, round(r))) for r in reals.flat], np.int64)
+    check_operation(
+        _operation(case, source, target), [source], [target], [x], [expected.reshape(sums.shape)]
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 2, 3), (1, 2, 3, 5), (1, 2, 1, 5), (1, 1, 1, 1)])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_the_kernel_sums_neighbours(shape: tuple[int, ...], keepdim: bool) -> None:
+    """[outer][count][inner] of the chosen layout gives the reference, for every layout that is there."""
+    x = np.arange(prod(shape)).reshape(shape)
+    rank = len(shape)
+    for size in range(1, rank):
+        for axes in combinations(range(1, rank), size):
+            case = Case("layouts", shape, axes, keepdim, ("s8", 1.0, 0), ("s8", 1.0, 0), ())
+            source = codes("x", shape)
+            sums = x.sum(axis=axes, keepdims=keepdim)
+            target = codes("y", sums.shape)
+            operation = _operation(case, source, target)
+            for layout in permutations(range(rank)):
+                site = Site((source,), (target,))
+                (wanted,), (produced,) = operation.layouts(site, (layout,))
+                call = operation.lower(Site((source,), (target,), (wanted,), (produced,)))
+                fields = dict(call.params.fields)
+                memory = x.transpose(wanted).reshape(
+                    fields["outer"], fields["count"], fields["inner"]
+                )
+                lies = [sums.shape[axis] for axis in produced]
+                found = memory.sum(axis=1).reshape(lies).transpose(np.argsort(produced))
+                assert np.array_equal(found, sums), (axes, layout)
+
+
+def _cases(draw: st.DrawFn) -> Case:
+    shape = (1, *draw(st.lists(st.integers(1, 6), min_size=1, max_size=3)))
+    axes = draw(st.sets(st.integers(1, len(shape) - 1), min_size=1))
+    tensor = st.one_of(
+        st.tuples(st.just("s8"), st.floats(2.0**-12, 8.0, width=32), st.integers(-128, 127)),
+        st.tuples(st.just("u8"), st.floats(2.0**-12, 8.0, width=32), st.integers(0, 255)),
+    )
+    return Case(
+        "drawn", shape, tuple(sorted(axes)), draw(st.booleans()), draw(tensor), draw(tensor), ()
+    )
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.composite(_cases)(), st.integers(0, 2**32))
+def test_reference_keeps_its_eps(case: Case, seed: int) -> None:
+    """|code - clamp(r)| <= 1/2 + EPS in exact rationals: equality wherever r is not at a tie."""
+    source = codes("x", case.shape, *case.source)
+    x = _bytes(seed, source.shape, source.lo, source.hi)
+    sums = _sums(case, x)
+    target = codes("y", sums.shape, *case.target)
+    operation = _operation(case, source, target)
+    site = Site((source,), (target,))
+    assert operation.infer([source])[0][0] == target.shape
+    assert max(abs(total) for total in sums.flat) <= operation.accumulator_bound(site)
+    (found,) = operation.reference(site, [x])
+    assert found.shape == target.shape
+    limit = Fraction(1, 2) + Fraction(Mean.EPS)
+    for code, total in zip(found.flat, sums.flat, strict=True):
+        real = total * _ratio(case) + target.zero_point
+        assert abs(int(code) - max(target.lo, min(target.hi, real))) <= limit
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "message"),
+    [
+        ((1,), (1,), "has rank 1, expected 2 to 4"),
+        ((1, 2, 3, 4, 5), (1,), "has rank 5, expected 2 to 4"),
+        ((1, 2, 3), (), "must be different, ascending"),
+        ((1, 2, 3), (0, 1), "axis 0 is the batch"),
+        ((1, 2, 3), (2, 1), "must be different, ascending"),
+        ((1, 2, 3), (1, 1), "must be different, ascending"),
+        ((1, 2, 3), (3,), "in 1..2"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    shape: tuple[int, ...], axes: tuple[int, ...], message: str
+) -> None:
+    case = Case("wrong", (1,) * 6, axes, False, ("s8", 1.0, 0), ("s8", 1.0, 0), ())
+    source = codes("x", shape)
+    with pytest.raises(GraphError) as error:
+        _operation(case, source, codes("y", (1,))).infer([source])
+    assert message in str(error.value)

@@ -1,0 +1,145 @@
+"""ZeroPad2d: oracle -> reference -> C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ares.ir import GraphError
+from ares.ops import Site
+from ares.ops.zero_pad2d import ZeroPad2d
+from tests.ops.harness import check_operation, codes
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    shape: tuple[int, int, int]
+    padding: tuple[int, int, int, int]
+    reaches: tuple[str, ...]
+    dtype: str = "s8"
+    zero_point: int = 0
+
+
+CASES = (
+    Case("four different sides", (3, 5, 7), (1, 2, 3, 4), ("odd size", "four sides", "prime size")),
+    Case(
+        "u8 with an odd zero point above 127",
+        (2, 4, 3),
+        (2, 1, 0, 3),
+        ("frame is not 0", "code above 127", "one-sided padding"),
+        "u8",
+        201,
+    ),
+    Case(
+        "negative zero point", (5, 3, 3), (1, 1, 1, 1), ("frame is not 0", "both signs"), "s8", -77
+    ),
+    Case("left only", (1, 3, 2), (0, 5, 0, 0), ("one-sided padding", "past the input's size")),
+    Case("bottom only", (4, 2, 3), (0, 0, 3, 0), ("one-sided padding", "past the input's size")),
+    Case("no padding", (2, 3, 5), (0, 0, 0, 0), ("copy",)),
+    Case("one element", (1, 1, 1), (1, 0, 0, 1), ("one element",), "u8", 1),
+)
+
+
+def _bytes(seed: int, shape: tuple[int, ...], lo: int) -> Array:
+    raw = np.random.Philox(key=seed).random_raw(int(np.prod(shape))).reshape(shape)
+    return (raw % np.uint64(256)).astype(np.int64) + lo
+
+
+def _oracle(case: Case, x: Array) -> Array:
+    channels, height, width = case.shape
+    top, left, bottom, right = case.padding
+    out = np.zeros((1, channels, top + height + bottom, left + width + right), np.int64)
+    for index in product(*(range(size) for size in out.shape)):
+        _, c, row, column = index
+        row, column = row - top, column - left
+        inside = 0 <= row < height and 0 <= column < width
+        out[index] = x[0, c, row, column] if inside else case.zero_point
+    return out
+
+
+def _reached(case: Case, x: Array, y: Array) -> Iterator[str]:
+    sides = sum(side > 0 for side in case.padding)
+    if all(size % 2 for size in case.shape):
+        yield "odd size"
+    if set(case.shape) <= {2, 3, 5, 7}:
+        yield "prime size"
+    if x.size == 1:
+        yield "one element"
+    if x.min() < 0 < x.max():
+        yield "both signs"
+    if x.max() > 127:
+        yield "code above 127"
+    if sides and case.zero_point != 0:
+        yield "frame is not 0"
+    if len(set(case.padding)) == 4 and sides == 4:
+        yield "four sides"
+    if 0 < sides < 4:
+        yield "one-sided padding"
+    if max(case.padding[::2]) > case.shape[1] or max(case.padding[1::2]) > case.shape[2]:
+        yield "past the input's size"
+    if np.array_equal(x, y):
+        yield "copy"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_oracle_reference_c(case: Case) -> None:
+    source = codes("x", (1, *case.shape), case.dtype, 0.5, case.zero_point)
+    x = _bytes(1, source.shape, source.lo)
+    expected = _oracle(case, x)
+    missed = set(case.reaches) - set(_reached(case, x, expected))
+    assert not missed, f"the case does not reach {missed}"
+    target = codes("y", expected.shape, case.dtype, 0.5, case.zero_point)
+    check_operation(
+        ZeroPad2d("pad", ("x",), ("y",), case.padding), [source], [target], [x], [expected]
+    )
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(
+    st.tuples(*[st.integers(1, 4)] * 3),
+    st.tuples(*[st.integers(0, 4)] * 4),
+    st.sampled_from([("s8", -128), ("s8", -3), ("s8", 127), ("u8", 0), ("u8", 255)]),
+    st.integers(0, 2**32),
+)
+def test_reference_equals_the_oracle(
+    shape: tuple[int, int, int],
+    padding: tuple[int, int, int, int],
+    kind: tuple[str, int],
+    seed: int,
+) -> None:
+    case = Case("drawn", shape, padding, (), *kind)
+    source = codes("x", (1, *shape), kind[0], 0.5, kind[1])
+    x = _bytes(seed, source.shape, source.lo)
+    expected = _oracle(case, x)
+    operation = ZeroPad2d("pad", ("x",), ("y",), padding)
+    assert operation.infer([source]) == ((expected.shape, (source.dtype,)),)
+    target = codes("y", expected.shape, *kind[:1])
+    (found,) = operation.reference(Site((source,), (target,)), [x])
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "padding", "message"),
+    [
+        ((1, 2, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
+        ((2, 2, 3, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
+        ((1, 2, 3, 3), (0, -1, 0, 0), "is negative, which crops"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    shape: tuple[int, ...], padding: tuple[int, int, int, int], message: str
+) -> None:
+    with pytest.raises(GraphError) as error:
+        ZeroPad2d("pad", ("x",), ("y",), padding).infer([codes("x", shape)])
+    assert message in str(error.value)
