@@ -1,0 +1,106 @@
+"""`ares check`: whether a model can be mapped, and what to change where it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ares.cli.model_options import (
+    InitKwarg,
+    InputShape,
+    ModelChoice,
+    ModelClass,
+    ModelFile,
+    TestNetwork,
+    choose,
+    code_of_the_user,
+    given_inputs,
+    open_file,
+)
+from ares.cli.output import write_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ares.check import Report
+    from ares.zoo.network_file import NetworkFile
+
+
+def check_command(
+    model_file: ModelFile = None,
+    test_network: TestNetwork = None,
+    model_class: ModelClass = None,
+    init_kwarg: InitKwarg = None,
+    input_shape: InputShape = None,
+    json_out: Annotated[
+        Optional[Path], typer.Option("--json-out", metavar="P", help="Write the report as JSON.")
+    ] = None,
+    strict_warnings: Annotated[
+        bool, typer.Option("--strict-warnings", help="Exit 1 also when there are only warnings.")
+    ] = False,
+    list_supported_types: Annotated[
+        bool, typer.Option("--list-supported-types", help="List what can be mapped and stop.")
+    ] = False,
+) -> None:
+    """Check whether a model can be mapped: every layer and function that its forward calls.
+
+    Exit code 0: compatible; 1: not compatible, or warnings with --strict-warnings; 2: usage, or a model that cannot
+    be loaded or run.
+    """
+    if list_supported_types:
+        _list_supported_types()
+        return
+    choice = choose(model_file, test_network, model_class, init_kwarg, input_shape)
+    report = _check(choice)
+    if json_out is not None:
+        write_text(json_out, report.to_json())
+    from ares.check import render
+
+    Console(highlight=False).print(render(report))
+    if not report.compatible or (strict_warnings and report.warnings):
+        raise typer.Exit(1)
+
+
+def _check(choice: ModelChoice) -> Report:
+    from ares.check import check_model
+
+    with code_of_the_user():
+        network = open_file(choice)
+        model, problem = _model(network, choice.state)
+        report = check_model(model, given_inputs(choice, network), network.name)
+    if not problem:
+        return report
+    from ares.extract import Finding, Status
+
+    advice = "python tools/regenerate_golden.py --retrain makes a new one"
+    warning = Finding("", report.model, Status.WARNING, problem, advice)
+    return replace(report, findings=(warning, *report.findings))
+
+
+def _model(network: NetworkFile, state: Path | None) -> tuple[nn.Module, str]:
+    """The model, with its stored state if it has one that fits; what does not fit, in words."""
+    from ares.zoo.state import StateError, restore
+
+    model = network.create_model()
+    if state is None or not state.exists():
+        return model, ""
+    try:
+        return restore(network, state.read_bytes())[0], ""
+    except StateError as error:
+        return model, f"its stored state is not used: {error}"
+
+
+def _list_supported_types() -> None:
+    from ares.ops import operations
+
+    rows = {(op.LAYER_TYPE, op.PYTHON_CLASS, op.OP_TYPE) for op in operations().values()}
+    table = Table("layer type", "Python class", "OpType", box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in sorted(rows):
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,165 @@
+"""What `ares check` and `ares extract` share: which model, how it is made, on which inputs it runs.
+
+Light to import; `load` and `given_inputs` import torch. Everything that is wrong with the user's choice or file
+ends in one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from ares.cli.output import fail_usage
+from ares.pipeline.zoo import UnknownNetwork, zoo_paths
+from ares.resources import ResourceError
+
+if TYPE_CHECKING:
+    from ares.check import Inputs
+    from ares.zoo.network_file import NetworkFile
+
+ModelFile = Annotated[
+    Optional[Path], typer.Option("--model-file", metavar="F", help="Python file with the model.")
+]
+TestNetwork = Annotated[
+    Optional[str],
+    typer.Option("--test-network", metavar="N", help="Network of tests/test_networks, by name."),
+]
+ModelClass = Annotated[
+    Optional[str],
+    typer.Option(
+        "--model-class",
+        metavar="C",
+        help="Class in the file; default: create_model(), or the only nn.Module defined there.",
+    ),
+]
+InitKwarg = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--init-kwarg",
+        metavar="K=V",
+        help="Argument of the constructor: a Python literal, else a string. Repeatable.",
+    ),
+]
+InputShape = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--input-shape",
+        metavar="S",
+        help="Shape of an input with its batch, 1,1,28,28 or 1x1x28x28; one option per input. "
+        "Default: example_inputs() of the file, else inferred.",
+    ),
+]
+
+_SHAPE = re.compile(r"\d+(?:([,x])\d+(?:\1\d+)*)?")
+_LARGEST_INPUT = 2**28
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A checked choice: the file exists in no promise yet. `state` is the stored state of a test network."""
+
+    source: Path
+    model_class: str | None
+    init_kwargs: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    state: Path | None
+
+
+def choose(
+    model_file: Path | None,
+    test_network: str | None,
+    model_class: str | None,
+    init_kwargs: Sequence[str] | None,
+    input_shapes: Sequence[str] | None,
+) -> ModelChoice:
+    """The options, parsed; a usage error where they contradict each other or cannot be read."""
+    if (model_file is None) == (test_network is None):
+        fail_usage(
+            "give one of --model-file and --test-network, "
+            + ("not both" if model_file is not None else "for example --model-file my_model.py")
+        )
+    kwargs: dict[str, Any] = {}
+    for text in init_kwargs or ():
+        name, value = _init_kwarg(text)
+        if name in kwargs:
+            fail_usage(f"--init-kwarg {name} is given twice")
+        kwargs[name] = value
+    shapes = tuple(_shape(text) for text in input_shapes or ())
+    if model_file is not None:
+        return ModelChoice(model_file, model_class, kwargs, shapes, None)
+    try:
+        paths = zoo_paths(test_network or "")
+    except (UnknownNetwork, ResourceError) as error:
+        fail_usage(str(error))
+    return ModelChoice(paths.source, model_class, kwargs, shapes, paths.golden / "state.safetensors")
+
+
+@contextmanager
+def code_of_the_user() -> Iterator[None]:
+    """Around all that runs the user's file: its faults are one line on stderr, its warnings are silent."""
+    from ares.check import CheckError
+    from ares.zoo.network_file import NetworkFileError
+
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            yield
+        except (NetworkFileError, CheckError) as error:
+            fail_usage(str(error))
+        except SystemExit as error:
+            # Else a model that calls sys.exit(0) would pass for a compatible one.
+            fail_usage(f"the model's code called sys.exit({error.code!r})")
+
+
+def open_file(choice: ModelChoice) -> NetworkFile:
+    """The file, imported; inside `code_of_the_user`."""
+    from ares.zoo.network_file import load_network_file
+
+    return load_network_file(choice.source, choice.model_class, choice.init_kwargs)
+
+
+def given_inputs(choice: ModelChoice, network: NetworkFile) -> Inputs | None:
+    """The inputs that the options or the file name, None if neither does; inside `code_of_the_user`."""
+    from ares.check import Inputs, example_tensor
+
+    if choice.shapes:
+        return Inputs(tuple(example_tensor(shape) for shape in choice.shapes), "--input-shape")
+    if network.has_example_inputs:
+        return Inputs(network.example_inputs(), "example_inputs() of the file")
+    return None
+
+
+def _init_kwarg(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        fail_usage(f"--init-kwarg {text!r} is not of the form K=V, for example num_classes=10")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return name, value
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    plain = re.sub(r"\s", "", text).removeprefix("(").removesuffix(")").removesuffix(",").lower()
+    sizes = tuple(int(size) for size in re.split("[,x]", plain)) if _SHAPE.fullmatch(plain) else ()
+    if not sizes or 0 in sizes:
+        fail_usage(
+            f"--input-shape {text!r} is not a shape; expected positive sizes, batch first, "
+            "such as 1,1,28,28 or 1x1x28x28"
+        )
+    elements = 1
+    for size in sizes:
+        elements *= size
+    if elements > _LARGEST_INPUT:
+        fail_usage(f"--input-shape {text!r} has more than {_LARGEST_INPUT} elements")
+    return sizes

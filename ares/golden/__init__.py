@@ -1,0 +1,38 @@
+"""Golden tensors: cases, vacuity audit and the store under `golden/<network>/`."""
+
+from ares.golden.audit import Statistics, audit, statistics
+from ares.golden.cases import Case, make_cases
+from ares.golden.store import (
+    MANIFEST,
+    STATE,
+    Golden,
+    GoldenCase,
+    GoldenError,
+    TensorRecord,
+    changes,
+    load_golden,
+    pack,
+    record,
+    required,
+    sha256,
+)
+
+__all__ = [
+    "MANIFEST",
+    "STATE",
+    "Case",
+    "Golden",
+    "GoldenCase",
+    "GoldenError",
+    "Statistics",
+    "TensorRecord",
+    "audit",
+    "changes",
+    "load_golden",
+    "make_cases",
+    "pack",
+    "record",
+    "required",
+    "sha256",
+    "statistics",
+]

@@ -1,0 +1,280 @@
+"""The files of a golden: `manifest.json`, one compressed safetensors file per case, and the network's state.
+
+The manifest holds a digest of every layer of every case; case 0 also holds every tensor whole, while the budget
+lasts. `pack` gives the same bytes for the same content. Reading checks every digest; anything that does not fit
+raises `GoldenError` with one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from ares.golden.audit import Statistics
+
+Array = npt.NDArray[Any]
+
+FORMAT = 1
+BUDGET = 4 * 1024 * 1024
+MANIFEST, STATE = "manifest.json", "state.safetensors"
+_LARGEST_FILE = 256 * 1024 * 1024
+_INPUT = "input:"
+
+
+class GoldenError(ValueError):
+    """A golden that is missing, damaged or of another version. One line: what, where, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """What the manifest says of one layer's tensor in one case."""
+
+    name: str
+    layer: str
+    op_type: str
+    dtype: str
+    shape: tuple[int, ...]
+    digest: str
+    saturated: float
+    distinct: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenCase:
+    """One case: inputs whole, records of all layers in order, and the arrays that are stored."""
+
+    name: str
+    inputs: tuple[Array, ...]
+    records: tuple[TensorRecord, ...]
+    arrays: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """A network's golden. `provenance`: versions, hashes of source and state, accuracies."""
+
+    network: str
+    provenance: Mapping[str, Any]
+    cases: tuple[GoldenCase, ...]
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def tensor_digest(array: Array) -> str:
+    """128 bits over type, shape and little-endian elements in PyTorch's order."""
+    little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<")))
+    header = f"{array.dtype.name}{list(array.shape)}\n".encode()
+    return hashlib.sha256(header + little.tobytes()).hexdigest()[:32]
+
+
+def record(
+    name: str, layer: str, op_type: str, array: Array, found: Statistics
+) -> TensorRecord:
+    """The manifest's line for a tensor."""
+    return TensorRecord(
+        name,
+        layer,
+        op_type,
+        array.dtype.name,
+        array.shape,
+        tensor_digest(array),
+        found.saturated,
+        found.distinct,
+    )
+
+
+def pack(golden: Golden, state_size: int) -> Mapping[str, bytes]:
+    """File name -> bytes, within the budget together with a state of `state_size` bytes.
+
+    Case 0 keeps its tensors in order of execution while they fit; the manifest says which were left out.
+    """
+    files: dict[str, bytes] = {}
+    stored: dict[str, list[str]] = {}
+    room = BUDGET - state_size - 256 * 1024
+    for number, case in enumerate(golden.cases):
+        kept: dict[str, Array] = {}
+        if number == 0:
+            for name, array in case.arrays.items():
+                size = len(_compress({name: array}))
+                if size <= room:
+                    kept[name] = array
+                    room -= size
+        stored[case.name] = list(kept)
+        inputs = {f"{_INPUT}{i}": array for i, array in enumerate(case.inputs)}
+        files[_case_file(case.name)] = _compress({**inputs, **kept})
+    manifest = {
+        "format": FORMAT,
+        "network": golden.network,
+        "provenance": golden.provenance,
+        "cases": [
+            {
+                "name": case.name,
+                "file": _case_file(case.name),
+                "sha256": sha256(files[_case_file(case.name)]),
+                "stored": stored[case.name],
+                "layers": [asdict(line) for line in case.records],
+            }
+            for case in golden.cases
+        ],
+    }
+    files[MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+    return files
+
+
+def load_golden(folder: Path) -> Golden:
+    """The golden in `folder`, every digest checked. Raises GoldenError."""
+    manifest = _manifest(folder)
+    try:
+        cases = tuple(_load_case(folder, entry) for entry in manifest["cases"])
+        return Golden(str(manifest["network"]), dict(manifest["provenance"]), cases)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GoldenError(
+            f"{folder / MANIFEST}: damaged manifest ({type(error).__name__}: {error}); {_ADVICE}"
+        ) from None
+
+
+_ADVICE = "restore it with git checkout, or run python tools/regenerate_golden.py"
+
+
+def _manifest(folder: Path) -> Any:
+    path = folder / MANIFEST
+    if not path.exists():
+        raise GoldenError(
+            f"{path}: there is no golden; create it with python tools/regenerate_golden.py {folder.name}"
+        )
+    try:
+        manifest = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise GoldenError(f"{path}: not readable as JSON ({error}); {_ADVICE}") from None
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise GoldenError(f"{path}: format {found!r}, expected {FORMAT}; {_ADVICE}")
+    return manifest
+
+
+def _load_case(folder: Path, entry: Any) -> GoldenCase:
+    name = str(entry["name"])
+    path = folder / _case_file(name)
+    if not path.exists():
+        raise GoldenError(f"{path}: is missing; {_ADVICE}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise GoldenError(f"{path}: {path.stat().st_size} bytes, at most {_LARGEST_FILE}; {_ADVICE}")
+    data = path.read_bytes()
+    if sha256(data) != entry["sha256"]:
+        raise GoldenError(f"{path}: its bytes are not those that the manifest records; {_ADVICE}")
+    arrays = _decompress(path, data)
+    records = tuple(
+        TensorRecord(**{**line, "shape": tuple(line["shape"])}) for line in entry["layers"]
+    )
+    by_name = {line.name: line for line in records}
+    inputs = [arrays[key] for key in sorted(arrays) if key.startswith(_INPUT)]
+    tensors = {key: array for key, array in arrays.items() if not key.startswith(_INPUT)}
+    for key, array in tensors.items():
+        if key not in by_name or tensor_digest(array) != by_name[key].digest:
+            raise GoldenError(f"{path}: tensor {key!r} is not the one in the manifest; {_ADVICE}")
+    return GoldenCase(name, tuple(inputs), records, tensors)
+
+
+def _case_file(name: str) -> str:
+    return f"case_{name}.safetensors.zst"
+
+
+def _compress(arrays: Mapping[str, Array]) -> bytes:
+    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    return zstandard.ZstdCompressor(level=12).compress(save_arrays(contiguous))
+
+
+def _decompress(path: Path, data: bytes) -> Mapping[str, Array]:
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST_FILE)
+        return load_arrays(raw)
+    except (zstandard.ZstdError, SafetensorError, ValueError) as error:
+        raise GoldenError(f"{path}: cannot be unpacked ({error}); {_ADVICE}") from None
+
+
+def changes(old: Golden | None, new: Golden) -> list[str]:
+    """What a regeneration would change, in words: case, tensor, elements, largest difference."""
+    if old is None:
+        return [f"{new.network}: new, {len(new.cases)} cases"]
+    lines: list[str] = []
+    before = {case.name: case for case in old.cases}
+    for case in new.cases:
+        if case.name not in before:
+            lines.append(f"{new.network}/{case.name}: new case")
+            continue
+        lines += _case_changes(f"{new.network}/{case.name}", before[case.name], case)
+    lines += [
+        f"{new.network}/{name}: case is gone"
+        for name in before
+        if name not in {case.name for case in new.cases}
+    ]
+    for key in sorted({*old.provenance, *new.provenance}):
+        if old.provenance.get(key) != new.provenance.get(key):
+            lines.append(
+                f"{new.network}: {key}: {_short(old.provenance.get(key))} -> {_short(new.provenance.get(key))}"
+            )
+    return lines
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _case_changes(where: str, old: GoldenCase, new: GoldenCase) -> list[str]:
+    lines = []
+    before = {line.name: line for line in old.records}
+    for number, (a, b) in enumerate(zip(old.inputs, new.inputs, strict=False)):
+        if a.tobytes() != b.tobytes():
+            lines.append(f"{where}: input {number} changed")
+    for line in new.records:
+        known = before.get(line.name)
+        if known is None:
+            lines.append(f"{where}: {line.name}: new tensor")
+        elif known.digest != line.digest:
+            lines.append(f"{where}: {line.name}: {_amount(old, new, line)}")
+        elif known != line:
+            lines.append(f"{where}: {line.name}: record changed")
+    names = {line.name for line in new.records}
+    lines += [f"{where}: {name}: tensor is gone" for name in before if name not in names]
+    return lines
+
+
+def _amount(old: GoldenCase, new: GoldenCase, line: TensorRecord) -> str:
+    a, b = old.arrays.get(line.name), new.arrays.get(line.name)
+    if a is None or b is None:
+        return "changed (not stored whole)"
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return f"{a.dtype.name}{list(a.shape)} -> {b.dtype.name}{list(b.shape)}"
+    distance = np.abs(b.astype(np.float64) - a.astype(np.float64))
+    return (
+        f"{np.count_nonzero(distance)} of {distance.size} elements differ, largest by {distance.max():g}"
+    )
+
+
+def required(golden: Golden, names: Sequence[str]) -> None:
+    """Refuse a golden whose layers are not the Graph's, naming the first that is too many or too few."""
+    for case in golden.cases:
+        have = [line.name for line in case.records]
+        if have != list(names):
+            odd = next(
+                (n for n in (*names, *have) if (n in names) != (n in have)), "(their order)"
+            )
+            raise GoldenError(
+                f"{golden.network}/{case.name}: golden and Graph have different layers: {odd}; "
+                "if the network was changed on purpose: python tools/regenerate_golden.py "
+                f"{golden.network}"
+            )

@@ -1,0 +1,198 @@
+"""Goldens are made here and nowhere else: state, cases, integer reference, the torch witness's acceptance, audit.
+
+Nothing is written when a witness objects or the evidence is vacuous; files that stay the same keep their bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ares import __version__
+from ares.emit import emit
+from ares.extract import extract
+from ares.golden import (
+    STATE,
+    Case,
+    Golden,
+    GoldenCase,
+    GoldenError,
+    audit,
+    changes,
+    load_golden,
+    make_cases,
+    pack,
+    record,
+    sha256,
+    statistics,
+)
+from ares.ir import Graph
+from ares.ops import run_reference
+from ares.pipeline.zoo import ZooPaths
+from ares.plan import plan
+from ares.toolchain import build, default_targets, run
+from ares.witness import Judgement, Witness
+from ares.zoo.network_file import NetworkFile, load_network_file
+from ares.zoo.state import StateInfo, make_state, restore
+
+VERSIONS = "versions"
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerated:
+    """What regenerating one network would change (`changes`, in words) and the files that hold it."""
+
+    network: str
+    changes: tuple[str, ...]
+    files: Mapping[Path, bytes]
+    deviations: Mapping[str, float]
+
+    def write(self) -> None:
+        """Write every changed file under a temporary name, then put them in place."""
+        for path, data in self.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
+                handle.write(data)
+            os.chmod(handle.name, 0o644)
+            os.replace(handle.name, path)
+
+
+def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:
+    """Compute the golden of a network anew and compare it with what is stored; writes nothing.
+
+    `retrain` also makes a new state (training or calibration); without it only a missing one is made. Raises
+    GoldenError when a witness objects or a layer is vacuous.
+    """
+    network = load_network_file(paths.source)
+    state_path = paths.golden / STATE
+    new_state = retrain or not state_path.exists()
+    state = make_state(network) if new_state else state_path.read_bytes()
+    model, info = restore(network, state)
+    graph = extract(model, network.example_inputs(), paths.name)
+    realistic = [tensor.numpy() for tensor in network.example_inputs()]
+    cases = make_cases(graph, realistic)
+    golden_cases = tuple(_golden_case(graph, case, network) for case in cases)
+    judgements = _accepted(model, graph, golden_cases)
+    provenance = _provenance(network, graph, state, info)
+    golden = Golden(paths.name, provenance, golden_cases)
+    old = _stored(paths)
+    if old is not None:
+        golden = _with_known_versions(golden, old)
+    lines = changes(old, golden)
+    files: dict[Path, bytes] = {}
+    if new_state:
+        lines = [f"{paths.name}: new state ({len(state)} bytes)", *lines]
+        files[state_path] = state
+    if lines:
+        files |= {paths.golden / name: data for name, data in pack(golden, len(state)).items()}
+    return Regenerated(paths.name, tuple(lines), files, _deviations(graph, judgements))
+
+
+def _stored(paths: ZooPaths) -> Golden | None:
+    try:
+        return load_golden(paths.golden)
+    except GoldenError:
+        # Missing or damaged: everything is new.
+        return None
+
+
+def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
+    arrays = run_reference(graph, case.inputs)
+    found = {
+        tensor.name: (tensor.size, statistics(tensor, arrays[tensor.name]))
+        for _, tensor in graph.produced()
+    }
+    if case.saturation_limit is not None:
+        vacuous = audit(found, case.saturation_limit, network.vacuity)
+        if vacuous:
+            raise GoldenError(
+                f"{graph.name}: case {case.name}: vacuous evidence: {'; '.join(vacuous)}; "
+                "calibrate the network, or give the reason in VACUITY of its file"
+            )
+    records = tuple(
+        record(
+            tensor.name, operation.name, operation.OP_TYPE, arrays[tensor.name], found[tensor.name][1]
+        )
+        for operation, tensor in graph.produced()
+    )
+    kept = {tensor.name: arrays[tensor.name] for _, tensor in graph.produced()}
+    return GoldenCase(case.name, case.inputs, records, kept)
+
+
+def _accepted(
+    model: Any, graph: Graph, cases: Sequence[GoldenCase]
+) -> tuple[Judgement, ...]:
+    """The witness's judgements; raises GoldenError when it rejects a tensor."""
+    inputs = [np.concatenate([case.inputs[i] for case in cases]) for i in range(len(graph.inputs))]
+    tensors = {
+        tensor.name: np.concatenate([case.arrays[tensor.name] for case in cases])
+        for _, tensor in graph.produced()
+    }
+    judgements = Witness(model, graph).judge(inputs, tensors)
+    for judgement in judgements:
+        if not judgement.accepted:
+            raise GoldenError(
+                f"{graph.name}: the torch witness rejects {judgement.tensor} at {judgement.event}: "
+                f"code {judgement.code:g}, model means {judgement.real:.9g} "
+                f"(deviation {judgement.deviation:.3g}, allowed {judgement.eps:.3g})"
+            )
+    return judgements
+
+
+def _deviations(graph: Graph, judgements: Sequence[Judgement]) -> Mapping[str, float]:
+    """OpType -> largest deviation seen (never below zero)."""
+    op_types = {tensor.name: operation.OP_TYPE for operation, tensor in graph.produced()}
+    worst: dict[str, float] = {}
+    for judgement in judgements:
+        if judgement.event.endswith(".weight"):
+            continue
+        op_type = op_types[judgement.tensor]
+        worst[op_type] = max(worst.get(op_type, 0.0), judgement.deviation)
+    return dict(sorted(worst.items()))
+
+
+def _provenance(
+    network: NetworkFile, graph: Graph, state: bytes, info: StateInfo
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "source_sha256": sha256(network.path.read_bytes()),
+        "state_sha256": sha256(state),
+        "seed": info.seed,
+        VERSIONS: {"ares": __version__}
+        | {name: version(name) for name in ("brevitas", "numpy", "torch")},
+    }
+    if network.is_trained:
+        facts["accuracy"] = {
+            "float": info.float_accuracy,
+            "brevitas": info.brevitas_accuracy,
+            **_c_accuracy(network, graph),
+        }
+    return facts
+
+
+def _c_accuracy(network: NetworkFile, graph: Graph) -> dict[str, Any]:
+    """Held-out accuracy of the generated C, run on every held-out sample."""
+    target = next(target for target in default_targets() if target.missing() is None)
+    project = emit(plan(graph))
+    data = network.dataset()
+    samples = [[x.numpy()[None]] for x in data.heldout_x]
+    traces = run(build(project, target), project, samples, mode="outputs")
+    right = sum(
+        int(np.argmax(trace.outputs[0])) == int(label)
+        for trace, label in zip(traces, data.heldout_y, strict=True)
+    )
+    return {"c": round(right / len(samples), 6), "heldout_samples": len(samples)}
+
+
+def _with_known_versions(golden: Golden, old: Golden) -> Golden:
+    """Keep the recorded versions when nothing but them would change."""
+    kept = {**golden.provenance, VERSIONS: old.provenance.get(VERSIONS)}
+    candidate = Golden(golden.network, kept, golden.cases)
+    return golden if changes(old, candidate) else candidate

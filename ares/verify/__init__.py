@@ -1,0 +1,6 @@
+"""Comparing integers: equal, or the first difference and whose fault it is. No tolerance exists here."""
+
+from ares.verify.compare import Difference, first_difference
+from ares.verify.verdict import Outcome, Verdict, blame
+
+__all__ = ["Difference", "Outcome", "Verdict", "blame", "first_difference"]

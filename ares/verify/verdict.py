@@ -1,0 +1,59 @@
+"""What a stage of a network's verification ended with."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Outcome(enum.Enum):
+    """NOT_RUN is never a pass: something that was needed is not installed, and `message` names it."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One cell of the matrix network x stage (x target).
+
+    `fault` is the kind of failure ("difference", "build", "signature", "timeout", ...), `layer` the first layer
+    concerned; `message` is the whole report; `seconds` the time that the stage took.
+    """
+
+    network: str
+    stage: str
+    outcome: Outcome
+    message: str = ""
+    fault: str = ""
+    layer: str = ""
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "network": self.network,
+            "stage": self.stage,
+            "outcome": self.outcome.value,
+            "fault": self.fault,
+            "layer": self.layer,
+            "message": self.message,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def blame(*, reference_agrees: bool, torch_agrees: bool, c_agrees: bool | None = None) -> str:
+    """Whose fault a difference from the golden is: two witnesses that agree outvote the third.
+
+    Each flag says whether that witness agrees with the golden; None means that it was not asked.
+    """
+    if c_agrees is False and reference_agrees and torch_agrees:
+        return "the C differs; reference and torch agree with the golden: fault in kernel, plan or compiler"
+    if not reference_agrees and torch_agrees:
+        who = "the C agrees with the golden" if c_agrees else "torch agrees with the golden"
+        return f"the reference differs; {who}: fault in the integer reference or in the extraction"
+    if reference_agrees and not torch_agrees:
+        return "torch differs; reference and golden agree: both compute another integer than the model means"
+    if not reference_agrees and not torch_agrees:
+        return "neither reference nor torch agrees with the golden: the golden is damaged or out of date"
+    return "every witness agrees with the golden"

@@ -1,0 +1,279 @@
+"""The torch witness: the Brevitas model in float64 judges every code on its own.
+
+One forward pass in which a hook on every activation quantiser captures the real value it is given, compares the
+golden code with it and hands on the golden code in its place (teacher forcing), so that an error in one layer does
+not travel to the next. At a quantiser a code is accepted when
+
+    |code - clamp(x / scale + zero_point)| <= 0.5 + eps
+
+and where codes only move (pooling by maximum, flatten, ...) when they are exactly the values that left the module.
+Weights: every code is judged against w / scale by the same rule, must be the code in the Graph, and stands in the
+weight's place as code * scale.
+
+This module reads the model itself: it shares no code with `ares.ops`, `ares.numerics` or the extractor, only the
+recorder that names the calls.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
+from torch import nn
+
+from ares.capture import capture
+from ares.ir import Graph
+
+Array = npt.NDArray[Any]
+
+EXACT_EPS = 2.0**-20
+"""For codes that only move: float64 arithmetic on a code is exact to far less than this."""
+
+WEIGHT_EPS = 2.0**-17
+"""For weights, whose codes come from one float32 division: half a unit in the last place of 127.5."""
+
+
+class WitnessError(Exception):
+    """The witness could not do its work: an event that the Graph names did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the witness says of one tensor at one event.
+
+    `deviation`: largest |code - clamp(r)| - 0.5 at a quantiser, largest |code - value| elsewhere, in codes; for
+    binary32 outputs the largest error relative to the tensor's largest value. `index`, `code` and `real`
+    are those of the worst element.
+    """
+
+    tensor: str
+    event: str
+    elements: int
+    deviation: float
+    eps: float
+    index: tuple[int, ...]
+    code: float
+    real: float
+
+    @property
+    def accepted(self) -> bool:
+        # A deviation that is not a number is not accepted either.
+        return self.deviation <= self.eps
+
+
+class Witness:
+    """Judges tensors of `graph` against `model` (float32, evaluation mode, calibrated)."""
+
+    def __init__(self, model: nn.Module, graph: Graph) -> None:
+        self._graph = graph
+        self._eps = _tolerances(graph)
+        self._quantizer_tensors = _by_origin(graph, "quantizer:")
+        self._node_tensors = _by_origin(graph, "node:")
+        self.weight_judgements, self._model = _substitute_weights(model, graph)
+
+    def judge(
+        self, inputs: Sequence[Array], tensors: Mapping[str, Array]
+    ) -> tuple[Judgement, ...]:
+        """Judgements in order of execution, weights first.
+
+        `tensors`: golden arrays by tensor name. Several cases may be stacked along the batch axis, in
+        inputs and tensors alike: one forward pass judges them all, and `index[0]` names the case.
+        """
+        found: list[Judgement] = list(self.weight_judgements)
+        seen: set[str] = set()
+        calls: dict[str, int] = {}
+        handles = []
+        try:
+            for path, proxy in self._model.named_modules():
+                if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
+                    hook = partial(self._at_quantizer, path, calls, tensors, found, seen)
+                    quant: Any = proxy.fused_activation_quant_proxy
+                    handles.append(quant.tensor_quant.register_forward_hook(hook))
+            capture(
+                self._model,
+                [_as_double(array) for array in inputs],
+                on_output=partial(self._at_node, tensors, found, seen),
+            )
+        finally:
+            for handle in handles:
+                handle.remove()
+        expected = {f"quantizer:{key}" for key in self._quantizer_tensors}
+        expected |= {f"node:{key}" for key in self._node_tensors}
+        if expected - seen:
+            raise WitnessError(
+                f"{self._graph.name}: {min(expected - seen)} did not happen in the forward pass"
+            )
+        return tuple(found)
+
+    def unjudged(self) -> tuple[str, ...]:
+        """Tensors without an event of their own: judged only through the tensors made of them."""
+        return tuple(tensor.name for _, tensor in self._graph.produced() if not tensor.origins)
+
+    def _at_quantizer(
+        self,
+        path: str,
+        calls: dict[str, int],
+        tensors: Mapping[str, Array],
+        found: list[Judgement],
+        seen: set[str],
+        module: nn.Module,
+        arguments: tuple[torch.Tensor, ...],
+        output: tuple[torch.Tensor, ...],
+    ) -> tuple[torch.Tensor, ...] | None:
+        if arguments[0].dim() == 0:
+            return None  # `proxy.scale()` runs the quantiser on a scalar zero
+        number = calls.get(path, 0)
+        calls[path] = number + 1
+        key = f"{path}#{number}"
+        seen.add(f"quantizer:{key}")
+        names = self._quantizer_tensors.get(key)
+        if names is None:
+            return None
+        _, scale, zero_point, bits = output
+        real = (arguments[0] / scale + zero_point).numpy()
+        lo, hi = _code_range(module, int(bits))
+        for name in names:
+            golden = tensors[name].astype(np.float64).reshape(real.shape)
+            distance = np.abs(golden - np.clip(real, lo, hi)) - 0.5
+            found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
+        codes = torch.from_numpy(tensors[names[0]].astype(np.float64)).reshape(arguments[0].shape)
+        return ((codes - zero_point) * scale, scale, zero_point, bits)
+
+    def _at_node(
+        self,
+        tensors: Mapping[str, Array],
+        found: list[Judgement],
+        seen: set[str],
+        key: str,
+        index: int,
+        value: torch.Tensor,
+    ) -> None:
+        if index != 0 or key not in self._node_tensors:
+            return
+        seen.add(f"node:{key}")
+        for name in self._node_tensors[key]:
+            tensor = self._graph.tensor(name)
+            golden = tensors[name].astype(np.float64).reshape(value.shape)
+            real = value.detach().numpy()
+            if tensor.scale is None:
+                error = np.abs(golden - real) / max(float(np.abs(real).max()), 1e-30)
+                found.append(_judgement(name, key, error, golden, real, self._eps[name]))
+            else:
+                real = real / tensor.scale + tensor.zero_point
+                error = np.abs(golden - real)
+                found.append(_judgement(name, key, error, golden, real, EXACT_EPS))
+
+
+def _judgement(
+    tensor: str, event: str, deviation: Array, golden: Array, real: Array, eps: float
+) -> Judgement:
+    # A NaN anywhere must be the worst element, not be passed over.
+    position = int(np.argmax(np.where(np.isnan(deviation), np.inf, deviation)))
+    index = tuple(int(i) for i in np.unravel_index(position, deviation.shape))
+    return Judgement(
+        tensor,
+        event,
+        deviation.size,
+        float(deviation[index]),
+        eps,
+        index,
+        float(golden[index]),
+        float(real[index]),
+    )
+
+
+def _tolerances(graph: Graph) -> dict[str, float]:
+    """eps of every tensor: its operation's, or for a move the eps of what it moves."""
+    eps: dict[str, float] = {}
+    for operation, tensor in graph.produced():
+        inherited = max((eps.get(name, 0.0) for name in operation.inputs), default=0.0)
+        eps[tensor.name] = operation.EPS or inherited
+    return eps
+
+
+def _by_origin(graph: Graph, prefix: str) -> dict[str, list[str]]:
+    table: dict[str, list[str]] = {}
+    for tensor in graph.tensors:
+        for origin in tensor.origins:
+            if origin.startswith(prefix):
+                table.setdefault(origin.removeprefix(prefix), []).append(tensor.name)
+    return table
+
+
+def _as_double(array: Array) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _code_range(tensor_quant: Any, bits: int) -> tuple[int, int]:
+    """Smallest and largest code, from the quantiser's own flags."""
+    signed = bool(tensor_quant.int_quant.signed)
+    narrow = bool(tensor_quant.int_quant.narrow_range)
+    if signed:
+        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1 - narrow
+
+
+def _substitute_weights(
+    model: nn.Module, graph: Graph
+) -> tuple[tuple[Judgement, ...], nn.Module]:
+    """Judge the weights of the float32 model; return its float64 copy with codes * scale for weights."""
+    single = copy.deepcopy(model).eval()
+    in_graph = _graph_weights(graph)
+    judgements: list[Judgement] = []
+    codes_by_path: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for path, layer in single.named_modules():
+        quant: Any = getattr(layer, "weight_quant", None)
+        if quant is None or not getattr(quant, "is_quant_enabled", False):
+            continue
+        with torch.no_grad():
+            quantized: Any = layer.quant_weight()  # type: ignore[operator]
+        scale = quantized.scale.detach().double()
+        codes = torch.round(quantized.value.detach().double() / scale)
+        codes_by_path[path] = (codes, scale)
+        if path not in in_graph:
+            continue
+        lo, hi = _code_range(quant.tensor_quant, int(quantized.bit_width))
+        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+        real = torch.clamp(weight.detach().double() / scale, lo, hi).numpy()
+        for name, graph_codes in in_graph[path]:
+            golden = graph_codes.astype(np.float64).reshape(real.shape)
+            distance = np.abs(golden - real) - 0.5
+            # The codes that stand in for the weights must be the Graph's own, not just acceptable.
+            distance = np.where(golden == codes.numpy(), distance, np.inf)
+            judgements.append(_judgement(name, f"{path}.weight", distance, golden, real, WEIGHT_EPS))
+    double = copy.deepcopy(single).double()
+    for path, (codes, scale) in codes_by_path.items():
+        layer_quant: Any = double.get_submodule(path).weight_quant
+        layer_quant.tensor_quant.register_forward_hook(_replace_weight(codes, scale))
+    missing = sorted(set(in_graph) - set(codes_by_path))
+    if missing:
+        raise WitnessError(f"{graph.name}: the model has no quantised weights at {missing[0]!r}")
+    return tuple(judgements), double
+
+
+def _replace_weight(codes: torch.Tensor, scale: torch.Tensor) -> Callable[..., Any]:
+    def hook(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+        _, _, zero_point, bits = output
+        return (codes * scale, scale.reshape(output[1].shape), zero_point, bits)
+
+    return hook
+
+
+def _graph_weights(graph: Graph) -> dict[str, list[tuple[str, Array]]]:
+    """Module path -> (tensor, weight codes) of the operations that have weights."""
+    table: dict[str, list[tuple[str, Array]]] = {}
+    for operation in graph.operations:
+        weight = getattr(operation, "weight", None)
+        if weight is not None:
+            table.setdefault(operation.path, []).append((operation.outputs[0], weight))
+    return table
+
+
