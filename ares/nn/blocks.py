@@ -1,0 +1,41 @@
+"""Small composites of convolutions: ResidualBlock."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ares.nn.joins import QuantAdd
+from ares.nn.layers import Conv2d, ReLU
+from ares.nn.quant_tensor import AnyTensor
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+
+
+class ResidualBlock(nn.Module):
+    """y = relu(x + conv2(relu(conv1(x)))), stride 1, same size.
+
+    Shapes: [B, channels, H, W] codes in and out. Quantisers: `relu1` (unsigned) after conv1, `quant`
+    (signed) after conv2, `add.quant` (signed) on the sum, `relu2` (unsigned) on the result.
+    Raises ValueError for an even kernel, which cannot keep the size with symmetric padding.
+    """
+
+    def __init__(
+        self, channels: int, kernel_size: int = 3, bit_width: int = DEFAULT_BIT_WIDTH
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"ResidualBlock: kernel_size={kernel_size} is even, and padding={kernel_size // 2} "
+                "would lengthen every axis by one; expected an odd size"
+            )
+        padding = kernel_size // 2
+        self.conv1 = Conv2d(channels, channels, kernel_size, padding=padding, bit_width=bit_width)
+        self.relu1 = ReLU(bit_width)
+        self.conv2 = Conv2d(channels, channels, kernel_size, padding=padding, bit_width=bit_width)
+        self.quant = default_quant_identity(bit_width)
+        self.add = QuantAdd(bit_width)
+        self.relu2 = ReLU(bit_width)
+
+    def forward(self, x: AnyTensor) -> AnyTensor:
+        """relu(x + conv2(relu(conv1(x))))"""
+        y = self.quant(self.conv2(self.relu1(self.conv1(x))))
+        return self.relu2(self.add(x, y))

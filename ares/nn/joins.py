@@ -1,0 +1,60 @@
+"""Two or more tensors become one: QuantAdd and QuantConcatenate.
+
+Each has exactly one quantiser, `quant`, on its result. The operands are used as plain values, so they
+may have different scales, bit widths and signs (Brevitas' own `+` demands equal scales and then
+averages them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ares.nn.quant_tensor import AnyTensor, value_of
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+
+
+class QuantAdd(nn.Module):
+    """Residual join: y = quant(x1 + x2), one rounding of the exact sum.
+
+    Shapes: x1 and x2 alike (PyTorch's broadcasting is not forbidden), y the same.
+    """
+
+    def __init__(
+        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+    ) -> None:
+        super().__init__()
+        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+
+    def forward(self, x1: AnyTensor, x2: AnyTensor) -> AnyTensor:
+        """quant(x1 + x2)"""
+        return self.quant(value_of(x1) + value_of(x2))
+
+
+class QuantConcatenate(nn.Module):
+    """y = quant(cat(tensors, dim)): all parts are brought to the one scale of `quant`.
+
+    Shapes: a list of tensors that agree in every axis but `dim`; y has the sum of their sizes there.
+    Raises TypeError when called with one tensor in the list's place, ValueError for an empty list.
+    """
+
+    def __init__(
+        self, dim: int = 1, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+
+    def forward(self, tensors: Sequence[AnyTensor]) -> AnyTensor:
+        """quant(cat(tensors))"""
+        # A QuantTensor is a named tuple: without this test it would pass for a list of six tensors.
+        if type(tensors) not in (list, tuple):
+            raise TypeError(f"expected a list of tensors, got {type(tensors).__name__}")
+        if not tensors:
+            raise ValueError("expected at least one tensor to concatenate, got an empty list")
+        return self.quant(torch.cat([value_of(x) for x in tensors], dim=self.dim))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

@@ -1,0 +1,80 @@
+"""Conv2d, Linear, ReLU: Brevitas' layers with the choices that ARES recommends.
+
+They *are* `QuantConv2d`, `QuantLinear` and `QuantReLU` (subclasses that change defaults only).
+Weights: signed, one scale per output channel. Bias: float, exact in the C. No quantiser sits inside
+`Conv2d` and `Linear`: what leaves them is a real value that waits for `ReLU` or a `QuantIdentity`.
+"""
+
+from __future__ import annotations
+
+from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
+from brevitas.quant import Int8WeightPerChannelFloat
+
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH
+
+
+class Conv2d(QuantConv2d):  # type: ignore[misc]
+    """[B, in_channels, H, W] codes -> [B, out_channels, H', W'] real values.
+
+    `return_quant_tensor` is False by default: the result is not on a grid yet.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = False,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            weight_quant=Int8WeightPerChannelFloat,
+            weight_bit_width=bit_width,
+            return_quant_tensor=return_quant_tensor,
+        )
+
+
+class Linear(QuantLinear):  # type: ignore[misc]
+    """[B, ..., in_features] codes -> [B, ..., out_features] real values.
+
+    `return_quant_tensor` is False by default: the result is not on a grid yet.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = False,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            bias=bias,
+            weight_quant=Int8WeightPerChannelFloat,
+            weight_bit_width=bit_width,
+            return_quant_tensor=return_quant_tensor,
+        )
+
+
+class ReLU(QuantReLU):  # type: ignore[misc]
+    """max(x, 0), then unsigned codes 0 .. 2^n-1 with one scale per tensor. Any shape."""
+
+    def __init__(
+        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+    ) -> None:
+        super().__init__(bit_width=bit_width, return_quant_tensor=return_quant_tensor)

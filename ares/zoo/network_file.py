@@ -1,0 +1,269 @@
+"""A network is a Python file; this module loads one, whether from the zoo or from a user.
+
+What a network's file holds:
+
+- a docstring that says why the network exists, and its `nn.Module` class;
+- `create_model()`, only when the file defines more than one `nn.Module` class;
+- `example_inputs()`: a tuple of realistic tensors, batch 1. In the zoo it takes a `sample` number;
+- `dataset()`, only for networks that are trained (`ares.zoo.digits.Dataset`), and `RECIPE`
+  (`ares.zoo.training.Recipe`), only when the default one does not suit;
+- `initialise(model)`, only when the counter-based weights of `ares.zoo.weights` are not wanted;
+- `VACUITY`, only when a layer may be constant or saturated: layer's name -> reason.
+
+Which model: the class that is named, else `create_model()`, else the only `nn.Module` subclass that the
+file itself defines. Whatever is wrong raises `NetworkFileError` with one line for the user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from ares.zoo import weights
+from ares.zoo.digits import Dataset
+from ares.zoo.training import Recipe
+
+_NO_KWARGS: Mapping[str, object] = MappingProxyType({})
+
+
+class NetworkFileError(Exception):
+    """A network's file that cannot be used; the message is one line: found, expected, what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkFile:
+    """One loaded file and the choice of a model in it. `name` is the file's stem."""
+
+    path: Path
+    name: str
+    module: ModuleType
+    model_name: str
+    init_kwargs: Mapping[str, object]
+    vacuity: Mapping[str, str]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the network has a data set to be trained on."""
+        return self._function("dataset") is not None
+
+    @property
+    def has_example_inputs(self) -> bool:
+        return self._function("example_inputs") is not None
+
+    def create_model(self) -> nn.Module:
+        """A new instance, with the weights its constructor gives it."""
+        factory = getattr(self.module, self.model_name)
+        try:
+            with _siblings_importable(self.path.resolve().parent):
+                model = factory(**self.init_kwargs)
+        except Exception as error:
+            arguments = ", ".join(f"{key}={value!r}" for key, value in self.init_kwargs.items())
+            raise self._error(
+                f"{self.model_name}({arguments}) cannot be constructed: {_one_line(error)}; "
+                f"its signature is {self.model_name}{_signature(factory)}"
+            ) from error
+        if not isinstance(model, nn.Module):
+            raise self._error(
+                f"{self.model_name}() returned {_an(type(model).__name__)}, expected an nn.Module"
+            )
+        return model
+
+    def initialise(self, model: nn.Module) -> None:
+        """Gives `model` its initial weights, in place: the file's own way, or counter-based ones."""
+        own = self._function("initialise")
+        if own is None:
+            weights.initialise(model, self.name)
+        else:
+            self._call("initialise", model)
+
+    def example_inputs(self, sample: int = 0) -> tuple[Tensor, ...]:
+        """Realistic inputs, batch 1. Files of users need not support a `sample` other than 0."""
+        if not self.has_example_inputs:
+            raise self._error(
+                "it defines no example_inputs(); expected a function that returns a tuple of tensors"
+            )
+        found = self._call("example_inputs", sample) if sample else self._call("example_inputs")
+        if isinstance(found, Tensor):
+            found = (found,)
+        if not isinstance(found, (tuple, list)) or not all(isinstance(x, Tensor) for x in found):
+            raise self._error(
+                f"example_inputs() returned {_an(type(found).__name__)}, expected a tuple of tensors"
+            )
+        return tuple(found)
+
+    def dataset(self) -> Dataset:
+        """The data set of a trained network."""
+        found = self._call("dataset") if self.is_trained else None
+        if not isinstance(found, Dataset):
+            raise self._error(
+                f"dataset() gave {_an(type(found).__name__)}, expected an ares.zoo.digits.Dataset"
+            )
+        return found
+
+    def recipe(self) -> Recipe:
+        """How a trained network is trained."""
+        found = getattr(self.module, "RECIPE", Recipe())
+        if not isinstance(found, Recipe):
+            raise self._error(
+                f"RECIPE is {_an(type(found).__name__)}, expected an ares.zoo.training.Recipe"
+            )
+        return found
+
+    def _function(self, name: str) -> Callable[..., object] | None:
+        found = getattr(self.module, name, None)
+        return cast("Callable[..., object]", found) if callable(found) else None
+
+    def _call(self, name: str, *arguments: object) -> object:
+        function = self._function(name)
+        assert function is not None
+        try:
+            with _siblings_importable(self.path.resolve().parent):
+                return function(*arguments)
+        except Exception as error:
+            raise self._error(f"{name}() failed: {_one_line(error)}") from error
+
+    def _error(self, message: str) -> NetworkFileError:
+        return NetworkFileError(f"{self.path}: {message}")
+
+
+def load_network_file(
+    path: str | Path, class_name: str | None = None, init_kwargs: Mapping[str, object] = _NO_KWARGS
+) -> NetworkFile:
+    """Imports the file and chooses its model; nothing is constructed yet."""
+    path = Path(path)
+    module = _import(path)
+    model_name = _choose(path, module, class_name)
+    vacuity = getattr(module, "VACUITY", {})
+    if not isinstance(vacuity, dict) or not all(
+        isinstance(text, str) for item in vacuity.items() for text in item
+    ):
+        raise NetworkFileError(f"{path}: VACUITY must be a dict from layer name to reason")
+    return NetworkFile(
+        path, path.stem, module, model_name, dict(init_kwargs), MappingProxyType(dict(vacuity))
+    )
+
+
+def load_model(
+    path: str | Path, class_name: str | None = None, init_kwargs: Mapping[str, object] = _NO_KWARGS
+) -> nn.Module:
+    """The model of the file, newly constructed."""
+    return load_network_file(path, class_name, init_kwargs).create_model()
+
+
+def _choose(path: Path, module: ModuleType, class_name: str | None) -> str:
+    own = _own_classes(module)
+    if class_name is not None:
+        if _is_model_class(getattr(module, class_name, None)):
+            return class_name
+        if hasattr(module, class_name):
+            raise NetworkFileError(
+                f"{path}: {class_name} is not an nn.Module class; {_listed(own)}"
+            )
+        raise NetworkFileError(f"{path}: no class named {class_name}; {_listed(own)}")
+    if callable(getattr(module, "create_model", None)):
+        return "create_model"
+    if len(own) == 1:
+        return own[0]
+    if not own:
+        raise NetworkFileError(
+            f"{path}: defines no nn.Module class; expected one, or a create_model() function"
+        )
+    raise NetworkFileError(
+        f"{path}: defines {len(own)} nn.Module classes and none was named; "
+        f"name one of {', '.join(own)}, or define create_model()"
+    )
+
+
+def _is_model_class(found: object) -> bool:
+    return inspect.isclass(found) and issubclass(found, nn.Module)
+
+
+def _own_classes(module: ModuleType) -> list[str]:
+    """Names of the nn.Module classes that the file defines itself, in its order."""
+    return [
+        name
+        for name, found in vars(module).items()
+        if _is_model_class(found) and found.__module__ == module.__name__ and name == found.__name__
+    ]
+
+
+def _listed(own: list[str]) -> str:
+    return f"it defines {', '.join(own)}" if own else "it defines no nn.Module class"
+
+
+def _import(path: Path) -> ModuleType:
+    if not path.exists():
+        raise NetworkFileError(f"{path}: no such file")
+    if path.is_dir():
+        raise NetworkFileError(f"{path}: is a directory, expected a Python file")
+    # A name of its own per path: two files with equal stems or classes stay two modules.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"ares_network_{digest}_{path.stem}"
+    # Any file name will do, with or without .py.
+    loader = importlib.machinery.SourceFileLoader(name, str(path.resolve()))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as `import` does: classes look their module up by name
+    try:
+        with _siblings_importable(path.resolve().parent):
+            loader.exec_module(module)
+    except SyntaxError as error:
+        del sys.modules[name]
+        place = f", line {error.lineno}" if error.lineno else ""
+        if error.filename not in (None, str(path.resolve())):
+            place += f" of {error.filename}"
+        raise NetworkFileError(f"{path}: syntax error{place}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise NetworkFileError(f"{path}: cannot be imported: {_one_line(error)}") from error
+    return module
+
+
+@contextmanager
+def _siblings_importable(folder: Path) -> Iterator[None]:
+    """While the file runs, its folder comes first on sys.path, as for a script.
+
+    Modules that came from that folder are forgotten again, so that a `layers.py` beside the next
+    network is not mistaken for this one's.
+    """
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            origin = getattr(sys.modules[name], "__file__", None)
+            if origin is not None and Path(origin).parent == folder and not _is_network(name):
+                del sys.modules[name]
+
+
+def _is_network(name: str) -> bool:
+    return name.startswith("ares_network_")
+
+
+def _signature(factory: Callable[..., Any]) -> str:
+    try:
+        return str(inspect.signature(factory))
+    except (TypeError, ValueError):
+        return "(...)"
+
+
+def _an(noun: str) -> str:
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
