@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ares.documents import outdated
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ares.pipeline.documents import outdated  # noqa: E402 - found through the line above
 
 
 def main(arguments: list[str]) -> int:
+    """Write or compare; the exit code."""
     if arguments not in ([], ["--check"]):
         print("usage: python tools/generate_docs.py [--check]", file=sys.stderr)
         return 2

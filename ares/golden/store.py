@@ -22,6 +22,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ares.golden.audit import Statistics
+from ares.ir import Operation, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -42,6 +43,7 @@ class TensorRecord:
 
     name: str
     layer: str
+    stem: str
     op_type: str
     dtype: str
     shape: tuple[int, ...]
@@ -80,14 +82,13 @@ def tensor_digest(array: Array) -> str:
     return hashlib.sha256(header + little.tobytes()).hexdigest()[:32]
 
 
-def record(
-    name: str, layer: str, op_type: str, array: Array, found: Statistics
-) -> TensorRecord:
-    """The manifest's line for a tensor."""
+def record(operation: Operation, tensor: Tensor, array: Array, found: Statistics) -> TensorRecord:
+    """The manifest's line for a tensor that an operation made."""
     return TensorRecord(
-        name,
-        layer,
-        op_type,
+        tensor.name,
+        operation.name,
+        operation.stem(),
+        operation.OP_TYPE,
         array.dtype.name,
         array.shape,
         tensor_digest(array),

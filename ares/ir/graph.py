@@ -111,6 +111,11 @@ class Operation(ABC):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
+    @classmethod
+    def stem(cls) -> str:
+        """The name of the operation's files: `conv2d`."""
+        return cls.__module__.rpartition(".")[2]
+
     @property
     def path(self) -> str:
         """The module path that the layer comes from: its name without the number of the call."""

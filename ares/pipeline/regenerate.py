@@ -43,6 +43,8 @@ from ares.zoo.network_file import NetworkFile, load_network_file
 from ares.zoo.state import StateInfo, make_state, restore
 
 VERSIONS = "versions"
+# Deviations below this differ from machine to machine with the order of float64 sums.
+FLOAT64_NOISE = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,6 @@ class Regenerated:
     network: str
     changes: tuple[str, ...]
     files: Mapping[Path, bytes]
-    deviations: Mapping[str, float]
 
     def write(self) -> None:
         """Write every changed file under a temporary name, then put them in place."""
@@ -80,7 +81,7 @@ def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:
     cases = make_cases(graph, realistic)
     golden_cases = tuple(_golden_case(graph, case, network) for case in cases)
     judgements = _accepted(model, graph, golden_cases)
-    provenance = _provenance(network, graph, state, info)
+    provenance = _provenance(network, graph, state, info, judgements)
     golden = Golden(paths.name, provenance, golden_cases)
     old = _stored(paths)
     if old is not None:
@@ -92,7 +93,7 @@ def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:
         files[state_path] = state
     if lines:
         files |= {paths.golden / name: data for name, data in pack(golden, len(state)).items()}
-    return Regenerated(paths.name, tuple(lines), files, _deviations(graph, judgements))
+    return Regenerated(paths.name, tuple(lines), files)
 
 
 def _stored(paths: ZooPaths) -> Golden | None:
@@ -117,9 +118,7 @@ def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
                 "calibrate the network, or give the reason in VACUITY of its file"
             )
     records = tuple(
-        record(
-            tensor.name, operation.name, operation.OP_TYPE, arrays[tensor.name], found[tensor.name][1]
-        )
+        record(operation, tensor, arrays[tensor.name], found[tensor.name][1])
         for operation, tensor in graph.produced()
     )
     kept = {tensor.name: arrays[tensor.name] for _, tensor in graph.produced()}
@@ -147,24 +146,29 @@ def _accepted(
 
 
 def _deviations(graph: Graph, judgements: Sequence[Judgement]) -> Mapping[str, float]:
-    """OpType -> largest deviation seen (never below zero)."""
-    op_types = {tensor.name: operation.OP_TYPE for operation, tensor in graph.produced()}
+    """Stem of the operation -> largest deviation seen, to two digits; float64 noise counts as none."""
+    stems = {tensor.name: operation.stem() for operation, tensor in graph.produced()}
     worst: dict[str, float] = {}
     for judgement in judgements:
-        if judgement.event.endswith(".weight"):
-            continue
-        op_type = op_types[judgement.tensor]
-        worst[op_type] = max(worst.get(op_type, 0.0), judgement.deviation)
+        if not judgement.event.endswith(".weight"):
+            stem = stems[judgement.tensor]
+            seen = judgement.deviation if judgement.deviation > FLOAT64_NOISE else 0.0
+            worst[stem] = max(worst.get(stem, 0.0), float(f"{seen:.1e}"))
     return dict(sorted(worst.items()))
 
 
 def _provenance(
-    network: NetworkFile, graph: Graph, state: bytes, info: StateInfo
+    network: NetworkFile,
+    graph: Graph,
+    state: bytes,
+    info: StateInfo,
+    judgements: Sequence[Judgement],
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "source_sha256": sha256(network.path.read_bytes()),
         "state_sha256": sha256(state),
         "seed": info.seed,
+        "deviations": _deviations(graph, judgements),
         VERSIONS: {"ares": __version__}
         | {name: version(name) for name in ("brevitas", "numpy", "torch")},
     }

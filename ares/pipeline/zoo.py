@@ -26,7 +26,7 @@ class ZooPaths:
 def network_names() -> tuple[str, ...]:
     """All networks of the zoo, by number, then by name."""
     folder = checkout_dir() / "tests" / "test_networks"
-    return tuple(sorted((path.stem for path in folder.glob("test_*.py")), key=_order))
+    return tuple(sorted((path.stem for path in folder.glob("test_*.py")), key=network_order))
 
 
 def zoo_paths(name: str) -> ZooPaths:
@@ -43,6 +43,7 @@ def zoo_paths(name: str) -> ZooPaths:
     return ZooPaths(stem, root / "tests" / "test_networks" / f"{stem}.py", root / "golden" / stem)
 
 
-def _order(name: str) -> tuple[int, str]:
+def network_order(name: str) -> tuple[int, str]:
+    """Sort key: the number in the name, then the name."""
     number = re.search(r"\d+", name)
     return (int(number.group()) if number else 10**6, name)

@@ -1,5 +1,5 @@
 /*
- * The integer arithmetic that every kernel shares: clauses N1 to N5 of docs/numerics.md.
+ * The integer arithmetic that every kernel shares: clauses N1 to N5, N8 and N10 of docs/numerics.md.
  *
  * Python says the same in ares/numerics/; both are tested against vectors from a big-integer script.
  * Limits stand over each function; the planner (ares/numerics/rescale.py) keeps constants inside them, so that no
@@ -74,7 +74,10 @@ static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value)
     return rescale->codes[below];
 }
 
-/* The one rounding, then N4 or N5. |total| < 2^62. */
+/*
+ * The one rounding (N1), then N4 or N5. |total| < 2^62: acc * multiplier + offset of N3, or the weighted sum of N10,
+ * whose kernel brings coefficients of its own and leaves multiplier unused.
+ */
 static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total, int32_t shift)
 {
     const int64_t value = ares_round_shift(total, shift);
@@ -93,7 +96,7 @@ static inline int32_t ares_rescale_apply(const ares_rescale *rescale, int32_t ac
     return ares_rescale_finish(rescale, product + rescale->offset[c], rescale->shift[c]);
 }
 
-/* The byte that stores a code: the same for s8 (-128..127) and u8 (0..255). */
+/* N8: the byte that stores a code, of an s8 (-128..127) and a u8 (0..255) tensor alike. */
 static inline uint8_t ares_code_byte(int32_t code)
 {
     return (uint8_t)((uint32_t)code & 0xffu);
