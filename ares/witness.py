@@ -234,14 +234,14 @@ def _substitute_weights(
         if quant is None or not getattr(quant, "is_quant_enabled", False):
             continue
         with torch.no_grad():
-            quantized: Any = layer.quant_weight()  # type: ignore[operator]
+            quantized: Any = layer.quant_weight()
         scale = quantized.scale.detach().double()
         codes = torch.round(quantized.value.detach().double() / scale)
         codes_by_path[path] = (codes, scale)
         if path not in in_graph:
             continue
         lo, hi = _code_range(quant.tensor_quant, int(quantized.bit_width))
-        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+        weight: torch.Tensor = layer.weight
         real = torch.clamp(weight.detach().double() / scale, lo, hi).numpy()
         for name, graph_codes in in_graph[path]:
             golden = graph_codes.astype(np.float64).reshape(real.shape)

@@ -7,7 +7,8 @@ meaning. Every entry of `MODELS` says which nodes it must record.
 import copy
 import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import brevitas.nn as qnn
@@ -316,7 +317,7 @@ class Positions(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         x = torch.cat((self.token.expand(x.shape[0], -1, -1), x), 1) + self.quant(self.pos_embed)
         steps = torch.arange(x.shape[1], dtype=x.dtype)[None, :, None]
-        return self.fc(x * steps + torch.zeros(5))
+        return self.fc(x.detach() * steps + torch.zeros(5))
 
 
 class Branches(nn.Module):
@@ -401,7 +402,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], list[tuple[int, ...]], str]] = 
         Positions,
         [(2, 3, 5)],
         "input:0 constant:token :expand#0 :cat#0 constant:pos_embed quant#0 :add#0 :arange#0 "
-        ":__getitem__#0 :mul#0 :zeros#0 :add#1 fc#0",
+        ":__getitem__#0 :detach#0 :mul#0 :zeros#0 :add#1 fc#0",
     ),
     "data-dependent if": (Branches, [(2, 6)], "input:0 a#0"),
     "in-place": (
@@ -610,6 +611,25 @@ def test_leaf_rule() -> None:
     ]
     assert keys(nn.Sequential(Gated())) == ["input:0", "0.fc#0", "0:sigmoid#0", "0:mul#0"]
     assert keys(Gated(), is_leaf=lambda m: isinstance(m, Gated)) == ["input:0", "#0"]
+
+
+class Takes(nn.Module):
+    def forward(self, options: Mapping[str, torch.Tensor]) -> Any:
+        return options["x"] + 1
+
+
+def test_any_mapping_is_an_argument() -> None:
+    flow = capture(Passes().eval(), noise([(2,)], 1), is_leaf=lambda m: isinstance(m, Takes))
+    assert flow.node("takes#0").args == ({"x": Ref("input:0")},)
+
+
+class Passes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes = Takes()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.takes(MappingProxyType({"x": x}))
 
 
 class Gated(nn.Module):

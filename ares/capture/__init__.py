@@ -3,8 +3,9 @@
 `capture` runs the model once and returns a `Dataflow`: which leaf module or tensor function was
 called with which tensors, in execution order. Nothing is traced symbolically, so shapes,
 `hasattr(x, "value")`, loops and keyword arguments are simply what they were in that run. Whatever
-makes the record something other than the meaning of `forward` is listed as a `Problem`; a
-`Dataflow` without problems computes the same bits as the model on every input of these shapes.
+makes the record something other than the meaning of `forward` is listed as a `Problem`; without one,
+the nodes compute the model's bits on every input of these shapes. What no single run can show, such
+as Python's random numbers, `structural_changes` finds by comparing two.
 
 | file | content |
 |---|---|

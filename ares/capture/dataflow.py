@@ -46,7 +46,10 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One tensor that a node produced; `quantized` if it was seen as a Brevitas QuantTensor."""
+    """One tensor that a node produced.
+
+    quantized: the node returned it, or a later call or the output took it, as a Brevitas QuantTensor.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -62,7 +65,7 @@ class Node:
         itself; `~` for `#` marks arithmetic on scales inside Brevitas' QuantTensor, so that it does
         not shift the numbers of the model's own calls); `constant:pos_embed`.
     scope: path of the non-leaf module that was executing, "" for the model itself; of a module node
-        its own path.
+        its own path, of a constant where it was used first.
     scopes: paths of the enclosing non-leaf modules, outermost (always "") first.
     module, path: the leaf and its first name in `named_modules`; `path` of a constant is the name
         of the parameter, buffer or attribute, else "".

@@ -53,7 +53,8 @@ def capture(
     watch = _Watch(recorder)
     training = [path for path, module in model.named_modules() if module.training]
     if training:
-        message = f"{len(training)} modules are in training mode, the first is {training[0]!r}"
+        first = repr(training[0]) if training[0] else "the model itself"
+        message = f"{len(training)} modules are in training mode, the first is {first}"
         recorder.report("training", None, training[0], message)
     before = _registered(model)
     with torch.inference_mode(False), torch.no_grad(), _evaluating(model), watch.hooks(model, leaf):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ class Recorder:
                 return place.ref
             if isinstance(value, slice):
                 return slice(*map(convert, (value.start, value.stop, value.step)))
-            if isinstance(value, dict):
+            if isinstance(value, Mapping):
                 return {key: convert(item) for key, item in value.items()}
             if isinstance(value, list):
                 return list(map(convert, value))

@@ -81,8 +81,8 @@ def _edge(graph: Graph, name: str, grid: Tensor) -> Array:
     """
     tensor = graph.tensor(name)
     if tensor.dtype is not DType.F32:
-        ends = np.array([tensor.lo, tensor.hi, tensor.zero_point], np.int64)
-        return ends[np.arange(tensor.size) % 3].astype(tensor.dtype.numpy).reshape(tensor.shape)
+        codes = np.array([tensor.lo, tensor.hi, tensor.zero_point], np.int64)
+        return codes[np.arange(tensor.size) % 3].astype(tensor.dtype.numpy).reshape(tensor.shape)
     assert grid.scale is not None
     scale = np.float32(grid.scale)
     halves = np.arange(grid.lo, grid.hi, dtype=np.float32) + np.float32(0.5 - grid.zero_point)

@@ -47,11 +47,11 @@ class DType(enum.Enum):
 
     @property
     def lo(self) -> int:
-        return int(np.iinfo(self.numpy).min)
+        return int(np.iinfo(self.numpy.name).min)
 
     @property
     def hi(self) -> int:
-        return int(np.iinfo(self.numpy).max)
+        return int(np.iinfo(self.numpy.name).max)
 
 
 _NUMPY = {"s8": np.int8, "u8": np.uint8, "s16": np.int16, "s32": np.int32, "f32": np.float32}

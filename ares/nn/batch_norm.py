@@ -70,6 +70,7 @@ class _Flow:
     names: dict[nn.Module, str]
     fed_by: dict[nn.Module, list[object]] = field(default_factory=dict)
     users: dict[nn.Module, list[str]] = field(default_factory=dict)
+    shapes: dict[nn.Module, tuple[int, ...]] = field(default_factory=dict)  # of inputs, if known
 
 
 def _fail(name: str, reason: str) -> ValueError:
@@ -93,6 +94,13 @@ def _layer_from_flow(name: str, norm: nn.Module, flow: _Flow) -> tuple[str, nn.M
     layer_name = flow.names[layer]
     if len(flow.fed_by[layer]) > 1:
         raise _fail(name, f"layer {layer_name!r} in front of it is called more than once")
+    shape = flow.shapes.get(norm)
+    if isinstance(layer, nn.Linear) and shape is not None and len(shape) != 2:
+        raise _fail(
+            name,
+            f"it sees {list(shape)} from linear layer {layer_name!r}, whose channels are the last "
+            "axis, but normalises axis 1",
+        )
     others = [user for user in flow.users.get(layer, []) if user != flow.names[norm]]
     if others:
         raise _fail(name, f"the output of {layer_name!r} is also used by {', '.join(others)}")
@@ -263,6 +271,8 @@ class _Observer(TorchFunctionMode):
             given = _tensors([args, kwargs])
             maker = self.made_by.get(id(given[0]), "an unknown tensor") if given else "no tensor"
             self.flow.fed_by.setdefault(module, []).append(maker)
+            if given:
+                self.flow.shapes[module] = tuple(given[0].shape)
             self.use(given, self.flow.names[module])
         self.depth += 1
 

@@ -94,10 +94,8 @@ def verify_network(name: str, target_names: Sequence[str]) -> tuple[Verdict, ...
 
 
 def _prepare_worker() -> None:
-    import torch
-
-    # One network per process and as many processes as cores.
-    torch.set_num_threads(1)
+    # One network per process and as many processes as cores. torch and BLAS read this when they are imported.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _worker_died(name: str) -> Verdict:

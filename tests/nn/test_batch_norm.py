@@ -242,6 +242,13 @@ def test_refused_layers(layer: nn.Module, norm: nn.Module, message: str) -> None
         fold_batch_norm(nn.Sequential(layer, norm))
 
 
+def test_batch_norm_over_tokens_is_refused() -> None:
+    """BatchNorm1d normalises axis 1: for [B, T, D] that is T, although T = D here."""
+    model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5))
+    with pytest.raises(ValueError, match=r"it sees \[2, 5, 5\] from linear layer '0'"):
+        fold_batch_norm(model, (ramp(2, 5, 3),))
+
+
 def test_one_refusal_leaves_all_unfolded() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match="BatchNorm '3'"):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ares.zoo import digits
 from ares.zoo.training import Recipe
 
-RECIPE = Recipe(float_epochs=36, float_rate=2e-3)
+RECIPE = Recipe(float_epochs=36, quantised_epochs=2)
 
 
 class PaddingNet(nn.Module):

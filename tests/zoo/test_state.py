@@ -34,13 +34,15 @@ def dataset():
 """
 
 
+def written(folder: Path, trained: bool) -> NetworkFile:
+    path = folder / "test_99_net.py"
+    path.write_text(NETWORK + (TRAINED if trained else ""))
+    return load_network_file(path)
+
+
 @pytest.fixture(params=["scales", "all"])
 def network(request: pytest.FixtureRequest, tmp_path: Path) -> NetworkFile:
-    path = tmp_path / "test_99_net.py"
-    path.write_text(NETWORK + (TRAINED if request.param == "all" else ""))
-    found = load_network_file(path)
-    assert found.is_trained == (request.param == "all")
-    return found
+    return written(tmp_path, trained=request.param == "all")
 
 
 def test_round_trip(network: NetworkFile) -> None:
@@ -98,19 +100,17 @@ def test_states_that_do_not_fit(network: NetworkFile) -> None:
         load_state(network.create_model(), data[:-1])
 
 
-def test_another_width_does_not_fit(network: NetworkFile) -> None:
-    if not network.is_trained:
-        pytest.skip("scales do not depend on widths")
+def test_another_width_does_not_fit(tmp_path: Path) -> None:
+    network = written(tmp_path, trained=True)
     with pytest.raises(StateError, match="does not fit the model"):
         load_state(network.module.Net(hidden=7), make_state(network))
 
 
 def test_a_quantiser_without_scale_is_noticed(
-    network: NetworkFile, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Brevitas can be told to ignore missing keys; then the quantiser is left untouched."""
-    if not network.is_trained:
-        pytest.skip("a state of scales is compared key by key before loading")
+    network = written(tmp_path, trained=True)
     monkeypatch.setattr("brevitas.config.IGNORE_MISSING_KEYS", True)
     damaged = rewritten(make_state(network), drop="3.act_quant")
     with pytest.raises(StateError, match=r"quantiser '3.act_quant' is uncalibrated"):
