@@ -78,9 +78,7 @@ class Witness:
         self._node_tensors = _by_origin(graph, "node:")
         self.weight_judgements, self._model = _substitute_weights(model, graph)
 
-    def judge(
-        self, inputs: Sequence[Array], tensors: Mapping[str, Array]
-    ) -> tuple[Judgement, ...]:
+    def judge(self, inputs: Sequence[Array], tensors: Mapping[str, Array]) -> tuple[Judgement, ...]:
         """Judgements in order of execution, weights first.
 
         `tensors`: golden arrays by tensor name. Several cases may be stacked along the batch axis, in
@@ -221,15 +219,12 @@ def _code_range(tensor_quant: Any, bits: int) -> tuple[int, int]:
     return 0, (1 << bits) - 1 - narrow
 
 
-def _substitute_weights(
-    model: nn.Module, graph: Graph
-) -> tuple[tuple[Judgement, ...], nn.Module]:
+def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement, ...], nn.Module]:
     """Judge the weights of the float32 model; return its float64 copy with codes * scale for weights."""
-    single = copy.deepcopy(model).eval()
     in_graph = _graph_weights(graph)
     judgements: list[Judgement] = []
     codes_by_path: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for path, layer in single.named_modules():
+    for path, layer in model.named_modules():
         quant: Any = getattr(layer, "weight_quant", None)
         if quant is None or not getattr(quant, "is_quant_enabled", False):
             continue
@@ -248,8 +243,10 @@ def _substitute_weights(
             distance = np.abs(golden - real) - 0.5
             # The codes that stand in for the weights must be the Graph's own, not just acceptable.
             distance = np.where(golden == codes.numpy(), distance, np.inf)
-            judgements.append(_judgement(name, f"{path}.weight", distance, golden, real, WEIGHT_EPS))
-    double = copy.deepcopy(single).double()
+            judgements.append(
+                _judgement(name, f"{path}.weight", distance, golden, real, WEIGHT_EPS)
+            )
+    double = copy.deepcopy(model).double()
     for path, (codes, scale) in codes_by_path.items():
         layer_quant: Any = double.get_submodule(path).weight_quant
         layer_quant.tensor_quant.register_forward_hook(_replace_weight(codes, scale))
@@ -275,5 +272,3 @@ def _graph_weights(graph: Graph) -> dict[str, list[tuple[str, Array]]]:
         if weight is not None:
             table.setdefault(operation.path, []).append((operation.outputs[0], weight))
     return table
-
-

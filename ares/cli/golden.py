@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,13 +14,15 @@ from ares.resources import ResourceError
 
 
 def golden(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Networks; default: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Networks; default: all.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")
     ] = False,
     retrain: Annotated[
         bool,
-        typer.Option("--retrain", help="Also train or calibrate anew (other numbers on other machines)."),
+        typer.Option(
+            "--retrain", help="Also train or calibrate anew (other numbers on other machines)."
+        ),
     ] = False,
 ) -> None:
     """Regenerate goldens: integer reference, accepted only where the torch witness agrees.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -19,29 +20,39 @@ from ares.resources import ResourceError
 from ares.toolchain import ToolchainError, default_targets, select
 from ares.verify import Outcome, Verdict
 
-_MARKS = {Outcome.PASS: "[green]ok[/]", Outcome.FAIL: "[red]FAIL[/]", Outcome.NOT_RUN: "[yellow]-[/]"}
+_FILE_WIDTH = 400
+_MARKS = {
+    Outcome.PASS: "[green]ok[/]",
+    Outcome.FAIL: "[red]FAIL[/]",
+    Outcome.NOT_RUN: "[yellow]-[/]",
+}
 
 
 def networks(
     names: Annotated[
-        Optional[list[str]], typer.Argument(help="Networks, e.g. test_4_resnet_basic; default: all.")
+        list[str] | None, typer.Argument(help="Networks, e.g. test_4_resnet_basic; default: all.")
     ] = None,
     target: Annotated[
-        Optional[list[str]], typer.Option(help="Target name or glob; repeatable. Default: the default targets.")
+        list[str] | None,
+        typer.Option(help="Target name or glob; repeatable. Default: the default targets."),
     ] = None,
-    json_out: Annotated[Optional[Path], typer.Option(help="Write all verdicts as JSON.")] = None,
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Processes; default: one per core.")] = None,
+    json_out: Annotated[Path | None, typer.Option(help="Write all verdicts as JSON.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one per core.")
+    ] = None,
     require_all_targets: Annotated[
         bool, typer.Option(help="A target that cannot run here is a failure.")
     ] = False,
-    list_networks: Annotated[bool, typer.Option("--list", help="List the networks and stop.")] = False,
+    list_networks: Annotated[
+        bool, typer.Option("--list", help="List the networks and stop.")
+    ] = False,
 ) -> None:
     """Extract, generate, compile, run and compare networks of the zoo, layer by layer.
 
     Exit code 0: every layer of every network is exact on every target that is installed; 1: something differs or
     could not be built; 2: usage.
     """
-    console = Console()
+    console = _console()
     try:
         known = network_names()
         if list_networks:
@@ -60,7 +71,15 @@ def networks(
         raise typer.Exit(1)
 
 
-def _run(console: Console, names: Sequence[str], targets: Sequence[object], jobs: int | None) -> Matrix:
+def _console() -> Console:
+    """A file or a pipe has no width: lines are cut nowhere."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+
+
+def _run(
+    console: Console, names: Sequence[str], targets: Sequence[object], jobs: int | None
+) -> Matrix:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -92,7 +111,8 @@ def _line(name: str, verdicts: Sequence[Verdict]) -> str:
 
 def _show(console: Console, matrix: Matrix) -> None:
     cells = {(verdict.network, verdict.stage): verdict for verdict in matrix.verdicts}
-    table = Table("network", *matrix.stages, "s", box=None, pad_edge=False)
+    headers = (escape(stage) for stage in matrix.stages)
+    table = Table("network", *headers, "s", box=None, pad_edge=False)
     for name in matrix.networks:
         row = [cells.get((name, stage)) for stage in matrix.stages]
         seconds = sum(verdict.seconds for verdict in row if verdict)
@@ -104,7 +124,8 @@ def _show(console: Console, matrix: Matrix) -> None:
         console.rule(f"[red]{verdict.network} {verdict.stage}[/]: {verdict.fault}", align="left")
         console.print(verdict.message, markup=False, highlight=False, soft_wrap=True)
     for reason in dict.fromkeys(
-        f"{verdict.stage} was not run: {verdict.message}" for verdict in matrix.not_run
+        f"{escape(verdict.stage)} was not run: {escape(verdict.message)}"
+        for verdict in matrix.not_run
     ):
         console.print(f"[yellow]{reason}[/]", soft_wrap=True, highlight=False)
     console.print(_summary(matrix), highlight=False, soft_wrap=True)

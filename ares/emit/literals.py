@@ -67,11 +67,18 @@ def float32(value: np.float32) -> str:
 
 def c_string(text: str) -> str:
     """A quoted C string; anything but plain ASCII letters, digits and ._-:@#+/() becomes an octal escape."""
-    return '"' + "".join(c if re.match(r"[\w.:@#+/() -]", c, re.A) else _octal(ord(c)) for c in text) + '"'
+    return (
+        '"'
+        + "".join(c if re.match(r"[\w.:@#+/() -]", c, re.A) else _octal_text(c) for c in text)
+        + '"'
+    )
 
 
-def _octal(byte: int) -> str:
-    return f"\\{byte & 0xFF:03o}"
+def _octal_text(character: str) -> str:
+    return "".join(_OCTAL[byte] for byte in character.encode())
+
+
+_OCTAL = tuple(f"\\{byte:03o}" for byte in range(256))
 
 
 def array_constant(name: str, array: npt.NDArray[Any]) -> Constant:
@@ -94,7 +101,8 @@ def array_reference(name: str, array: npt.NDArray[Any]) -> str:
 
 def _string_lines(data: bytes) -> Iterator[str]:
     for start in range(0, len(data), BYTES_PER_LINE):
-        yield '"' + "".join(_octal(byte) for byte in data[start : start + BYTES_PER_LINE]) + '"'
+        chunk = data[start : start + BYTES_PER_LINE]
+        yield f'"{"".join(map(_OCTAL.__getitem__, chunk))}"'
 
 
 def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:

@@ -6,7 +6,9 @@ Weights stand in a file of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import jinja2
@@ -15,7 +17,6 @@ import numpy.typing as npt
 
 from ares import __version__
 from ares.emit.literals import (
-
     Initialiser,
     array_constant,
     c_string,
@@ -76,7 +77,8 @@ class PortRow:
 def emit(plan: Plan) -> Project:
     """The C project of a planned network."""
     graph = plan.graph
-    name = identifier(graph.name)
+    runtime = runtime_files()
+    name = _file_stem(graph.name, runtime)
     constants: dict[str, npt.NDArray[Any]] = {}
     layers = _layer_rows(plan, constants)
     digest = graph_digest(graph)
@@ -104,7 +106,7 @@ def emit(plan: Plan) -> Project:
         "main.c": _render("main.c.j2", facts),
         "Makefile": _render("Makefile.j2", facts),
         "CMakeLists.txt": _render("CMakeLists.txt.j2", facts),
-        **runtime_files(),
+        **runtime,
     }
     return Project(
         name=graph.name,
@@ -125,6 +127,13 @@ def runtime_files() -> dict[str, bytes]:
         for folder in RUNTIME_FOLDERS
         for path in sorted((root / folder).glob("*.[ch]"))
     }
+
+
+def _file_stem(network: str, runtime: Mapping[str, bytes]) -> str:
+    """The network's C name; a network called like one of our own files (`mean`, `main`) gets a suffix."""
+    name = identifier(network)
+    taken = {"main", *(PurePosixPath(path).stem for path in runtime)}
+    return f"{name}_network" if name in taken else name
 
 
 def _render(template: str, facts: dict[str, Any]) -> bytes:
@@ -164,7 +173,9 @@ def _layer_row(
         kernel=call.function if call else "NULL",
         params_type=call.params.type if call else "",
         params=f"&{params}" if call else "NULL",
-        initialiser=struct_initialiser(call.params, stem, constants) if call else Initialiser((), ()),
+        initialiser=struct_initialiser(call.params, stem, constants)
+        if call
+        else Initialiser((), ()),
         inputs=", ".join(str(index[name]) for name in step.inputs),
         outputs=", ".join(str(index[name]) for name in step.outputs),
         num_inputs=len(step.inputs),
@@ -229,5 +240,3 @@ def _points(plan: Plan) -> tuple[TracePoint, ...]:
         if step.observed
         for name in step.outputs
     )
-
-

@@ -24,6 +24,7 @@ class Statistics:
 
 
 def statistics(tensor: Tensor, array: npt.NDArray[Any]) -> Statistics:
+    """What the audit needs to know of one tensor of one case."""
     distinct = int(np.unique(array).size)
     if not tensor.dtype.is_integer:
         return Statistics(0.0, distinct)

@@ -63,13 +63,17 @@ def _random(graph: Graph, name: str, grid: Tensor) -> Array:
     words = bits(f"{graph.name}/{RANDOM}/{name}", tensor.size)
     if tensor.dtype is not DType.F32:
         span = np.uint64(tensor.hi - tensor.lo + 1)
-        return ((words % span).astype(np.int64) + tensor.lo).astype(tensor.dtype.numpy).reshape(
-            tensor.shape
+        return (
+            ((words % span).astype(np.int64) + tensor.lo)
+            .astype(tensor.dtype.numpy)
+            .reshape(tensor.shape)
         )
     assert grid.scale is not None
     steps = np.uint64((grid.hi - grid.lo + 8) * 4096)
     codes = (words % steps).astype(np.float64) / 4096.0 + (grid.lo - 4)
-    fading = np.ldexp(1.0, -2 * (words >> np.uint64(62)).astype(np.int64))[np.arange(tensor.size) // 16]
+    fading = np.ldexp(1.0, -2 * (words >> np.uint64(62)).astype(np.int64))[
+        np.arange(tensor.size) // 16
+    ]
     real = (codes - grid.zero_point) * fading * grid.scale
     return real.astype(np.float32).reshape(tensor.shape)
 

@@ -72,6 +72,7 @@ class Golden:
 
 
 def sha256(data: bytes) -> str:
+    """64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -172,7 +173,9 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
     if not path.exists():
         raise GoldenError(f"{path}: is missing; {_ADVICE}")
     if path.stat().st_size > _LARGEST_FILE:
-        raise GoldenError(f"{path}: {path.stat().st_size} bytes, at most {_LARGEST_FILE}; {_ADVICE}")
+        raise GoldenError(
+            f"{path}: {path.stat().st_size} bytes, at most {_LARGEST_FILE}; {_ADVICE}"
+        )
     data = path.read_bytes()
     if sha256(data) != entry["sha256"]:
         raise GoldenError(f"{path}: its bytes are not those that the manifest records; {_ADVICE}")
@@ -261,9 +264,7 @@ def _amount(old: GoldenCase, new: GoldenCase, line: TensorRecord) -> str:
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{a.dtype.name}{list(a.shape)} -> {b.dtype.name}{list(b.shape)}"
     distance = np.abs(b.astype(np.float64) - a.astype(np.float64))
-    return (
-        f"{np.count_nonzero(distance)} of {distance.size} elements differ, largest by {distance.max():g}"
-    )
+    return f"{np.count_nonzero(distance)} of {distance.size} elements differ, largest by {distance.max():g}"
 
 
 def required(golden: Golden, names: Sequence[str]) -> None:
@@ -271,9 +272,7 @@ def required(golden: Golden, names: Sequence[str]) -> None:
     for case in golden.cases:
         have = [line.name for line in case.records]
         if have != list(names):
-            odd = next(
-                (n for n in (*names, *have) if (n in names) != (n in have)), "(their order)"
-            )
+            odd = next((n for n in (*names, *have) if (n in names) != (n in have)), "(their order)")
             raise GoldenError(
                 f"{golden.network}/{case.name}: golden and Graph have different layers: {odd}; "
                 "if the network was changed on purpose: python tools/regenerate_golden.py "

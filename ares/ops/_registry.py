@@ -28,7 +28,9 @@ def operations() -> dict[str, type[KernelOperation]]:
             and value.__module__ == f"{__package__}.{module.name}"
         ]
         if len(classes) != 1:
-            raise TypeError(f"ares/ops/{module.name}.py defines {len(classes)} operations, expected one")
+            raise TypeError(
+                f"ares/ops/{module.name}.py defines {len(classes)} operations, expected one"
+            )
         table[module.name] = classes[0]
     return table
 

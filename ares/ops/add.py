@@ -1,9 +1,9 @@
 """QuantAdd with everything up to the next quantiser: one exact weighted sum, one rounding.
 
 eps: each coefficient is off by at most 1/2 in units of 2**-s and |code - z| <= 255, so the sum is off by at
-most 255 * 2**-s. s is the largest at which the larger coefficient stays below 2**31, so 2**-s is at most
-m / (2**30 - 1), m being the larger ratio of an addend's scale to the output's: 2**-22 for m = 1, 2**-20 for
-m = 4. A larger m passes 2**-20 only where two nearly full addends cancel almost exactly.
+most 255 * 2**-s (N10). Where the zero point limits s, s > 52. Else the larger coefficient is at least
+2**30 - 1 and 2**-s at most m / (2**30 - 1), m being the larger ratio of an addend's scale to the output's:
+2**-22 for m = 1, 2**-20 for m = 4. A larger m passes 2**-20 only where two nearly full addends cancel.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ class Add(KernelOperation):
             f"{self.name}: {self.rescale.channels} offsets, expected one for the tensor",
         )
         require(
-            max(abs(a) for a in self.coefficients) <= INT32_MAX
+            min(self.coefficients) >= 0
+            and max(self.coefficients) <= INT32_MAX
             and self._largest_total(inputs) < _TOTAL_LIMIT,
-            f"{self.name}: the weighted sum may pass 62 bits (coefficients {list(self.coefficients)})",
+            f"{self.name}: coefficients {list(self.coefficients)} leave [0, 2^31) or the weighted sum may "
+            "pass 62 bits",
         )
         return ((first.shape, CODES),)
 
@@ -76,8 +78,8 @@ class Add(KernelOperation):
         """Largest |a0 * code0 + a1 * code1 + offset|: the sum is 64 bit, so it has no int32 accumulator."""
         pairs = list(zip(self.coefficients, inputs, strict=True))
         offset = int(self.rescale.offset[0])
-        low = offset + sum(min(a * source.lo, a * source.hi) for a, source in pairs)
-        high = offset + sum(max(a * source.lo, a * source.hi) for a, source in pairs)
+        low = offset + sum(a * source.lo for a, source in pairs)
+        high = offset + sum(a * source.hi for a, source in pairs)
         return max(abs(low), abs(high))
 
     def layouts(

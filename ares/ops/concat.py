@@ -102,6 +102,11 @@ class Concat(KernelOperation):
             len({*site.input_layouts, *site.output_layouts}) == 1,
             f"{self.name}: parts lie as {list(site.input_layouts)}, expected one order",
         )
+        for source, table in zip(site.inputs, self.tables, strict=True):
+            require(
+                table.size > 0 or _is_subset(source, site.outputs[0]),
+                f"{self.name}: part {source.name!r} has other codes than the output and needs a table",
+            )
         place = site.input_layouts[0].index(self.axis)
         shapes = [site.input_memory_shape(index) for index in range(len(site.inputs))]
         parts = tuple(
@@ -110,3 +115,13 @@ class Concat(KernelOperation):
         )
         fields = (("outer", prod(shapes[0][:place])), ("num_parts", len(parts)), ("parts", parts))
         return Call("ares_concat", "concat.h", Struct("ares_concat_params", fields))
+
+
+def _is_subset(source: Tensor, target: Tensor) -> bool:
+    """Whether every code of `source` is a code of `target` and means the same there."""
+    same = (source.dtype, source.scale, source.zero_point) == (
+        target.dtype,
+        target.scale,
+        target.zero_point,
+    )
+    return same and target.lo <= source.lo and source.hi <= target.hi

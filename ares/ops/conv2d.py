@@ -51,7 +51,9 @@ class Conv2d(KernelOperation):
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         (source,) = inputs
         require_codes(source)
-        require(len(source.shape) == 4, f"{self.name}: input has rank {len(source.shape)}, expected 4")
+        require(
+            len(source.shape) == 4, f"{self.name}: input has rank {len(source.shape)}, expected 4"
+        )
         out_channels, depth = self.weight.shape[:2]
         require(
             source.shape[1] == depth * self.groups and out_channels % self.groups == 0,

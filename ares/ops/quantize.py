@@ -73,9 +73,9 @@ class Quantize(KernelOperation):
         )
 
     def _scale(self, result: Tensor) -> np.float32:
-        scale = np.float32(result.scale or 0.0)
+        scale, limits = result.scale or 0.0, np.finfo(np.float32)
         require(
-            bool(np.finfo(np.float32).tiny <= scale < np.inf),
+            float(limits.tiny) <= scale <= float(limits.max),
             f"{self.name}: scale {result.scale} is no normal binary32 number",
         )
-        return scale
+        return np.float32(scale)

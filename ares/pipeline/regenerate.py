@@ -125,9 +125,7 @@ def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
     return GoldenCase(case.name, case.inputs, records, kept)
 
 
-def _accepted(
-    model: Any, graph: Graph, cases: Sequence[GoldenCase]
-) -> tuple[Judgement, ...]:
+def _accepted(model: Any, graph: Graph, cases: Sequence[GoldenCase]) -> tuple[Judgement, ...]:
     """The witness's judgements; raises GoldenError when it rejects a tensor."""
     inputs = [np.concatenate([case.inputs[i] for case in cases]) for i in range(len(graph.inputs))]
     tensors = {

@@ -97,9 +97,7 @@ class Session:
             for i in range(len(self.graph.inputs))
         ]
         names = [tensor.name for _, tensor in self.graph.produced()]
-        tensors = {
-            name: np.concatenate([self.expected(k)[name] for k in cases]) for name in names
-        }
+        tensors = {name: np.concatenate([self.expected(k)[name] for k in cases]) for name in names}
         return Witness(self.restored[0], self.graph).judge(inputs, tensors)
 
     def expected(self, case: int) -> Mapping[str, Array]:
@@ -241,9 +239,7 @@ class Session:
                 return verdict
         return self._pass(stage, f"{len(traces)} cases, {len(self.project.points)} layers each")
 
-    def _compare(
-        self, stage: str, number: int, case: GoldenCase, trace: Trace
-    ) -> Verdict | None:
+    def _compare(self, stage: str, number: int, case: GoldenCase, trace: Trace) -> Verdict | None:
         """The first difference in order of execution, None when every layer is equal."""
         digests = {line.name: line.digest for line in case.records}
         for point in self.project.points:
@@ -253,7 +249,9 @@ class Session:
             expected = self.expected(number)[point.tensor]
             difference = first_difference(point.tensor, expected, found)
             detail = (
-                "\n".join(difference.lines()) if difference else "its digest differs from the golden's"
+                "\n".join(difference.lines())
+                if difference
+                else "its digest differs from the golden's"
             )
             judged = blame(
                 reference_agrees=self._reference_agrees(point.tensor),

@@ -225,7 +225,9 @@ def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...]) -> Plan:
     buffers, roots = layouts.buffers(outputs)
     offsets, arena_bytes = place(buffers)
     if arena_bytes > MAX_ARENA:
-        raise PlanError(f"{graph.name}: needs {arena_bytes} bytes of arena, the limit is {MAX_ARENA}")
+        raise PlanError(
+            f"{graph.name}: needs {arena_bytes} bytes of arena, the limit is {MAX_ARENA}"
+        )
     inputs = {name: index for index, name in enumerate(graph.inputs)}
     tensors = tuple(
         PlannedTensor(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import permutations, product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -273,10 +272,23 @@ def test_different_codes_are_never_copied(other: Codes) -> None:
         operation.infer([codes("x0", (1, 2), "s8", 0.5, 0), codes("x1", (1, 2), *other)])
 
 
+@pytest.mark.parametrize(
+    "target", [("u8", 0.5, 0), ("s8", 0.25, 0), ("s8", 0.5, 1), ("s8", 0.5, 0, -127, 127)]
+)
+def test_a_copy_must_be_codes_of_the_output(target: Codes) -> None:
+    """4-bit codes fit among 8-bit codes of the same scale; what the output has not is never copied."""
+    layouts = ((0, 1),)
+    operation = Concat("cat", ("x",), ("y",), 1, (COPY,))
+    narrow, wide = codes("x", (1, 2), "s8", 0.5, 0, -8, 7), codes("x", (1, 2), "s8", 0.5, 0)
+    assert operation.lower(Site((narrow,), (wide,), layouts, layouts))
+    with pytest.raises(GraphError, match="has other codes than the output"):
+        operation.lower(Site((wide,), (codes("y", (1, 2), *target),), layouts, layouts))
+
+
 def test_the_limit_of_parts_is_the_runtimes() -> None:
     header = (runtime_dir() / "inc" / "layer_descriptors.h").read_text()
     (limit,) = re.findall(r"#define ARES_MAX_OPERANDS (\d+)", header)
-    plain = codes("x", (1, prod((1, 1))))
+    plain = codes("x", (1, 1))
     count = int(limit)
     tables = (COPY,) * (count + 1)
     assert Concat("cat", ("x",) * count, ("y",), 1, tables[:-1]).infer([plain] * count)

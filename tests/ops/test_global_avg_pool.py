@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,10 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.ir import GraphError, Tensor
+from ares.emit import emit
+from ares.ir import Graph, GraphError, Tensor
 from ares.numerics import plan_rescale
 from ares.ops import Site
 from ares.ops.global_avg_pool import GlobalAvgPool
+from ares.ops.zero_pad2d import ZeroPad2d
+from ares.plan import plan
+from ares.toolchain import build, default_targets, run
 from tests.ops.harness import check_operation, codes
 
 Array = npt.NDArray[Any]
@@ -147,6 +152,34 @@ def test_oracle_reference_c(case: Case) -> None:
     check_operation(
         _operation(case, source, target), [source], [target], [x], [expected.reshape(target.shape)]
     )
+
+
+def test_c_after_a_layer_that_lies_channels_last() -> None:
+    """A frame of zeros adds nothing to the sum, but the kernel sees [H][W][C]."""
+    case = CASES[2]
+    source = codes("x", (1, *case.shape), *case.source)
+    channels, height, width = case.shape
+    padded = codes("p", (1, channels, height + 1, width + 2), *case.source)
+    target = codes("y", (1, channels, 1, 1), *case.target)
+    x = _bytes(1, source.shape, source.lo, source.hi)
+    reals = [total * _ratio(case) + target.zero_point for total in _sums(case, x)]
+    expected = np.array([max(target.lo, min(target.hi, round(r))) for r in reals], np.int64)
+    graph = Graph(
+        "channels_last",
+        (source, padded, target),
+        (
+            ZeroPad2d("pad", ("x",), ("p",), (1, 2, 0, 0)),
+            dataclasses.replace(_operation(case, source, target), inputs=("p",)),
+        ),
+        ("x",),
+        ("y",),
+    ).validate()
+    planned = plan(graph)
+    assert planned.tensor("p").layout == (0, 2, 3, 1)
+    project = emit(planned)
+    for compiler in (c for c in default_targets() if c.missing() is None):
+        (trace,) = run(build(project, compiler), project, [[x]])
+        assert np.array_equal(trace.tensors["y"].reshape(-1), expected), compiler.name
 
 
 @pytest.mark.parametrize(

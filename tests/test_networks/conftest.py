@@ -72,7 +72,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Collector | None:
     """Keep pytest's own collector away: a network's classes and functions are no tests."""
     if module_path.parent == FOLDER and module_path.match("test_*.py"):
         return _Nothing.from_parent(parent, path=module_path)

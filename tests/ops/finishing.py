@@ -1,0 +1,113 @@
+"""From accumulators to codes as the model means it, in Fractions: what the oracles of conv2d and linear share.
+
+`finish_for` chooses scales that make given accumulators reach all of the output's codes; a `Finish` then is
+both what the operation is planned from and the oracle.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ares.ir import Tensor
+from ares.numerics import FUNCTIONS, Rescale, plan_function
+from tests.numerics import oracle
+
+Accumulators = Mapping[int, Sequence[int]]  # channel -> its accumulators
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """code = quantise(function(acc * unit + bias)); one unit or one a channel, real biases."""
+
+    function: str
+    units: tuple[Fraction, ...]
+    biases: tuple[Fraction, ...]
+    target: Tensor
+
+    def plan(self, bound: int) -> Rescale:
+        return plan_function(FUNCTIONS[self.function], self.units, self.biases, self.target, bound)
+
+    def argument(self, acc: int, channel: int) -> Fraction:
+        """What the function is given."""
+        unit = self.units[channel % len(self.units)]
+        return acc * unit + self.biases[channel % len(self.biases)]
+
+    def unrounded(self, acc: int, channel: int) -> Fraction:
+        """In codes, before rounding and clamp."""
+        assert self.target.scale is not None
+        value = oracle.FUNCTIONS[self.function](self.argument(acc, channel))
+        return value / Fraction(self.target.scale) + self.target.zero_point
+
+    def code(self, acc: int, channel: int) -> int:
+        return oracle.clamp(
+            oracle.nearest(self.unrounded(acc, channel)), self.target.lo, self.target.hi
+        )
+
+    def reached(self, accumulators: Accumulators) -> set[str]:
+        """Names of what these accumulators put to the test."""
+        found = set()
+        for channel, acc in ((c, acc) for c, row in accumulators.items() for acc in row):
+            value = self.unrounded(acc, channel)
+            if value < self.target.lo - HALF:
+                found.add("low clip")
+            elif value > self.target.hi + HALF:
+                found.add("high clip")
+            elif value % 1 == HALF:
+                found.add(f"tie to the code {'below' if math.floor(value) % 2 == 0 else 'above'}")
+                found.add("negative tie" if value < self.target.zero_point else "positive tie")
+            found.add("negative sum" if acc < 0 else "positive sum" if acc else "sum of zero")
+            if self.code(acc, channel) > 127:
+                found.add("code above 127")
+            if abs(acc) > 2**24:
+                found.add("sum beyond binary32")
+            point = FUNCTIONS[self.function].turning_points
+            if point and -4 < self.argument(acc, channel) < point[0]:
+                found.add("falling piece")
+            if self.function == "relu" and self.argument(acc, channel) < 0:
+                found.add("relu")
+        if self.target.zero_point % 2:
+            found.add("odd zero point")
+        if len(set(self.units)) > 1:
+            found.add("scale for each channel")
+        return found
+
+
+def finish_for(
+    accumulators: Accumulators, target: Tensor, units: str, function: str, bias: str, seed: int
+) -> Finish:
+    """`units`: dyadic (a power of two), tensor or channels; `bias`: none, int32 (whole units) or float."""
+    assert target.scale is not None
+    draw = random.Random(seed)
+    largest = max((abs(acc) for row in accumulators.values() for acc in row), default=0) or 1
+    # The largest sum lies well outside the codes, on the side of its sign. A GELU is looked at from -4 to 4.
+    span = 1.5 * (target.hi - target.lo) * target.scale
+    wanted = 4.0 if function.startswith("gelu") else span
+    base = wanted / largest
+    if units == "dyadic":
+        # At most half a code, so that there are ties.
+        chosen = [Fraction(2) ** round(math.log2(min(base, target.scale / 2)))]
+    else:
+        count = len(accumulators) if units == "channels" else 1
+        chosen = [_binary32(base * draw.uniform(0.6, 1.4)) for _ in range(count)]
+    if bias == "none":
+        biases = [Fraction(0)]
+    elif bias == "int32":
+        biases = [
+            chosen[c % len(chosen)] * draw.randrange(-largest // 2, largest // 2 + 1)
+            for c in accumulators
+        ]
+    else:
+        assert bias == "float"
+        biases = [_binary32(wanted * draw.uniform(-0.5, 0.5)) for _ in accumulators]
+    return Finish(function, tuple(chosen), tuple(biases), target)
+
+
+def _binary32(value: float) -> Fraction:
+    rounded = oracle.to_binary32(Fraction(value))
+    assert isinstance(rounded, Fraction)
+    return rounded
