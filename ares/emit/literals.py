@@ -53,6 +53,7 @@ def scalar(value: Any) -> str:
 
 
 def integer(value: int) -> str:
+    """Decimal; INT32_MIN is an expression, as its digits alone do not fit int32."""
     if value == -(2**31):
         return "(-2147483647 - 1)"
     return str(value)

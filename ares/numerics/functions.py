@@ -63,7 +63,9 @@ def compose(inner: Function, outer: Function) -> Function:
     if outer is IDENTITY or (inner is RELU and outer is RELU):
         return inner
     if not outer.is_non_decreasing:
-        raise ValueError(f"{outer.name} after {inner.name} is not monotone in pieces that are known")
+        raise ValueError(
+            f"{outer.name} after {inner.name} is not monotone in pieces that are known"
+        )
     return Function(
         f"{outer.name}({inner.name})",
         lambda x: outer.evaluate(inner.evaluate(x)),

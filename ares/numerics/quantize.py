@@ -12,9 +12,10 @@ import numpy.typing as npt
 def quantize_f32(
     x: npt.NDArray[np.float32], scale: float, zero_point: int, lo: int, hi: int
 ) -> npt.NDArray[np.int64]:
-    """clamp(round_half_even(x / scale + zero_point)); each step one correctly rounded binary32 operation.
+    """clamp(round_half_even(x / scale + zero_point)).
 
-    Infinities clamp; NaN, which has no code, becomes the zero point (N6).
+    Each step is one correctly rounded binary32 operation (N9). Infinities clamp; NaN, which has no code,
+    becomes the zero point (N6).
     """
     if x.dtype != np.float32:
         raise TypeError(f"expected float32, found {x.dtype}")

@@ -137,7 +137,9 @@ def plan_weighted_sum(
         if max(coefficients) <= INT32_MAX and total < _LIMIT:
             break
     else:
-        raise NumericsError(f"an addend's scale is {float(largest):.3g} times the output's: too large")
+        raise NumericsError(
+            f"an addend's scale is {float(largest):.3g} times the output's: too large"
+        )
     offset = (zero_point << shift) - sum(
         a * z for a, z in zip(coefficients, zero_points, strict=True)
     )

@@ -8,6 +8,7 @@ grid of int32, the steps of the function on that grid are stored (NUMERICS_NOTES
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -38,7 +39,10 @@ def lookup_table(function: Function, source: Tensor, target: Tensor) -> npt.NDAr
         if function is RELU:
             steps = [max(step, 0) for step in steps]
         rounded = np.array(
-            [max(target.lo, min(target.hi, round(step * ratio + target.zero_point))) for step in steps]
+            [
+                max(target.lo, min(target.hi, round(step * ratio + target.zero_point)))
+                for step in steps
+            ]
         )
     else:
         real = (codes - source.zero_point).astype(np.float64) * source.scale
@@ -124,7 +128,7 @@ def _steps(function: Function, unit: float, target: Tensor) -> tuple[list[int], 
     first = int(_codes_of(function, np.array([INT32_MIN * unit]), target)[0])
     breaks: dict[int, int] = {}
     current = first
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in itertools.pairwise(edges):
         start, end = (int(c) for c in _codes_of(function, np.array([left, right]) * unit, target))
         if start != current:
             breaks[left] = start
@@ -151,5 +155,3 @@ def _monotone_steps(
         low = np.where(reached, low, middle)
     # Several codes may share a first u where f is steep: the last of them is the code there.
     return {int(u): int(code) for u, code in zip(high, wanted, strict=True)}
-
-

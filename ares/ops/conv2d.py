@@ -1,8 +1,9 @@
 """QuantConv2d with everything up to the next quantiser: one exact sum, one rounding.
 
-eps: the multiplier is exact to 2**-31 relative (N3) and the offset to 2**-(s + 1), so a code inside the
-range is off by at most (255 + |bias / scale|) * 2**-31 + 2**-(s + 1), under 2**-20 for |bias| below 500 codes.
-With a function of the accumulator (GELU), the grid adds |f'| * unit / (2 * scale), see `ares.numerics.tables`.
+eps: the multiplier is exact to one part in 2**31 (N3) and the offset to 2**-(s + 1), so a code inside the range is
+off by at most (256 + 2 * |bias / scale + z|) / (2**31 - 2) + 2**-(s + 1), under 2**-20 for |bias| below 500 codes.
+A function of the accumulator (GELU) adds 1.5 * |f'| * unit / scale for the grid (`ares.numerics.tables`), under
+2**-20 for scales above 0.0033; the witness judges every code all the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""QuantLinear whose result stays real: the logits of a network that ends without a quantiser.
+"""QuantLinear whose result stays real (N9): the logits of a network that ends without a quantiser.
 
 eps is relative to the largest |result| of the tensor: conversion, scale, product and sum are each rounded once
 (2**-24 each), so 2**-21 holds while bias and product do not cancel by more than a factor of two.
@@ -55,8 +55,9 @@ class LinearFp32(KernelOperation):
             f"{self.name}: input {list(source.shape)} does not end with {in_features} features",
         )
         for values in (self.scale, self.bias_codes, self.bias):
+            optional = values is not self.scale
             require(
-                values.size in (0, out_features),
+                values.size == out_features or (optional and values.size == 0),
                 f"{self.name}: {values.size} constants for {out_features} features",
             )
         return (((*source.shape[:-1], out_features), (DType.F32,)),)

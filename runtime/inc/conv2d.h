@@ -10,8 +10,8 @@
  * [out_c][kernel_h][kernel_w][in_c / groups]: channels last. Positions outside the input are the real value
  * zero and add nothing. Output channel o reads input channels of group o / (out_c / groups).
  *
- * Ranges: all sizes >= 1; in_c and out_c divisible by groups; pads >= 0 and smaller than the dilated kernel
- * (the bottom and right pads follow from out_h and out_w); |acc| < 2^31, proven by the planner from the weights.
+ * Ranges: all sizes >= 1; in_c and out_c divisible by groups; pads >= 0 (the bottom and right
+ * ones follow from out_h and out_w); |acc| < 2^31, proven by the planner from the weights.
  * No aliasing of input and output. Scratch: none. Input bytes are s8 when input_signed, else u8; the output's
  * type is whatever the codes of rescale are (one byte either way).
  */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from fractions import Fraction
 
@@ -81,8 +82,7 @@ def _plan(plan: tuple[object, ...]) -> Rescale:
 def _unit(rescale: Rescale, ratio: Fraction) -> Fraction:
     """The step of the grid, a power of two, from what the accumulator's multiplier says."""
     seen = ratio / Fraction(int(rescale.multiplier[0]), 2 ** int(rescale.shift[0]))
-    power = next(e for e in range(-45, 40) if Fraction(2) ** e * Fraction(3, 4) > seen / 2)
-    unit = Fraction(2) ** power
+    unit = Fraction(2) ** round(math.log2(seen))
     assert abs(seen / unit - 1) < Fraction(1, 2**20)
     return unit
 
