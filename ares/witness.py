@@ -6,7 +6,8 @@ not travel to the next. At a quantiser a code is accepted when
 
     |code - clamp(x / scale + zero_point)| <= 0.5 + eps
 
-and where codes only move (pooling by maximum, flatten, ...) when they are exactly the values that left the module.
+(a tie, where the arithmetic up to it was exact, only with the even code), and where codes only move (pooling by
+maximum, flatten, ...) when they are exactly the values that left the module.
 Weights: every code is judged against w / scale by the same rule, must be the code in the Graph, and stands in the
 weight's place as code * scale.
 
@@ -28,7 +29,7 @@ import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
-from ares.capture import capture
+from ares.capture import CaptureError, capture
 from ares.ir import Graph
 
 Array = npt.NDArray[Any]
@@ -38,6 +39,9 @@ EXACT_EPS = 2.0**-20
 
 WEIGHT_EPS = 2.0**-17
 """For weights, whose codes come from one float32 division: half a unit in the last place of 127.5."""
+
+EXACT_BITS = 40
+"""Values of no more significant bits have not been rounded: sums of products of codes have at most 32."""
 
 
 class WitnessError(Exception):
@@ -66,6 +70,11 @@ class Judgement:
     def accepted(self) -> bool:
         # A deviation that is not a number is not accepted either.
         return self.deviation <= self.eps
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether it judges the Graph's weights, which no golden holds, and not the tensor made with them."""
+        return self.event.endswith(".weight")
 
 
 class Witness:
@@ -99,6 +108,11 @@ class Witness:
                 [_as_double(array) for array in inputs],
                 on_output=partial(self._at_node, tensors, found, seen),
             )
+        except CaptureError as error:
+            # What a hook raises comes back as the forward pass having failed.
+            if isinstance(error.__cause__, WitnessError):
+                raise error.__cause__ from None
+            raise WitnessError(f"{self._graph.name}: {error}") from error
         finally:
             for handle in handles:
                 handle.remove()
@@ -137,12 +151,25 @@ class Witness:
         _, scale, zero_point, bits = output
         real = (arguments[0] / scale + zero_point).numpy()
         lo, hi = _code_range(module, int(bits))
+        meant = np.clip(real, lo, hi)
+        ties = _true_ties(arguments[0].numpy(), float(scale), meant)
         for name in names:
-            golden = tensors[name].astype(np.float64).reshape(real.shape)
-            distance = np.abs(golden - np.clip(real, lo, hi)) - 0.5
+            golden = self._codes(tensors, name, real)
+            distance = np.abs(golden - meant) - 0.5
+            # Both neighbours of a tie are half a code away: only one of them is what rounding gives.
+            distance = np.where(ties & (golden != np.rint(meant)), 0.5, distance)
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
-        codes = torch.from_numpy(tensors[names[0]].astype(np.float64)).reshape(arguments[0].shape)
+        codes = torch.from_numpy(tensors[names[0]].astype(np.float64))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
+
+    def _codes(self, tensors: Mapping[str, Array], name: str, real: Array) -> Array:
+        """The golden of a tensor, which must have the shape that it has in the model."""
+        if tensors[name].shape != real.shape:
+            raise WitnessError(
+                f"{self._graph.name}: {name} is {list(tensors[name].shape)} in the golden, "
+                f"{list(real.shape)} in the model"
+            )
+        return tensors[name].astype(np.float64)
 
     def _at_node(
         self,
@@ -158,8 +185,8 @@ class Witness:
         seen.add(f"node:{key}")
         for name in self._node_tensors[key]:
             tensor = self._graph.tensor(name)
-            golden = tensors[name].astype(np.float64).reshape(value.shape)
             real = value.detach().numpy()
+            golden = self._codes(tensors, name, real)
             if tensor.scale is None:
                 error = np.abs(golden - real) / max(float(np.abs(real).max()), 1e-30)
                 found.append(_judgement(name, key, error, golden, real, self._eps[name]))
@@ -167,6 +194,18 @@ class Witness:
                 real = real / tensor.scale + tensor.zero_point
                 error = np.abs(golden - real)
                 found.append(_judgement(name, key, error, golden, real, EXACT_EPS))
+
+
+def _true_ties(argument: Array, scale: float, meant: Array) -> Array:
+    """Where `meant` lies halfway between two codes and float64 has rounded nothing on the way there.
+
+    That is certain for a scale that is a power of two and arguments of few significant bits: networks whose scales
+    are all powers of two, and their inputs, which are binary32.
+    """
+    mantissas = np.ldexp(np.frexp(argument)[0], EXACT_BITS)
+    if np.frexp(scale)[0] != 0.5 or not np.array_equal(mantissas, np.trunc(mantissas)):
+        return np.zeros(meant.shape, bool)
+    return np.asarray(np.abs(meant - np.trunc(meant)) == 0.5)
 
 
 def _judgement(

@@ -8,9 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ares.cli.door import run_command  # noqa: E402 - found through the line above
+from ares.cli.golden import golden  # noqa: E402
+
 if __name__ == "__main__":
-    import typer
-
-    from ares.cli.golden import golden
-
-    typer.run(golden)
+    run_command(golden)

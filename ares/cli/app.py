@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from ares.cli.check import check_command
+from ares.cli.door import run_app
+from ares.cli.export import export_command
 from ares.cli.extract import extract_command
 from ares.cli.golden import golden
 from ares.cli.networks import networks
@@ -17,10 +19,11 @@ app = typer.Typer(
 )
 app.command("check")(check_command)
 app.command("extract")(extract_command)
+app.command("export")(export_command)
 app.command("networks")(networks)
 app.command("golden")(golden)
 
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    run_app(app)

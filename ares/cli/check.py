@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -21,15 +21,13 @@ from ares.cli.model_options import (
     choose,
     code_of_the_user,
     given_inputs,
+    import_torch,
     open_file,
 )
 from ares.cli.output import write_text
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ares.check import Report
-    from ares.zoo.network_file import NetworkFile
 
 
 def check_command(
@@ -39,7 +37,7 @@ def check_command(
     init_kwarg: InitKwarg = None,
     input_shape: InputShape = None,
     json_out: Annotated[
-        Optional[Path], typer.Option("--json-out", metavar="P", help="Write the report as JSON.")
+        Path | None, typer.Option("--json-out", metavar="P", help="Write the report as JSON.")
     ] = None,
     strict_warnings: Annotated[
         bool, typer.Option("--strict-warnings", help="Exit 1 also when there are only warnings.")
@@ -68,11 +66,12 @@ def check_command(
 
 
 def _check(choice: ModelChoice) -> Report:
-    from ares.check import check_model
+    import_torch()
+    from ares.check import check_model, structural_model
 
     with code_of_the_user():
         network = open_file(choice)
-        model, problem = _model(network, choice.state)
+        model, problem = structural_model(network, choice.state)
         report = check_model(model, given_inputs(choice, network), network.name)
     if not problem:
         return report
@@ -81,19 +80,6 @@ def _check(choice: ModelChoice) -> Report:
     advice = "python tools/regenerate_golden.py --retrain makes a new one"
     warning = Finding("", report.model, Status.WARNING, problem, advice)
     return replace(report, findings=(warning, *report.findings))
-
-
-def _model(network: NetworkFile, state: Path | None) -> tuple[nn.Module, str]:
-    """The model, with its stored state if it has one that fits; what does not fit, in words."""
-    from ares.zoo.state import StateError, restore
-
-    model = network.create_model()
-    if state is None or not state.exists():
-        return model, ""
-    try:
-        return restore(network, state.read_bytes())[0], ""
-    except StateError as error:
-        return model, f"its stored state is not used: {error}"
 
 
 def _list_supported_types() -> None:

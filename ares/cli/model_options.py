@@ -7,6 +7,8 @@ ends in one line on stderr and exit code 2.
 from __future__ import annotations
 
 import ast
+import gc
+import importlib
 import re
 import sys
 import warnings
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,14 +29,14 @@ if TYPE_CHECKING:
     from ares.zoo.network_file import NetworkFile
 
 ModelFile = Annotated[
-    Optional[Path], typer.Option("--model-file", metavar="F", help="Python file with the model.")
+    Path | None, typer.Option("--model-file", metavar="F", help="Python file with the model.")
 ]
 TestNetwork = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--test-network", metavar="N", help="Network of tests/test_networks, by name."),
 ]
 ModelClass = Annotated[
-    Optional[str],
+    str | None,
     typer.Option(
         "--model-class",
         metavar="C",
@@ -42,7 +44,7 @@ ModelClass = Annotated[
     ),
 ]
 InitKwarg = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option(
         "--init-kwarg",
         metavar="K=V",
@@ -50,12 +52,21 @@ InitKwarg = Annotated[
     ),
 ]
 InputShape = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option(
         "--input-shape",
         metavar="S",
         help="Shape of an input with its batch, 1,1,28,28 or 1x1x28x28; one option per input. "
         "Default: example_inputs() of the file, else inferred.",
+    ),
+]
+StateDict = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dict",
+        metavar="P",
+        help="Trained parameters: .safetensors, or a state_dict() saved by torch.save. "
+        "Default for a test network: its stored state.",
     ),
 ]
 
@@ -100,7 +111,22 @@ def choose(
         paths = zoo_paths(test_network or "")
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
-    return ModelChoice(paths.source, model_class, kwargs, shapes, paths.golden / "state.safetensors")
+    return ModelChoice(
+        paths.source, model_class, kwargs, shapes, paths.golden / "state.safetensors"
+    )
+
+
+def import_torch() -> None:
+    """Import all that deals with models, which takes seconds; the collector rests meanwhile.
+
+    The hundred thousand objects of torch and Brevitas stay until the end. Searching them for garbage, again and
+    again while they are made and once more at exit, took two of the five seconds that `ares check` needed.
+    """
+    if "ares.check" not in sys.modules:
+        gc.disable()
+        importlib.import_module("ares.check")
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
@@ -150,7 +176,9 @@ def _init_kwarg(text: str) -> tuple[str, Any]:
 
 
 def _shape(text: str) -> tuple[int, ...]:
-    plain = re.sub(r"\s", "", text).removeprefix("(").removesuffix(")").removesuffix(",").lower()
+    plain = re.sub(r"\s", "", text).lower()
+    if plain.startswith("(") and plain.endswith(")"):
+        plain = plain[1:-1].removesuffix(",")
     sizes = tuple(int(size) for size in re.split("[,x]", plain)) if _SHAPE.fullmatch(plain) else ()
     if not sizes or 0 in sizes:
         fail_usage(

@@ -4,8 +4,17 @@
 everything (what `ares check` shows). Files without underscore are the operations' detectors, found by scan.
 """
 
-from ares.extract._findings import ExtractionError, Finding, Status
+from ares.extract._findings import NOT_JUDGED, ExtractionError, Finding, Status
 from ares.extract._modules import module_findings
 from ares.extract._walk import Analysis, analyse, extract
 
-__all__ = ["Analysis", "ExtractionError", "Finding", "Status", "analyse", "extract", "module_findings"]
+__all__ = [
+    "NOT_JUDGED",
+    "Analysis",
+    "ExtractionError",
+    "Finding",
+    "Status",
+    "analyse",
+    "extract",
+    "module_findings",
+]

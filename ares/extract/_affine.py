@@ -18,9 +18,14 @@ import torch
 
 from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
-from ares.extract._quantizers import Quantizer, is_enabled
+from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, is_enabled, require_plain
 from ares.extract._values import Codes, Real, Unknown, Value
 from ares.ir import Tensor, constant
+
+_BIAS_QUANTIZERS = (PLAIN_QUANTIZER, "PrescaledRestrictIntQuant")
+
+# Codes times a binary32 scale, divided by it again, are off by 2**-17 at most.
+_OFF_GRID = 2.0**-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +66,8 @@ class Affine:
 
 def affine_input(call: Call) -> Codes | Unknown:
     """The input's codes: through the layer's own input quantiser where it has one."""
-    value: Value = call.x
-    if isinstance(value, Unknown):
-        return value
-    if is_enabled(call.module.input_quant):
-        quantizer = call.quantizer(call.module.input_quant)
-        assert quantizer is not None
-        value = call.quantize(value, quantizer, name=f"{call.name}.input_quant")
-    return call.codes(value)
+    value = call.quantized_input()
+    return value if isinstance(value, Unknown) else call.codes(value)
 
 
 def read_affine(call: Call, source: Tensor) -> Affine:
@@ -78,13 +77,19 @@ def read_affine(call: Call, source: Tensor) -> Affine:
         reject("its weights are not quantised", "give it a weight_quant (default Int8WeightPerTensorFloat)")
     if not bool(torch.isfinite(layer.weight).all()):
         reject("its weights contain NaN or infinity", "train or load the model again")
+    integer = require_plain(layer.weight_quant.tensor_quant, "its weight quantiser")
+    if not integer.signed:
+        reject("its weights are unsigned, with a zero point", "use a symmetric weight quantiser")
+    if len(layer.weight_quant.tracked_module_list) != 1:
+        reject("its weight quantiser serves several layers", "give each layer a weight_quant of its own")
     with torch.no_grad():
         quantized = layer.quant_weight()
-        codes = torch.round(quantized.value.double() / quantized.scale.double())
-    if float(quantized.zero_point.abs().max()) != 0.0:
-        reject("its weights have a zero point", "use a symmetric weight quantiser")
+        exact = quantized.value.double() / quantized.scale.double()
+        codes = torch.round(exact)
     if not 2 <= float(quantized.bit_width) <= 8:
         reject(f"its weights have {float(quantized.bit_width):g} bits", "use 2 to 8 bits")
+    if not float((exact - codes).abs().max()) < _OFF_GRID:
+        reject("its weights are not multiples of their scale", "use an integer weight quantiser")
     out_channels = codes.shape[0]
     scale = quantized.scale.detach().double().numpy().reshape(-1)
     if scale.size not in (1, out_channels):
@@ -102,21 +107,21 @@ def _read_bias(
         return none.astype(np.int64), none
     if not bool(torch.isfinite(layer.bias).all()):
         reject("its bias contains NaN or infinity", "train or load the model again")
-    bias = layer.bias.detach().double().numpy()
+    bias = layer.bias.detach().double()
     proxy = layer.bias_quant
     if not is_enabled(proxy):
-        return none.astype(np.int64), bias
+        return none.astype(np.int64), bias.numpy()
+    require_plain(proxy.tensor_quant, "its bias quantiser", _BIAS_QUANTIZERS)
     if not proxy.requires_input_scale:
         with torch.no_grad():
-            return none.astype(np.int64), layer.quant_bias().value.detach().double().numpy()
+            return none.astype(np.int64), call.module.quant_bias().value.numpy()
     assert source.scale is not None
     unit = source.scale * scale
     with torch.no_grad():
-        quantizer = call.module.bias_quant.tensor_quant
-        *_, bits = quantizer(torch.from_numpy(bias), torch.from_numpy(unit))
-    # Brevitas clamps in floating point, which lets 2**31 through: the clamp is done here.
-    half = 2 ** (int(bits) - 1)
-    return np.clip(np.rint(bias / unit), -half, half - 1).astype(np.int64), none
+        value, *_, bits = call.module.bias_quant.tensor_quant(bias, torch.from_numpy(unit))
+    codes = np.rint(value.numpy() / unit)
+    # Brevitas clamps in floating point, which lets 2**31 through.
+    return np.minimum(codes, 2 ** (int(bits) - 1) - 1).astype(np.int64), none
 
 
 def affine_result(

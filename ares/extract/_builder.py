@@ -55,14 +55,13 @@ class Builder:
         try:
             ((shape, _),) = record.infer(sources)
         except GraphError as error:
-            reject(str(error))
+            reject(
+                str(error).removeprefix(f"{name}: "),
+                "change the shapes around it; docs/supported_operations.md says what can be mapped",
+            )
         self.tensors[name] = _output(name, shape, like)
         bound = record.accumulator_bound(Site(sources, (self.tensors[name],)))
-        if bound > INT32_MAX:
-            reject(
-                f"its accumulator could reach {bound}, int32 ends at {INT32_MAX}",
-                "use fewer input channels or narrower weights",
-            )
+        check_accumulator(bound)
         self.operations.append(record)
         return name
 
@@ -88,6 +87,15 @@ class Builder:
             inputs=tuple(self.inputs),
             outputs=tuple(outputs),
         ).validate()
+
+
+def check_accumulator(bound: int) -> None:
+    """Refuse a sum that could leave int32."""
+    if bound > INT32_MAX:
+        reject(
+            f"its accumulator could reach {bound}, int32 ends at {INT32_MAX}",
+            "use fewer input channels or narrower weights",
+        )
 
 
 def _output(name: str, shape: tuple[int, ...], like: Quantizer | Tensor | None) -> Tensor:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from torch import nn
 
 from ares.capture import Node
-from ares.extract._builder import Builder
-from ares.extract._findings import Finding, Status, reject
+from ares.extract._builder import Builder, check_accumulator
+from ares.extract._findings import Finding, Status, Unmappable, reject
 from ares.extract._quantizers import (
     CALIBRATE,
     Quantizer,
@@ -21,10 +21,21 @@ from ares.extract._quantizers import (
     is_enabled,
     read_quantizer,
 )
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Move, Real, Unknown, Value
 from ares.ir import Tensor
-from ares.numerics import RELU, NumericsError, Rescale, lookup_table, plan_function
+from ares.numerics import IDENTITY, RELU, NumericsError, Rescale, lookup_table, plan_function
 from ares.ops import KernelOperation, operations
+
+
+# PyTorch takes these keywords for its own (python_arg_parser.cpp); `swapaxes` has the last two.
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "input": ("x", "a", "x1"),
+    "other": ("x2",),
+    "dim": ("axis",),
+    "keepdim": ("keepdims",),
+    "dim0": ("axis0",),
+    "dim1": ("axis1",),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,15 +91,18 @@ class Call:
         return self.node.outputs[0].shape
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """A positional or keyword argument of the call."""
+        """A positional or keyword argument of the call; numpy's spelling of the keyword counts too."""
         if len(self.args) > position:
             return self.args[position]
-        return self.kwargs.get(name, default)
+        for spelling in (name, *_SPELLINGS.get(name, ())):
+            if spelling in self.kwargs:
+                return self.kwargs[spelling]
+        return default
 
     @property
     def x(self) -> Value:
         """The first tensor argument."""
-        value = self.argument(0, "input", self.kwargs.get("x"))
+        value = self.argument(0, "input")
         if not isinstance(value, Value):
             reject("its first argument is no tensor of the model", "pass the tensor first")
         return value
@@ -96,14 +110,17 @@ class Call:
     def tensor(self, value: Codes) -> Tensor:
         return self.builder.tensors[value.tensor]
 
+    def fault(self, reason: str, suggestion: str) -> Unmappable:
+        """A refusal about this layer, for use when its quantiser is met: another layer's turn by then."""
+        return Unmappable(reason, suggestion).at(self.name, self.layer_type)
+
     def codes(self, value: Value, role: str = "its input") -> Codes:
         """`value` as codes; refuses a real value with the advice to quantise it."""
         if isinstance(value, Codes):
             return value
         if isinstance(value, Real):
             reject(
-                f"{role} is {value.what}, which is not quantised",
-                "insert a QuantIdentity before it",
+                f"{role} is {value.what}, which is not quantised", value.advice
             )
         reject(f"{role} is a constant of the model", "quantise it with a QuantIdentity first")
 
@@ -114,6 +131,7 @@ class Call:
         path = self.context.proxy_paths[id(proxy)]
         call = self.context.quantizer_calls.get(path, 0)
         self.context.quantizer_calls[path] = call + 1
+        quantizer = read_quantizer(proxy, self.context.single[path], path, call)
         never, suspicious = calibration_state(proxy)
         if never and not self.context.allow_uncalibrated:
             reject(f"its quantiser {path} was never calibrated", CALIBRATE)
@@ -128,7 +146,17 @@ class Call:
                     CALIBRATE,
                 )
             )
-        return read_quantizer(proxy, path, call)
+        return quantizer
+
+    def quantized_input(self) -> Value:
+        """The first tensor argument, through the module's own input quantiser where it has one."""
+        value = self.x
+        if isinstance(value, Unknown):
+            return value
+        quantizer = self.quantizer(self.module.input_quant)
+        if quantizer is None:
+            return value
+        return self.quantize(value, quantizer, name=f"{self.name}.input_quant")
 
     def quantize(self, value: Value, quantizer: Quantizer, *, name: str | None = None) -> Codes:
         """The codes that `quantizer` makes of a value. Codes on another grid go through a table."""
@@ -144,7 +172,8 @@ class Call:
     def _requantized(self, value: Codes, quantizer: Quantizer, name: str | None) -> str:
         source = self.tensor(value)
         operation = operations()["relu" if quantizer.function is RELU else "requantize"]
-        if quantizer.function is not RELU and quantizer.keeps(source):
+        unchanged = quantizer.function is IDENTITY or source.lo >= source.zero_point
+        if unchanged and quantizer.keeps(source):
             return value.tensor
         table = lookup_table(quantizer.function, source, quantizer.tensor())
         return self.add(operation, (value.tensor,), quantizer, name=name, table=table)
@@ -159,33 +188,36 @@ class Call:
         **parameters: Any,
     ) -> str:
         """Add an operation named after this call (or `name`); returns its output's name."""
-        return self.builder.add(operation, name or self.name, inputs, like, **parameters)
+        try:
+            return self.builder.add(operation, name or self.name, inputs, like, **parameters)
+        except Unmappable as error:
+            raise error.at(self.name, self.layer_type) from None
 
     def rescale(
         self, quantizer: Quantizer, ratios: list[Fraction], biases: list[Fraction], bound: int
     ) -> Rescale:
         """Constants for quantise(function(acc * ratio + bias)); ratio and bias are real values."""
         try:
+            check_accumulator(bound)
             return plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
+        except Unmappable as error:
+            raise error.at(self.name, self.layer_type) from None
         except NumericsError as error:
-            reject(str(error), "check the scales around this layer")
+            raise self.fault(str(error), "check the scales around this layer") from None
 
     def move(
-        self, value: Value, emit: Callable[[str], str], *, keeps_maximum: bool = False
+        self,
+        value: Value,
+        emit: Callable[[str], str],
+        *,
+        takes_maximum: bool = False,
+        adds_zeros: bool = False,
     ) -> Value:
-        """A move of codes: now when the codes exist, later when they wait for their quantiser.
-
-        `keeps_maximum`: the move takes maxima, so it may only change places with an increasing function.
-        """
+        """A move of codes: now when the codes exist, later when they wait for their quantiser."""
         if isinstance(value, Codes):
             return Codes(emit(value.tensor))
         if isinstance(value, Real):
-            if keeps_maximum and not value.function.is_non_decreasing:
-                reject(
-                    f"it takes the maximum of {value.function.name}, which is not increasing",
-                    "insert a QuantIdentity before it",
-                )
-            return value.moved(emit)
+            return value.moved(Move(emit, takes_maximum, adds_zeros))
         if isinstance(value, Unknown):
             return value
         reject("it moves a constant of the model", "store the constant in the shape you need")

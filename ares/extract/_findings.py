@@ -15,6 +15,10 @@ class Status(enum.Enum):
     ERROR = "error"
 
 
+NOT_JUDGED = "not judged: a layer around it cannot be mapped"
+"""The reason of a layer that may be fine, but whose input or quantiser is unknown for now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One line of the report. `layer` is the module path or `scope.function`; `layer_type` its class or name.
@@ -43,12 +47,24 @@ class ExtractionError(ValueError):
 
 
 class Unmappable(Exception):
-    """Raised by a detector; the walk turns it into a Finding at the layer it was looking at."""
+    """Raised by a detector; the walk turns it into a Finding.
+
+    It is about the layer that the walk was looking at, unless `at` named another one: an operation is built when
+    its quantiser is met, and then the operation's own layer is at fault.
+    """
 
     def __init__(self, reason: str, suggestion: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.suggestion = suggestion
+        self.layer = ""
+        self.layer_type = ""
+
+    def at(self, layer: str, layer_type: str) -> Unmappable:
+        """Name the layer at fault, if that was not done before."""
+        if not self.layer:
+            self.layer, self.layer_type = layer, layer_type
+        return self
 
 
 def reject(reason: str, suggestion: str = "") -> NoReturn:

@@ -30,6 +30,27 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Conv1d", "QuantConv1d"), "use QuantConv2d on a tensor with a height of one"),
     (("iadd", "QuantEltwiseAdd"), "use ares.nn.QuantAdd"),
     (("QuantCat", "stack", "hstack", "vstack"), "use ares.nn.QuantConcatenate"),
+    (
+        ("sub", "rsub", "neg"),
+        "use ares.nn.QuantAdd, and negate the weights of the layer before the subtrahend",
+    ),
+    (("mul", "div"), "fold the factor into the weights of the layer before or after it"),
+    (
+        ("getitem", "__getitem__", "chunk", "split", "narrow", "select", "unbind", "tensor_split"),
+        "parts of a tensor cannot be mapped: compute each part in a layer of its own",
+    ),
+    (
+        ("QuantSigmoid", "QuantTanh", "QuantHardTanh", "QuantHardSwish", "ReLU6", "Hardtanh"),
+        "use QuantReLU, QuantIdentity or torch.nn.GELU",
+    ),
+    (("__setitem__",), "build the tensor with torch.cat, nn.ZeroPad2d or a layer of its own"),
+    (
+        ("long", "int", "short", "char", "half", "bfloat16", "type", "bool"),
+        "remove the conversion: what a layer hands on are real numbers, also of codes",
+    ),
+    (("max_pool2d_with_indices",), "use return_indices=False"),
+    (("TruncAvgPool2d",), "use torch.nn.AvgPool2d and a QuantIdentity after it"),
+    (("TruncAdaptiveAvgPool2d",), "use torch.nn.AdaptiveAvgPool2d and a QuantIdentity after it"),
     (("sum",), "use ares.nn.QuantMean, and scale in the layer after it"),
 )
 

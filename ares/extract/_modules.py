@@ -16,9 +16,7 @@ def module_findings(model: nn.Module) -> tuple[Finding, ...]:
     A class without a detector is an error with its advice. Containers and the model's own modules are descended
     into and give no finding of their own: what their `forward` does is not known here.
     """
-    leaves = {
-        path: module for path, module, leaf in hooked_modules(model, is_library_leaf) if leaf
-    }
+    leaves = {path: module for path, module, leaf in hooked_modules(model, is_library_leaf) if leaf}
     return tuple(
         _finding(path, leaves[path]) for path, _ in model.named_modules() if path in leaves
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ares.extract._call import Call
-from ares.extract._findings import Finding, Status
+from ares.extract._findings import Finding, Status, reject
 from ares.extract._registry import on_function, on_module
 from ares.extract._values import Value
 
@@ -19,6 +19,8 @@ def unchanged(call: Call) -> Value:
 @on_module(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 @on_function("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
 def dropout(call: Call) -> Value:
+    if call.node.module is None and call.argument(2, "training", call.kwargs.get("train", True)):
+        reject("it drops values at random", "say training=self.training")
     call.context.warnings.append(
         Finding(
             call.name,

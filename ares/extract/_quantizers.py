@@ -6,15 +6,39 @@ torch witness uses the same numbers (`BREVITAS.md` section 1). Nothing is taken 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from brevitas.proxy.quant_proxy import QuantProxyFromInjector
 from torch import nn
 
 from ares.extract._findings import reject
 from ares.ir import DType, Tensor
 from ares.numerics import IDENTITY, RELU, Function
+
+PLAIN_QUANTIZER = "RescalingIntQuant"
+# Parts of a quantiser whose result does not depend on what is quantised, in evaluation mode; and what to use.
+_CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "scaling_impl": (
+        (
+            "ParameterFromRuntimeStatsScaling",
+            "ParameterScaling",
+            "ConstScaling",
+            "RuntimeStatsScaling",
+        ),
+        "use a quantiser with a fixed scale, such as Int8ActPerTensorFloat",
+    ),
+    "zero_point_impl": (
+        ("ZeroZeroPoint", "ParameterFromRuntimeZeroPoint", "ParameterZeroPoint"),
+        "use a quantiser with a fixed zero point, such as ShiftedUint8ActPerTensorFloat",
+    ),
+    "msb_clamp_bit_width_impl": (
+        ("BitWidthConst", "BitWidthStatefulConst"),
+        "use bit_width_impl_type=BitWidthImplType.CONST",
+    ),
+}
 
 CALIBRATE = "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
 
@@ -32,8 +56,9 @@ class Quantizer:
     origin: str
 
     def tensor(self, name: str = "", shape: tuple[int, ...] = (1,)) -> Tensor:
-        """A tensor of this quantiser's codes."""
-        return Tensor(name, shape, self.dtype, self.scale, self.zero_point, self.lo, self.hi)
+        """A tensor of this quantiser's codes; after a ReLU none of them means less than zero."""
+        lo = max(self.lo, self.zero_point) if self.function is RELU else self.lo
+        return Tensor(name, shape, self.dtype, self.scale, self.zero_point, lo, self.hi)
 
     def keeps(self, source: Tensor) -> bool:
         """Whether codes of `source` already are this quantiser's codes, so that nothing has to run."""
@@ -49,9 +74,47 @@ class Quantizer:
         )
 
 
-def is_enabled(proxy: nn.Module) -> bool:
-    """Whether the proxy quantises at all (`act_quant=None`, or switched off by a tool: no)."""
+def is_enabled(proxy: Any) -> bool:
+    """Whether the proxy quantises (`act_quant=None`: no)."""
     return bool(getattr(proxy, "is_quant_enabled", False))
+
+
+def is_switched_off(module: nn.Module) -> bool:
+    """Whether it is the proxy of a quantiser that a tool left switched off."""
+    return (
+        isinstance(module, QuantProxyFromInjector)
+        and bool(module.disable_quant)
+        and bool(getattr(module, "_is_quant_enabled", False))
+    )
+
+
+def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANTIZER,)) -> Any:
+    """The `IntQuant` inside a quantiser that only scales, rounds half to even and clamps; refuses others.
+
+    `quant` belongs to the float32 model, which never ran: a delay counts its calls.
+    """
+    if isinstance(quant, torch.jit.ScriptModule):
+        reject(f"{what} is compiled (BREVITAS_JIT=1)", "unset BREVITAS_JIT")
+    integer = getattr(quant, "int_quant", None)
+    if type(quant).__name__ not in classes or type(integer).__name__ != "IntQuant":
+        reject(
+            f"{what} is a {type(quant).__name__}, expected Brevitas' plain integer quantiser",
+            "use one such as Int8ActPerTensorFloat or Int8WeightPerChannelFloat",
+        )
+    rounding = type(integer.float_to_int_impl).__name__
+    if rounding != "RoundSte":
+        reject(
+            f"{what} rounds with {rounding}, expected RoundSte (half to even)",
+            "use float_to_int_impl_type=FloatToIntImplType.ROUND",
+        )
+    if type(integer.input_view_impl).__name__ != "Identity":
+        reject(f"{what} quantises in groups", "quantise per tensor or per output channel")
+    steps = getattr(integer.delay_wrapper.delay_impl, "quant_delay_steps", 0)
+    if steps > 0:
+        reject(f"{what} delays quantisation by {steps} steps", "set quant_delay_steps=0")
+    if getattr(quant, "observer_only", False):
+        reject(f"{what} only observes", "set observer_only=False")
+    return integer
 
 
 def calibration_state(proxy: nn.Module) -> tuple[bool, bool]:
@@ -63,42 +126,45 @@ def calibration_state(proxy: nn.Module) -> tuple[bool, bool]:
     return scaling.counter == 0, float(value.detach().flatten()[0]) in (0.0, 1.0)
 
 
-def read_quantizer(proxy: nn.Module, path: str, call: int) -> Quantizer:
-    """The numbers of an enabled proxy; `path` and `call` name the event. Raises Unmappable."""
-    if isinstance(proxy.fused_activation_quant_proxy, torch.jit.ScriptModule):
-        reject("its quantiser is compiled (BREVITAS_JIT=1)", "unset BREVITAS_JIT")
+def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
+    """The numbers of an enabled proxy; `path` and `call` name the event. Raises Unmappable.
+
+    `single` is the same proxy in the float32 model.
+    """
+    what = f"its quantiser {path}"
+    require_plain(_tensor_quant(single), what)
     quant = _tensor_quant(proxy)
-    scale, zero_point = proxy.scale(), proxy.zero_point()  # type: ignore[operator]
-    bits, signed = proxy.bit_width(), bool(proxy.is_signed)  # type: ignore[operator]
-    if scale is None or zero_point is None or bits is None:
-        reject(f"{path} gives no scale", "use an integer quantiser such as Int8ActPerTensorFloat")
+    for part, (known, suggestion) in _CONSTANT_IN_EVALUATION.items():
+        kind = type(getattr(quant, part)).__name__
+        if kind not in known:
+            reject(f"{what} has a {kind}, which is not known to be constant", suggestion)
+    with torch.no_grad():
+        # Brevitas' own way to ask for the scale, without the proxy's caches.
+        _, scale, zero_point, bits = quant(torch.zeros((), dtype=torch.float64))
     if scale.numel() != 1 or zero_point.numel() != 1:
         reject(
-            f"{path} has {scale.numel()} scales: activations are quantised per tensor",
+            f"{what} has {scale.numel()} scales: activations are quantised per tensor",
             "drop scaling_per_output_channel=True",
-        )
-    if proxy.rounding_mode != "ROUND":
-        reject(
-            f"{path} rounds with {proxy.rounding_mode}, expected ROUND (half to even)",
-            "use float_to_int_impl_type=FloatToIntImplType.ROUND",
         )
     width = float(bits)
     if width != int(width) or not 2 <= width <= 8:
-        reject(f"{path} has {width:g} bits, expected 2 to 8", "set bit_width between 2 and 8")
-    _refuse_delay(quant, path)
-    value, offset = float(scale.detach()), float(zero_point.detach())
+        reject(f"{what} has {width:g} bits, expected 2 to 8", "set bit_width between 2 and 8")
+    value, offset = float(scale), float(zero_point)
     if not value > 0.0 or value == float("inf"):
-        reject(f"{path} has scale {value}", CALIBRATE)
+        reject(f"{what} has scale {value}", CALIBRATE)
     if offset != int(offset):
-        reject(f"{path} has zero point {offset}, which is no integer", "use an integer zero point")
-    lo, hi = code_range(int(width), signed, bool(proxy.is_narrow_range))
+        reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
+    signed, narrow = bool(quant.int_quant.signed), bool(quant.int_quant.narrow_range)
+    lo, hi = code_range(int(width), signed, narrow)
+    if not lo <= offset <= hi:
+        reject(f"{what} has zero point {offset}, outside its codes {lo}..{hi}", CALIBRATE)
     return Quantizer(
         scale=value,
         zero_point=int(offset),
         lo=lo,
         hi=hi,
         dtype=DType.S8 if signed else DType.U8,
-        function=_activation(proxy, path),
+        function=_activation(proxy, what),
         origin=f"quantizer:{path}#{call}",
     )
 
@@ -114,24 +180,13 @@ def _tensor_quant(proxy: Any) -> Any:
     return proxy.fused_activation_quant_proxy.tensor_quant
 
 
-def _refuse_delay(quant: Any, path: str) -> None:
-    """A delayed quantiser lets values through unquantised until it has been trained for some steps."""
-    for name, buffer in (*quant.named_buffers(), *quant.named_parameters()):
-        if "quant_delay" in name and float(buffer.detach()) > 0:
-            reject(f"{path} still delays quantisation", "train past quant_delay_steps or set it to 0")
-    delay = getattr(getattr(quant, "int_quant", None), "delay_wrapper", None)
-    steps = getattr(getattr(delay, "delay_impl", None), "quant_delay_steps", 0)
-    if steps and steps > 0:
-        reject(f"{path} delays quantisation by {steps} steps", "set quant_delay_steps=0")
-
-
-def _activation(proxy: Any, path: str) -> Function:
+def _activation(proxy: Any, what: str) -> Function:
     implementation = type(proxy.fused_activation_quant_proxy.activation_impl).__name__
     if implementation == "Identity":
         return IDENTITY
     if implementation == "ReLU":
         return RELU
     return reject(
-        f"{path} applies {implementation} before it quantises",
+        f"{what} applies {implementation} before it quantises",
         "use QuantReLU or QuantIdentity",
     )

@@ -1,7 +1,7 @@
 """The table of detectors: which module class or function is handled by which file of this folder.
 
-A detector takes a `Call` and returns the Value of the call's first output. Exact classes come first, then
-base classes in method resolution order.
+A detector takes a `Call` and returns the Value of the call's first output. A user's subclass of a layer is found
+by its base; a library's own subclass is another layer (Brevitas' TruncAvgPool2d is no AvgPool2d).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from ares.capture.leaves import library_class
+
 if TYPE_CHECKING:
     from ares.extract._call import Call
     from ares.extract._values import Value
@@ -26,7 +28,7 @@ _FUNCTIONS: dict[str, Detector] = {}
 
 
 def on_module(*classes: type[nn.Module]) -> Callable[[Detector], Detector]:
-    """Register a detector for leaf modules of these classes and their subclasses."""
+    """Register a detector for leaf modules of these classes and of users' subclasses."""
 
     def register(detector: Detector) -> Detector:
         for cls in classes:
@@ -67,9 +69,12 @@ def load_detectors() -> tuple[str, ...]:
 def module_detector(module: nn.Module) -> Detector | None:
     """The detector of a module's nearest class, None if there is none."""
     load_detectors()
+    library = library_class(module)
     for cls in type(module).__mro__:
         if cls in _MODULES:
             return _MODULES[cls]
+        if cls is library:
+            break
     return None
 
 

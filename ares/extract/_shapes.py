@@ -11,7 +11,7 @@ from ares.ops import KernelOperation
 def shape_move(call: Call, operation: type[KernelOperation]) -> Value:
     """Add `operation` (field `shape`) unless the shape stays as it is."""
     shape = call.out_shape
-    if shape[0] != 1:
+    if shape[:1] != (1,):
         reject(f"it gives shape {list(shape)}: the batch must stay the first dimension", "keep x.size(0)")
 
     def emit(tensor: str) -> str:

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
-from ares.capture import CaptureError, Dataflow, Node, Ref, capture
+from ares.capture import CaptureError, Dataflow, Node, Ref, capture, structural_changes
+from ares.capture.leaves import is_library_leaf
 from ares.extract import _passthrough  # noqa: F401 - registers its detectors
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
-from ares.extract._findings import ExtractionError, Finding, Status, Unmappable, reject
+from ares.extract._findings import (
+    NOT_JUDGED,
+    ExtractionError,
+    Finding,
+    Status,
+    Unmappable,
+    reject,
+)
 from ares.extract._migration import advice
+from ares.extract._quantizers import is_switched_off
 from ares.extract._registry import function_detector, module_detector
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import Graph, GraphError
+from ares.numerics import NumericsError
+
+# Problems of a call after which nothing has to be said of the call itself.
+_SAYS_ENOUGH = ("bypassed_leaf", "inplace_view", "random", "unknown_origin")
+_CHECK_NUMBERS = "check the weights and scales around this layer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +67,99 @@ def analyse(
     model: nn.Module, inputs: Sequence[torch.Tensor], name: str, *, allow_uncalibrated: bool = True
 ) -> Analysis:
     """As `extract`, but goes on after an error and lists every finding."""
-    refusal = _refuse_model(model)
+    refusal = _refuse_model(model) or _refuse_inputs(model, inputs)
     if refusal is not None:
         return Analysis((refusal,), None)
-    single = copy.deepcopy(model)
-    double = copy.deepcopy(model).double()
     try:
-        dataflow = capture(double, [_first_sample(x) for x in inputs])
-    except CaptureError as error:
-        finding = Finding("", type(model).__name__, Status.ERROR, f"forward failed: {error}")
+        single, double = copy.deepcopy(model), copy.deepcopy(model).double()
+    except (AttributeError, RuntimeError, TypeError, pickle.PicklingError) as error:
+        finding = Finding(
+            "",
+            type(model).__name__,
+            Status.ERROR,
+            f"it cannot be copied: {' '.join(str(error).split())}",
+            "hold tensors as parameters or buffers, and no files, locks or generators",
+        )
         return Analysis((finding,), None)
-    return _Walk(name, single, double, dataflow, allow_uncalibrated).run()
+    samples = [_first_sample(x) for x in inputs]
+    try:
+        dataflow = capture(double, samples)
+        # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
+        again = capture(double, samples)
+    except CaptureError as error:
+        suggestion = (
+            "it works in float32 but is run in float64: remove conversions such as x.float()"
+            if _runs(single, [x[:1] for x in inputs])
+            else "make model(*inputs) work in PyTorch first"
+        )
+        reason = f"forward failed: {error}"
+        finding = Finding("", type(model).__name__, Status.ERROR, reason, suggestion)
+        return Analysis((finding,), None)
+    problems = (*dataflow.problems, *structural_changes(dataflow, again))
+    return _Walk(name, single, double, replace(dataflow, problems=problems), allow_uncalibrated).run()
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:
     training = [path for path, module in model.named_modules() if module.training]
     if training:
+        # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
+        own = (path for path in training if _layer_of(model, path)[0] == path)
         return Finding(
-            training[0],
-            type(model).__name__,
+            *_layer_of(model, next(own, training[0])),
             Status.ERROR,
             "the model is in training mode",
             "call model.eval() before extraction",
         )
+    for path, module in model.named_modules():
+        if is_switched_off(module):
+            return Finding(
+                *_layer_of(model, path),
+                Status.ERROR,
+                f"its quantiser {path} is switched off",
+                f"set {path}.disable_quant = False",
+            )
     for name, parameter in model.named_parameters():
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             return Finding(
-                name.rpartition(".")[0],
-                type(model).__name__,
+                *_layer_of(model, name.rpartition(".")[0]),
                 Status.ERROR,
-                f"parameter {name} is {str(parameter.dtype).removeprefix('torch.')}, expected float32",
+                f"parameter {name} is {_type_name(parameter.dtype)}, expected float32",
                 "call model.float() and load the float32 state",
             )
     return None
+
+
+def _refuse_inputs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Finding | None:
+    for index, x in enumerate(inputs):
+        if x.dim() == 0 or x.numel() == 0:
+            return Finding(
+                "",
+                type(model).__name__,
+                Status.ERROR,
+                f"example input {index} has shape {list(x.shape)}, expected a batch of at least one",
+                "give inputs such as torch.zeros(1, 1, 28, 28)",
+            )
+    return None
+
+
+def _layer_of(model: nn.Module, path: str) -> tuple[str, str]:
+    """Path and class of the layer that a module is part of: the outermost leaf, else the module itself."""
+    parts = path.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    layer = next((p for p in prefixes if is_library_leaf(model.get_submodule(p))), path)
+    return layer, type(model.get_submodule(layer)).__name__
+
+
+def _runs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> bool:
+    try:
+        capture(model, inputs)
+    except CaptureError:
+        return False
+    return True
+
+
+def _type_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _first_sample(x: torch.Tensor) -> torch.Tensor:
@@ -119,6 +194,8 @@ class _Walk:
         self.values: dict[str, Value] = {}
         self.layers: list[tuple[str, str]] = []
         self.errors: dict[str, Finding] = {}
+        self.unjudged: set[str] = set()
+        self.reported = {p.node for p in dataflow.problems if p.kind in _SAYS_ENOUGH}
 
     def run(self) -> Analysis:
         problems = [
@@ -140,11 +217,14 @@ class _Walk:
         if node.kind == "input":
             return self._input(node)
         if node.kind == "constant":
-            assert node.tensor is not None
-            return Constant(node.path, node.tensor)
+            return Constant(node.path)
+        if node.kind == "function" and self._is_constant(node):
+            return Constant("")
         name = self._name(node)
-        layer_type = type(node.module).__name__ if node.module is not None else node.function
+        layer_type = self._type(node)
         self.layers.append((name, layer_type))
+        if node.key in self.reported:
+            return Unknown()
         call = Call(self.context, node, name, self._resolve(node.args), self._resolve(node.kwargs))
         detector = (
             module_detector(node.module)
@@ -153,23 +233,52 @@ class _Walk:
         )
         try:
             if detector is None:
-                if any(isinstance(self.values.get(ref.node), Unknown) for ref in node.refs):
-                    return Unknown()
                 reject(f"{layer_type} cannot be mapped", advice(layer_type))
             value = detector(call)
+            self._refuse_other(node, value)
         except Unmappable as error:
             self._error(node, name, layer_type, error)
             return Unknown()
+        except (GraphError, NumericsError) as error:
+            self._error(node, name, layer_type, Unmappable(str(error), _CHECK_NUMBERS))
+            return Unknown()
         if isinstance(value, Codes):
             self.builder.add_origin(value.tensor, f"node:{node.key}")
+        if isinstance(value, (Real, Unknown)):
+            # A real value is judged when its quantiser comes, under the name of the layer that computes it.
+            self.unjudged.add(name)
         return value
+
+    def _is_constant(self, node: Node) -> bool:
+        """Whether a function takes nothing that depends on the inputs: who uses its result says so."""
+        return all(isinstance(self.values[ref.node], Constant) for ref in node.refs)
+
+    def _refuse_other(self, node: Node, value: Value) -> None:
+        """Refuse a result that is not what the model gave, whatever the detector made of the call."""
+        output = node.outputs[0]
+        if output.dtype is not torch.float64:
+            reject(
+                f"it turns its values into {_type_name(output.dtype)}",
+                "remove the conversion: the model is run in float64 here, and its codes are real numbers",
+            )
+        if isinstance(value, Codes):
+            shape = self.builder.tensors[value.tensor].shape
+            if shape != output.shape:
+                reject(
+                    f"it gives shape {list(output.shape)}, the Graph would give {list(shape)}",
+                    "write it in another way, and report this as a fault of ARES",
+                )
 
     def _error(self, node: Node, name: str, layer_type: str, error: Unmappable) -> None:
         if node.key in self.dataflow.dead:
             self.context.warnings.append(
                 Finding(name, layer_type, Status.WARNING, "its result is not used", "remove it")
             )
-        elif name not in self.errors:
+            return
+        if error.layer:
+            self.unjudged.add(name)
+            name, layer_type = error.layer, error.layer_type
+        if name not in self.errors:
             self.errors[name] = Finding(
                 name, layer_type, Status.ERROR, error.reason, error.suggestion
             )
@@ -177,9 +286,23 @@ class _Walk:
     def _input(self, node: Node) -> Value:
         number = int(node.key.partition(":")[2])
         name = "input" if len(self.dataflow.inputs) == 1 else f"input{number}"
+        while name in self.modules:
+            name += "_"
         (output,) = node.outputs
         self.builder.add_input(name, output.shape)
+        if output.dtype is not torch.float64:
+            found = _type_name(output.dtype)
+            error = Unmappable(f"it holds {found}, expected real numbers", "give a float32 input")
+            self._error(node, name, "input", error)
+            return Unknown()
         return input_value(self.builder, name)
+
+    def _type(self, node: Node) -> str:
+        """The layer's class; for a function its name, or the class of ares.nn that it is the work of."""
+        if node.module is not None:
+            return type(node.module).__name__
+        owner = type(self.modules.get(node.scope, nn.Module()))
+        return owner.__name__ if owner.__module__.startswith("ares.nn") else node.function
 
     def _name(self, node: Node) -> str:
         """The layer's name: module path, or scope and function; `#k` for the k-th repetition."""
@@ -210,6 +333,8 @@ class _Walk:
         value = self.values[ref.node]
         node = self.dataflow.node(ref.node)
         try:
+            if ref.index != 0:
+                reject(f"the network returns result {ref.index} of it", "return its first result only")
             if isinstance(value, Codes):
                 return value.tensor
             if isinstance(value, Real) and value.expose is not None:
@@ -224,25 +349,28 @@ class _Walk:
             if isinstance(value, Constant):
                 reject("the network's output is a constant", "return what forward computes")
         except Unmappable as error:
-            name = self._name(node) if node.kind in ("module", "function") else node.key
-            self._error(node, name, "output", error)
+            called = node.kind in ("module", "function")
+            name, layer_type = (self._name(node), self._type(node)) if called else ("", "output")
+            self._error(node, name, layer_type, error)
         return None
 
     def _report(self) -> list[Finding]:
         """One finding per layer in execution order; warnings follow their layer."""
         operations = {operation.name: operation.OP_TYPE for operation in self.builder.operations}
+        if not self.errors:
+            self.unjudged.clear()
         findings: list[Finding] = []
         warnings = list(self.context.warnings)
         for name, layer_type in self.layers:
             if name in self.errors:
                 findings.append(self.errors.pop(name))
                 continue
-            mapped = operations.get(name)
+            mapped = operations.get(name, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
-            if not any(warning.layer == name for warning in warnings):
-                findings.append(Finding(name, layer_type, Status.SUPPORTED, reason))
-            findings += [warning for warning in warnings if warning.layer == name]
+            if name in self.unjudged and not mapped:
+                reason = NOT_JUDGED
+            own = [warning for warning in warnings if warning.layer == name]
+            supported = Finding(name, layer_type, Status.SUPPORTED, reason)
+            findings += [replace(finding, op_type=mapped) for finding in own or [supported]]
         findings += self.errors.values()
         return findings
-
-

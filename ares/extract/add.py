@@ -12,6 +12,8 @@ from ares.extract._values import Real, Unknown, Value
 from ares.numerics import IDENTITY, RELU, NumericsError, plan_weighted_sum
 from ares.ops.add import Add
 
+_ADVICE = "use ares.nn.QuantAdd, which quantises the sum"
+
 
 @on_function("add")
 def add(call: Call) -> Value:
@@ -25,14 +27,13 @@ def add(call: Call) -> Value:
     first, second = (
         call.codes(value, role) for value, role in zip(values, ("its first operand", "its second operand"))
     )
+    if call.tensor(first).size < call.tensor(second).size:
+        first, second = second, first  # the operation repeats its second operand only
     sources = (call.tensor(first), call.tensor(second))
 
     def finish(quantizer: Quantizer) -> str:
         if quantizer.function not in (IDENTITY, RELU):
-            reject(
-                f"{quantizer.function.name} is applied to a sum of two tensors",
-                "use QuantAdd, which quantises the sum",
-            )
+            raise call.fault(f"{quantizer.function.name} is applied to its sum", _ADVICE)
         lo = quantizer.lo if quantizer.function is IDENTITY else max(quantizer.lo, quantizer.zero_point)
         ratios = [Fraction(source.scale or 0) / Fraction(quantizer.scale) for source in sources]
         zero_points = [source.zero_point for source in sources]
@@ -41,7 +42,7 @@ def add(call: Call) -> Value:
                 ratios, zero_points, quantizer.zero_point, lo, quantizer.hi
             )
         except NumericsError as error:
-            reject(str(error), "check the scales of both operands")
+            raise call.fault(str(error), "check the scales of both operands") from None
         return call.add(
             Add,
             (first.tensor, second.tensor),
@@ -50,6 +51,4 @@ def add(call: Call) -> Value:
             rescale=rescale,
         )
 
-    return Real(
-        f"the sum {call.name}, which no quantiser follows (use QuantAdd)", finish
-    )
+    return Real(f"the sum {call.name}", finish, advice=_ADVICE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ares.extract._call import Call
@@ -11,8 +13,10 @@ from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.ir import Tensor, constant
-from ares.numerics import IDENTITY, Function, compose, lookup_table
+from ares.numerics import IDENTITY, Function, lookup_table
 from ares.ops.concat import Concat
+
+_ADVICE = "use ares.nn.QuantConcatenate, which brings its parts to one scale"
 
 
 @on_function("cat")
@@ -25,30 +29,28 @@ def concat(call: Call) -> Value:
     axis = axis_of(int(call.argument(1, "dim", 0)), len(call.out_shape))
     if axis == 0:
         reject("it concatenates along the batch", "concatenate along another dimension")
-    grids = {_grid(call.tensor(part)) for part in parts if isinstance(part, Codes)}
-    if len(grids) == 1 and all(isinstance(part, Codes) for part in parts):
-        names = tuple(part.tensor for part in parts if isinstance(part, Codes))
-        plain = tuple(constant([], np.uint8) for _ in names)
-        like = call.builder.tensors[names[0]]
+    codes = [call.tensor(part) for part in parts if isinstance(part, Codes)]
+    if len(codes) == len(parts) and len({_grid(tensor) for tensor in codes}) == 1:
+        lo, hi = min(tensor.lo for tensor in codes), max(tensor.hi for tensor in codes)
+        like = replace(codes[0], lo=lo, hi=hi)
+        plain = tuple(constant([], np.uint8) for _ in codes)
+        names = tuple(tensor.name for tensor in codes)
         return Codes(call.add(Concat, names, like, axis=axis, tables=plain))
 
     def finish(quantizer: Quantizer) -> str:
-        names = tuple(_part(part, quantizer) for part in parts)
+        known = {part: _part(part, quantizer) for part in dict.fromkeys(parts)}
+        names = tuple(known[part] for part in parts)
         tables = tuple(
             _table(call.builder.tensors[name], quantizer, isinstance(part, Codes))
             for name, part in zip(names, parts, strict=True)
         )
         return call.add(Concat, names, quantizer, axis=axis, tables=tables)
 
-    return Real(
-        f"the concatenation {call.name} of different scales, which no quantiser follows "
-        "(use QuantConcatenate)",
-        finish,
-    )
+    return Real(f"the concatenation {call.name} of different scales", finish, advice=_ADVICE)
 
 
 def _grid(tensor: Tensor) -> tuple[object, ...]:
-    return (tensor.dtype, tensor.scale, tensor.zero_point, tensor.lo, tensor.hi)
+    return (tensor.dtype, tensor.scale, tensor.zero_point)
 
 
 def _part(part: Value, quantizer: Quantizer) -> str:
@@ -61,7 +63,6 @@ def _part(part: Value, quantizer: Quantizer) -> str:
 
 def _table(tensor: Tensor, quantizer: Quantizer, own_grid: bool) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     function: Function = quantizer.function if own_grid else IDENTITY
-    target = quantizer.tensor()
-    if compose(IDENTITY, function) is IDENTITY and _grid(tensor)[:3] == _grid(target)[:3]:
+    if function is IDENTITY and quantizer.keeps(tensor):
         return constant([], np.uint8)
-    return lookup_table(function, tensor, target)
+    return lookup_table(function, tensor, quantizer.tensor())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import brevitas.nn as qnn
 
 from ares.extract._affine import affine_input, affine_result, read_affine
@@ -21,8 +23,8 @@ def conv2d(call: Call) -> Value:
     layer = call.module
     if layer.padding_mode != "zeros":
         reject(f"it pads with {layer.padding_mode!r}", "use padding_mode='zeros'")
-    padding = _padding(call)
     tensor = call.tensor(source)
+    padding = _padding(call, tensor.shape[2:])
     affine = read_affine(call, tensor)
 
     def finish(quantizer: Quantizer) -> str:
@@ -42,16 +44,26 @@ def conv2d(call: Call) -> Value:
     return affine_result(call, finish)
 
 
-def _padding(call: Call) -> tuple[int, int, int, int]:
+def _split(height: int, width: int) -> tuple[int, int, int, int]:
+    """Sums of both sides to (top, left, bottom, right); an odd element goes to the end."""
+    return (height // 2, width // 2, height - height // 2, width - width // 2)
+
+
+def _padding(call: Call, sizes: tuple[int, ...]) -> tuple[int, int, int, int]:
     """(top, left, bottom, right), from PyTorch's number, pair, 'valid' or 'same'."""
     layer = call.module
     if layer.padding == "valid":
         return (0, 0, 0, 0)
+    reaches = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     if layer.padding == "same":
-        totals = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-        # PyTorch puts the odd element of an even kernel at the end.
-        top, left = (total // 2 for total in totals)
-        return (top, left, totals[0] - top, totals[1] - left)
+        return _split(*reaches)
+    if layer.is_same_padded_strided:  # Brevitas' own, for padding="same" with a stride
+        return _split(
+            *(
+                max((math.ceil(size / step) - 1) * step + reach + 1 - size, 0)
+                for size, step, reach in zip(sizes, layer.stride, reaches, strict=True)
+            )
+        )
     if not isinstance(layer.padding, tuple):
         reject(f"its padding is {layer.padding!r}", "give padding as a number or a pair")
     top, left = layer.padding

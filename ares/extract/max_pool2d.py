@@ -60,4 +60,4 @@ def _max_pool(
             ceil_mode=bool(ceil_mode),
         )
 
-    return call.move(call.x, emit, keeps_maximum=True)
+    return call.move(call.x, emit, takes_maximum=True)

@@ -21,9 +21,9 @@ def mean(call: Call) -> Value:
     if not isinstance(value, Codes):
         return average(call, 1, lambda *_: "")
     shape = call.tensor(value).shape
-    dims = call.argument(1, "dim", call.kwargs.get("axis"))
+    dims = call.argument(1, "dim")
     keepdim = bool(call.argument(2, "keepdim", False))
-    if dims is None:
+    if dims is None or dims in ((), []):
         reject("it averages over everything, the batch included", "give the dimensions: mean(dim=...)")
     chosen = dims if isinstance(dims, (tuple, list)) else (dims,)
     axes = tuple(sorted(axis_of(int(dim), len(shape)) for dim in chosen))

@@ -26,6 +26,30 @@ def transpose(call: Call) -> Value:
     return _permute(call, tuple(axes))
 
 
+@on_function("mT")
+def last_two(call: Call) -> Value:
+    rank = len(call.out_shape)
+    return _permute(call, (*range(rank - 2), rank - 1, rank - 2))
+
+
+@on_function("T", "t")
+def reverse(call: Call) -> Value:
+    return _permute(call, tuple(reversed(range(len(call.out_shape)))))
+
+
+@on_function("movedim")
+def movedim(call: Call) -> Value:
+    rank = len(call.out_shape)
+    source, destination = (
+        [axis_of(int(dim), rank) for dim in (dims if isinstance(dims, (tuple, list)) else (dims,))]
+        for dims in (call.argument(1, "source"), call.argument(2, "destination"))
+    )
+    axes = [axis for axis in range(rank) if axis not in source]
+    for place, axis in sorted(zip(destination, source, strict=True)):
+        axes.insert(place, axis)
+    return _permute(call, tuple(axes))
+
+
 def _permute(call: Call, dims: tuple[int, ...]) -> Value:
     axes = tuple(axis_of(dim, len(dims)) for dim in dims)
     if axes[0] != 0:

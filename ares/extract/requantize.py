@@ -11,7 +11,7 @@ from ares.extract._values import Unknown, Value
 
 @on_module(qnn.QuantIdentity)
 def quant_identity(call: Call) -> Value:
-    value = call.x
+    value = call.quantized_input()
     if isinstance(value, Unknown):
         return value
     quantizer = call.quantizer(call.module.act_quant)

@@ -13,8 +13,10 @@ from ares.extract._values import Value
 from ares.ops.zero_pad2d import ZeroPad2d
 
 
-@on_module(nn.ZeroPad2d)
+@on_module(nn.ZeroPad2d, nn.ConstantPad2d)
 def zero_pad2d(call: Call) -> Value:
+    if call.module.value != 0:
+        reject(f"it pads with {call.module.value!r}", "pad with zeros: nn.ZeroPad2d")
     return _pad(call, call.module.padding)
 
 
@@ -39,4 +41,4 @@ def _pad(call: Call, padding: Any) -> Value:
             padding=(int(top), int(left), int(bottom), int(right)),
         )
 
-    return call.move(call.x, emit)
+    return call.move(call.x, emit, adds_zeros=True)

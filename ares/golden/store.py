@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ares.golden.audit import Statistics
-from ares.ir import Operation, Tensor
+from ares.golden.cases import EDGE, RANDOM, REALISTIC
+from ares.ir import Graph, Operation, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +33,8 @@ BUDGET = 4 * 1024 * 1024
 MANIFEST, STATE = "manifest.json", "state.safetensors"
 _LARGEST_FILE = 256 * 1024 * 1024
 _INPUT = "input:"
+_CASE_NAME = re.compile(r"[a-z0-9_]+")
+_CASES = (REALISTIC, RANDOM, EDGE)
 
 
 class GoldenError(ValueError):
@@ -140,12 +144,22 @@ def load_golden(folder: Path) -> Golden:
     """The golden in `folder`, every digest checked. Raises GoldenError."""
     manifest = _manifest(folder)
     try:
+        names = [entry["name"] for entry in manifest["cases"]]
         cases = tuple(_load_case(folder, entry) for entry in manifest["cases"])
-        return Golden(str(manifest["network"]), dict(manifest["provenance"]), cases)
-    except (KeyError, TypeError, AttributeError) as error:
+        golden = Golden(str(manifest["network"]), dict(manifest["provenance"]), cases)
+    except GoldenError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise GoldenError(
             f"{folder / MANIFEST}: damaged manifest ({type(error).__name__}: {error}); {_ADVICE}"
         ) from None
+    lost = [name for name in _CASES if name not in names]
+    if lost or len(set(names)) != len(names):
+        raise GoldenError(
+            f"{folder / MANIFEST}: its cases are {', '.join(names) or 'none'}; expected each of "
+            f"{', '.join(_CASES)} once; {_ADVICE}"
+        )
+    return golden
 
 
 _ADVICE = "restore it with git checkout, or run python tools/regenerate_golden.py"
@@ -159,16 +173,19 @@ def _manifest(folder: Path) -> Any:
         )
     try:
         manifest = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise GoldenError(f"{path}: not readable as JSON ({error}); {_ADVICE}") from None
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
+    if found is True or found != FORMAT:
         raise GoldenError(f"{path}: format {found!r}, expected {FORMAT}; {_ADVICE}")
     return manifest
 
 
 def _load_case(folder: Path, entry: Any) -> GoldenCase:
     name = str(entry["name"])
+    if not _CASE_NAME.fullmatch(name):
+        # It becomes part of a path.
+        raise GoldenError(f"{folder / MANIFEST}: {name!r} is no name of a case; {_ADVICE}")
     path = folder / _case_file(name)
     if not path.exists():
         raise GoldenError(f"{path}: is missing; {_ADVICE}")
@@ -184,8 +201,10 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
         TensorRecord(**{**line, "shape": tuple(line["shape"])}) for line in entry["layers"]
     )
     by_name = {line.name: line for line in records}
-    inputs = [arrays[key] for key in sorted(arrays) if key.startswith(_INPUT)]
     tensors = {key: array for key, array in arrays.items() if not key.startswith(_INPUT)}
+    inputs = [arrays[f"{_INPUT}{i}"] for i in range(len(arrays) - len(tensors))]
+    if sorted(tensors) != sorted(entry["stored"]):
+        raise GoldenError(f"{path}: stores other tensors than the manifest says; {_ADVICE}")
     for key, array in tensors.items():
         if key not in by_name or tensor_digest(array) != by_name[key].digest:
             raise GoldenError(f"{path}: tensor {key!r} is not the one in the manifest; {_ADVICE}")
@@ -203,6 +222,9 @@ def _compress(arrays: Mapping[str, Array]) -> bytes:
 
 def _decompress(path: Path, data: bytes) -> Mapping[str, Array]:
     try:
+        # A size that the file itself announces would be allocated, whatever max_output_size says.
+        if zstandard.frame_content_size(data) > _LARGEST_FILE:
+            raise ValueError(f"more than {_LARGEST_FILE} bytes")
         raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST_FILE)
         return load_arrays(raw)
     except (zstandard.ZstdError, SafetensorError, ValueError) as error:
@@ -267,14 +289,36 @@ def _amount(old: GoldenCase, new: GoldenCase, line: TensorRecord) -> str:
     return f"{np.count_nonzero(distance)} of {distance.size} elements differ, largest by {distance.max():g}"
 
 
-def required(golden: Golden, names: Sequence[str]) -> None:
-    """Refuse a golden whose layers are not the Graph's, naming the first that is too many or too few."""
+def required(golden: Golden, graph: Graph) -> None:
+    """Refuse a golden that is not this Graph's, naming the first input or layer that is not as in the Graph."""
+    repair = f"if the network was changed on purpose: python tools/regenerate_golden.py {graph.name}"
+    if golden.network != graph.name:
+        raise GoldenError(f"{graph.name}: its golden is of another network, {golden.network}; {repair}")
+    tensors = [*graph.tensors_of(graph.inputs), *(tensor for _, tensor in graph.produced())]
+    want = {tensor.name: _described(tensor.dtype.numpy.name, tensor.shape) for tensor in tensors}
     for case in golden.cases:
-        have = [line.name for line in case.records]
-        if have != list(names):
-            odd = next((n for n in (*names, *have) if (n in names) != (n in have)), "(their order)")
-            raise GoldenError(
-                f"{golden.network}/{case.name}: golden and Graph have different layers: {odd}; "
-                "if the network was changed on purpose: python tools/regenerate_golden.py "
-                f"{golden.network}"
+        have = dict(_described_arrays(graph, case))
+        odd = [name for name in (*want, *have) if want.get(name) != have.get(name)]
+        if odd or list(want) != list(have):
+            what = (
+                f"{odd[0]}: golden {have.get(odd[0], 'nothing')}, Graph {want.get(odd[0], 'nothing')}"
+                if odd
+                else "their order"
             )
+            raise GoldenError(
+                f"{graph.name}/{case.name}: golden and Graph have different layers: {what}; {repair}"
+            )
+
+
+def _described_arrays(graph: Graph, case: GoldenCase) -> Iterator[tuple[str, str]]:
+    """Name and type of every input and layer of a case; inputs that the Graph does not have get numbers."""
+    for index, array in enumerate(case.inputs):
+        known = index < len(graph.inputs)
+        name = graph.inputs[index] if known else f"input {index}"
+        yield name, _described(array.dtype.name, array.shape)
+    for line in case.records:
+        yield line.name, _described(line.dtype, line.shape)
+
+
+def _described(dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{dtype}{list(shape)}"

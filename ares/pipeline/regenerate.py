@@ -35,12 +35,13 @@ from ares.golden import (
 )
 from ares.ir import Graph
 from ares.ops import run_reference
+from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import plan
 from ares.toolchain import build, default_targets, run
 from ares.witness import Judgement, Witness
 from ares.zoo.network_file import NetworkFile, load_network_file
-from ares.zoo.state import StateInfo, make_state, restore
+from ares.zoo.state import StateInfo, make_state
 
 VERSIONS = "versions"
 # Deviations below this differ from machine to machine with the order of float64 sums.
@@ -74,9 +75,10 @@ def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:
     network = load_network_file(paths.source)
     state_path = paths.golden / STATE
     new_state = retrain or not state_path.exists()
-    state = make_state(network) if new_state else state_path.read_bytes()
-    model, info = restore(network, state)
+    state = make_state(network) if new_state else read_state(paths)
+    model, info = restore_state(network, state)
     graph = extract(model, network.example_inputs(), paths.name)
+    _refuse_stale_excuses(graph, network)
     realistic = [tensor.numpy() for tensor in network.example_inputs()]
     cases = make_cases(graph, realistic)
     golden_cases = tuple(_golden_case(graph, case, network) for case in cases)
@@ -102,6 +104,16 @@ def _stored(paths: ZooPaths) -> Golden | None:
     except GoldenError:
         # Missing or damaged: everything is new.
         return None
+
+
+def _refuse_stale_excuses(graph: Graph, network: NetworkFile) -> None:
+    layers = [tensor.name for _, tensor in graph.produced()]
+    for name in network.vacuity:
+        if name not in layers:
+            raise GoldenError(
+                f"{graph.name}: VACUITY of its file names {name!r}, which is no layer; "
+                f"layers: {', '.join(layers)}"
+            )
 
 
 def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
@@ -148,7 +160,7 @@ def _deviations(graph: Graph, judgements: Sequence[Judgement]) -> Mapping[str, f
     stems = {tensor.name: operation.stem() for operation, tensor in graph.produced()}
     worst: dict[str, float] = {}
     for judgement in judgements:
-        if not judgement.event.endswith(".weight"):
+        if not judgement.of_weights:
             stem = stems[judgement.tensor]
             seen = judgement.deviation if judgement.deviation > FLOAT64_NOISE else 0.0
             worst[stem] = max(worst.get(stem, 0.0), float(f"{seen:.1e}"))

@@ -8,7 +8,7 @@ then `c[<target>]` for each target (the compiled C equals the golden, every laye
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,17 +17,18 @@ import numpy.typing as npt
 
 from ares.emit import emit
 from ares.extract import Analysis, ExtractionError, analyse
-from ares.golden import STATE, Golden, GoldenCase, GoldenError, load_golden, required
+from ares.golden import Golden, GoldenCase, GoldenError, load_golden, required, sha256
 from ares.golden.store import tensor_digest
-from ares.ir import Graph, Project, Trace
+from ares.ir import Graph, GraphError, Project, Trace
 from ares.ops import run_reference
+from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import PlanError, plan
 from ares.toolchain import BuildFailure, RunFailure, Target, build, run
 from ares.verify import Outcome, Verdict, blame, first_difference
 from ares.witness import Judgement, Witness, WitnessError
 from ares.zoo.network_file import NetworkFile, NetworkFileError, load_network_file
-from ares.zoo.state import StateError, StateInfo, restore
+from ares.zoo.state import StateError, StateInfo
 
 Array = npt.NDArray[Any]
 STAGES = ("check", "extract", "reference", "torch")
@@ -35,6 +36,7 @@ STAGES = ("check", "extract", "reference", "torch")
 _SUBJECT_FAULTS = (
     ExtractionError,
     GoldenError,
+    GraphError,
     NetworkFileError,
     PlanError,
     StateError,
@@ -57,12 +59,7 @@ class Session:
 
     @cached_property
     def restored(self) -> tuple[Any, StateInfo]:
-        path = self.paths.golden / STATE
-        if not path.exists():
-            raise StateError(
-                f"{path}: there is no state; python tools/regenerate_golden.py {self.name} makes one"
-            )
-        return restore(self.network, path.read_bytes())
+        return restore_state(self.network, read_state(self.paths))
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -91,9 +88,11 @@ class Session:
     @cached_property
     def judgements(self) -> tuple[Judgement, ...]:
         """The torch witness on the golden codes of all cases, in one forward pass."""
-        cases = range(len(self.golden.cases))
+        return self._judge(range(len(self.golden.cases)))
+
+    def _judge(self, cases: Sequence[int]) -> tuple[Judgement, ...]:
         inputs = [
-            np.concatenate([case.inputs[i] for case in self.golden.cases])
+            np.concatenate([self.golden.cases[k].inputs[i] for k in cases])
             for i in range(len(self.graph.inputs))
         ]
         names = [tensor.name for _, tensor in self.graph.produced()]
@@ -165,7 +164,12 @@ class Session:
         return self._pass("check", f"{len(self.analysis.findings)} findings, no error")
 
     def _extract(self) -> Verdict:
-        required(self.golden, [tensor.name for _, tensor in self.graph.produced()])
+        required(self.golden, self.graph)
+        if self.golden.provenance.get("state_sha256") != sha256(read_state(self.paths)):
+            raise GoldenError(
+                f"{self.name}: the golden was made from another state than the one beside it; restore both "
+                f"with git checkout, or run python tools/regenerate_golden.py {self.name}"
+            )
         return self._pass("extract", f"{len(self.graph.operations)} operations")
 
     def _reference(self) -> Verdict:
@@ -180,7 +184,7 @@ class Session:
                     "reference",
                     f"{self.name}: case {case.name}: layer {line.layer} ({line.op_type}): "
                     f"the reference differs from the golden\n{detail}\n"
-                    + blame(reference_agrees=False, torch_agrees=self._torch_accepts(line.name)),
+                    + self._blame(number, line.name),
                     fault="difference",
                     layer=line.layer,
                 )
@@ -193,8 +197,29 @@ class Session:
         difference = first_difference(name, golden, found)
         return "\n".join(difference.lines()) if difference else f"tensor {name}: digest differs"
 
-    def _torch_accepts(self, name: str) -> bool:
-        return all(j.accepted for j in self.judgements if j.tensor == name)
+    def _blame(self, case: int, name: str, c_agrees: bool | None = None) -> str:
+        """Whose fault a difference in one tensor of one case is."""
+        try:
+            judgements = self._judge([case])
+        except WitnessError as error:
+            return f"torch could not be asked: {error}"
+        accepted = all(j.accepted for j in judgements if j.tensor == name and not j.of_weights)
+        if not self._knows(case, name):
+            # Torch judged the reference's codes: those, accepted, speak against the golden.
+            accepted = not accepted
+        return blame(
+            reference_agrees=self._reference_agrees(case, name),
+            torch_agrees=accepted,
+            c_agrees=c_agrees,
+        )
+
+    def _knows(self, case: int, name: str) -> bool:
+        """Whether `expected` is the golden itself: stored whole, or equal to it by its digest."""
+        return name in self.golden.cases[case].arrays or self._reference_agrees(case, name)
+
+    def _reference_agrees(self, case: int, name: str) -> bool:
+        digests = {line.name: line.digest for line in self.golden.cases[case].records}
+        return tensor_digest(self.references[case][name]) == digests[name]
 
     def _torch(self) -> Verdict:
         self._extract()
@@ -204,24 +229,22 @@ class Session:
             return self._pass("torch", f"largest deviation {worst:.2g}")
         first = rejected[0]
         producer = {tensor.name: op for op, tensor in self.graph.produced()}[first.tensor]
-        case = self.golden.cases[first.index[0]].name if not first.event.endswith(".weight") else ""
+        if first.of_weights:
+            where, what = "(weights)", "the weights"
+            who = "the weights in the Graph are not the model's: fault in the extraction"
+        else:
+            case = first.index[0]
+            where, who = self.golden.cases[case].name, self._blame(case, first.tensor)
+            what = "the golden" if self._knows(case, first.tensor) else "what the reference makes"
         return self._fail(
             "torch",
-            f"{self.name}: case {case or '(weights)'}: layer {producer.name} ({producer.OP_TYPE}): "
-            f"the Brevitas model does not accept the golden of {first.tensor} at {first.event}\n"
-            f"worst of {first.elements} elements at {list(first.index)}: golden {first.code:g}, "
+            f"{self.name}: case {where}: layer {producer.name} ({producer.OP_TYPE}): "
+            f"the Brevitas model does not accept {what} of {first.tensor} at {first.event}\n"
+            f"worst of {first.elements} elements at {list(first.index)}: code {first.code:g}, "
             f"model means {first.real:.9g}; deviation {first.deviation:.3g}, allowed {first.eps:.3g}\n"
-            + blame(reference_agrees=self._reference_agrees(first.tensor), torch_agrees=False),
+            + who,
             fault="difference",
             layer=producer.name,
-        )
-
-    def _reference_agrees(self, name: str) -> bool:
-        return all(
-            tensor_digest(self.references[number][name]) == line.digest
-            for number, case in enumerate(self.golden.cases)
-            for line in case.records
-            if line.name == name
         )
 
     def _c(self, stage: str, target: Target) -> Verdict:
@@ -253,11 +276,7 @@ class Session:
                 if difference
                 else "its digest differs from the golden's"
             )
-            judged = blame(
-                reference_agrees=self._reference_agrees(point.tensor),
-                torch_agrees=self._torch_accepts(point.tensor),
-                c_agrees=False,
-            )
+            judged = self._blame(number, point.tensor, c_agrees=False)
             return self._fail(
                 stage,
                 f"{self.name}: {stage}: case {case.name}: layer {point.layer} ({point.op_type}): "
@@ -265,14 +284,15 @@ class Session:
                 fault="difference",
                 layer=point.layer,
             )
-        last = {point.tensor: trace.tensors[point.tensor] for point in self.project.points}
+        points = {point.tensor: point for point in self.project.points}
         for name, output in zip(self.graph.outputs, trace.outputs, strict=True):
-            if name in last and output.tobytes() != last[name].tobytes():
+            if output.tobytes() != trace.tensors[name].tobytes():
+                point = points[name]
                 return self._fail(
                     stage,
-                    f"{self.name}: {stage}: case {case.name}: the output buffer is not the last layer's "
-                    f"tensor {name}",
+                    f"{self.name}: {stage}: case {case.name}: layer {point.layer} ({point.op_type}): "
+                    f"tensor {name} is right, but not what the network puts out: fault in executor or plan",
                     fault="difference",
-                    layer=name,
+                    layer=point.layer,
                 )
         return None

@@ -31,9 +31,10 @@ class Difference:
 
     def lines(self) -> list[str]:
         """The report, one fact a line."""
-        share = 100.0 * self.wrong / self.total
+        percent = 100.0 * self.wrong / self.total
+        share = f"{percent:.2g}" if percent < 99.5 else f"{percent:.0f}"
         text = [
-            f"{self.wrong} of {self.total} elements differ ({share:.2g} %), largest by {self.largest}",
+            f"{self.wrong} of {self.total} elements differ ({share} %), largest by {self.largest}",
             f"first at {list(self.index)}: expected {self.expected:g}, found {self.found:g}",
         ]
         peak = max(self.histogram.values())
@@ -45,7 +46,10 @@ class Difference:
 def first_difference(
     tensor: str, expected: npt.NDArray[Any], found: npt.NDArray[Any]
 ) -> Difference | None:
-    """None when equal bit by bit, else the Difference. Raises ValueError when shape or type differ."""
+    """None when equal bit by bit, else the Difference.
+
+    Raises ValueError when shape or type differ, or the type is not one that tensors have.
+    """
     if expected.shape != found.shape or expected.dtype != found.dtype:
         raise ValueError(
             f"{tensor}: {found.dtype.name}{list(found.shape)} cannot be compared with "
@@ -73,7 +77,9 @@ def first_difference(
 
 def _comparable(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Integers that are equal exactly when the bits are; neighbours of binary32 are neighbours here."""
-    if array.dtype != np.float32:
+    if array.dtype.kind in "iu" and array.dtype.itemsize <= 4:
         return array.astype(np.int64)
+    if array.dtype != np.float32:
+        raise ValueError(f"{array.dtype.str} is no element type of a tensor")
     bits = array.view(np.int32).astype(np.int64)
     return np.where(bits < 0, -(bits & 0x7FFFFFFF) - 1, bits)

@@ -1,0 +1,25 @@
+"""Whether a model can be mapped, and what to change where it cannot: `ares check`.
+
+`check_model` runs `forward` once, judges every layer and function it sees (`ares.extract.analyse`) and returns a
+`Report`. Inputs that nobody gave are inferred from the first layers. Compatibility is structural: a model that was
+never calibrated is compatible, with warnings.
+"""
+
+from ares.check.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
+from ares.check.loading import structural_model, trained_model
+from ares.check.model import check_model
+from ares.check.render import render
+from ares.check.report import Report
+
+__all__ = [
+    "CheckError",
+    "Inputs",
+    "NoInputs",
+    "Report",
+    "check_model",
+    "example_tensor",
+    "find_inputs",
+    "render",
+    "structural_model",
+    "trained_model",
+]

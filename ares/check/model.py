@@ -1,0 +1,86 @@
+"""`check_model`: from a model to its Report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+
+from ares.check.inputs import Inputs, NoInputs, evaluated_copy, find_inputs
+from ares.check.report import Report
+from ares.extract import Finding, Status, analyse, module_findings
+
+_MOST_SHAPES = 4
+
+
+def check_model(
+    model: nn.Module,
+    inputs: Sequence[Tensor] | Inputs | None = None,
+    name: str = "model",
+) -> Report:
+    """Judge a model by running it once in evaluation mode; the model itself is left as it is.
+
+    `inputs`: one tensor per input of `forward`, any batch size, or None to infer them from the first layers. If
+    nothing fits, only the classes of the layers are judged, and a warning says so. Raises CheckError when
+    `forward` does not run on given inputs.
+    """
+    if inputs is not None and not isinstance(inputs, Inputs):
+        inputs = Inputs(tuple(inputs), "given by the caller")
+    model = evaluated_copy(model)
+    found = find_inputs(model, inputs)
+    if isinstance(found, NoInputs):
+        return _without_forward(model, name, found)
+    first = next(found)
+    report = _with_forward(model, name, first)
+    if report.errors and inputs is None:
+        return _with_other_shapes(model, report, found)
+    return report
+
+
+def _with_forward(model: nn.Module, name: str, inputs: Inputs) -> Report:
+    analysis = analyse(model, inputs.tensors, name)
+    return Report(
+        network=name,
+        model=type(model).__name__,
+        inputs=inputs.origin,
+        shapes=inputs.shapes,
+        forward_seen=True,
+        findings=analysis.findings,
+    )
+
+
+def _with_other_shapes(model: nn.Module, report: Report, found: Iterator[Inputs]) -> Report:
+    """The first report without errors, for a guessed shape may be at fault; else the one there is."""
+    errors = report.errors
+    for inputs in itertools.islice(found, _MOST_SHAPES):
+        other = _with_forward(model, report.network, inputs)
+        if other.compatible:
+            return other
+        if other.errors == errors:
+            # The same in every detail for another size: sizes have nothing to do with it.
+            break
+    return report
+
+
+def _without_forward(model: nn.Module, name: str, nothing: NoInputs) -> Report:
+    model_type = type(model).__name__
+    unseen = (
+        Finding(
+            "",
+            model_type,
+            Status.WARNING,
+            f"forward was not seen, only the classes of the layers: {nothing.reason}",
+            "say --input-shape, or define example_inputs() in the file",
+        )
+        if nothing.refusal is None
+        else nothing.refusal
+    )
+    return Report(
+        network=name,
+        model=model_type,
+        inputs="none: forward was not seen",
+        shapes=(),
+        forward_seen=False,
+        findings=(unseen, *module_findings(model)),
+    )

@@ -1,0 +1,87 @@
+"""`ares extract`: a trained model becomes a Graph file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ares.cli.model_options import (
+    InitKwarg,
+    InputShape,
+    ModelChoice,
+    ModelClass,
+    ModelFile,
+    StateDict,
+    TestNetwork,
+    choose,
+    code_of_the_user,
+    given_inputs,
+    import_torch,
+    open_file,
+)
+from ares.cli.output import write_bytes
+
+if TYPE_CHECKING:
+    from ares.ir import Graph
+
+
+def extract_command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="P", help="The Graph file to write.")
+    ],
+    model_file: ModelFile = None,
+    test_network: TestNetwork = None,
+    model_class: ModelClass = None,
+    init_kwarg: InitKwarg = None,
+    input_shape: InputShape = None,
+    state_dict: StateDict = None,
+) -> None:
+    """Extract the Graph of a trained or calibrated model into a file.
+
+    Exit code 0: written; 1: the model cannot be mapped; 2: usage, or a model that cannot be loaded or run. The file
+    is written whole or not at all.
+    """
+    choice = choose(model_file, test_network, model_class, init_kwarg, input_shape)
+    graph = extracted_graph(choice, state_dict)
+    from ares.ir import graph_digest, save_graph
+
+    data = save_graph(graph)
+    write_bytes(output, data)
+    typer.echo(
+        f"{output}: {graph.name}, {len(graph.operations)} layers, {_weights(graph)} weights, "
+        f"{len(data)} bytes, digest {graph_digest(graph)}"
+    )
+
+
+def extracted_graph(choice: ModelChoice, state_dict: Path | None) -> Graph:
+    """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
+    import_torch()
+    from ares.check import CheckError, NoInputs, find_inputs, trained_model
+    from ares.extract import ExtractionError, extract
+
+    with code_of_the_user():
+        network = open_file(choice)
+        model = trained_model(network, choice.state, state_dict)
+        try:
+            found = find_inputs(model, given_inputs(choice, network))
+            if not isinstance(found, NoInputs):
+                return extract(model, next(found).tensors, network.name)
+            if found.refusal is not None:
+                raise ExtractionError(network.name, found.refusal)
+            raise CheckError(
+                f"{network.name}: no inputs to run forward with: {found.reason}; "
+                "say --input-shape, or define example_inputs() in the file"
+            )
+        except ExtractionError as error:
+            line = " ".join(str(error).split())
+            typer.echo(f"ares: {line} (ares check lists everything)", err=True)
+            raise typer.Exit(1) from None
+
+
+def _weights(graph: Graph) -> int:
+    """Number of weight codes in the Graph."""
+    return sum(
+        operation.weight.size for operation in graph.operations if hasattr(operation, "weight")
+    )

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ares.cli.check import check_command
+from ares.cli.door import run_command
+from ares.cli.extract import extract_command
+from tests.check.models import Outcome, read_report
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(name="run")
+def run_fixture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run a command as its door does, in this process, 80 columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(command: Callable[..., None], *arguments: object) -> Outcome:
+        report = tmp_path / "report.json"
+        words = [str(word) for word in arguments]
+        if command is check_command and "--json-out" not in words:
+            words = ["--json-out", str(report), *words]
+        monkeypatch.setattr(sys, "argv", ["door", *words])
+        with pytest.raises(SystemExit) as stopped:
+            run_command(command)
+        printed = capsys.readouterr()
+        return Outcome(int(stopped.value.code or 0), printed.out, printed.err, read_report(report))
+
+    return run
+
+
+@pytest.fixture
+def check(run: Run) -> Run:
+    return lambda *arguments: run(check_command, *arguments)
+
+
+@pytest.fixture
+def extract(run: Run) -> Run:
+    return lambda *arguments: run(extract_command, *arguments)

@@ -1,0 +1,79 @@
+"""Source of model files for the checker's tests, and how a check is run on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PRELUDE = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+import brevitas.nn as qnn
+from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
+from ares.nn import QuantAdd, QuantConcatenate, QuantMean
+
+"""
+
+MODEL = """\
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.quant_in = QuantIdentity(return_quant_tensor=True)
+        self.conv = QuantConv2d(1, 4, 3, padding=1)
+        self.relu = QuantReLU(return_quant_tensor=True)
+        {init}
+        self.fc = QuantLinear(256, 10)
+
+    def forward(self, x):
+        x = self.relu(self.conv(self.quant_in(x)))
+        {body}
+        return self.fc(torch.flatten(x, 1))
+
+"""
+
+EXAMPLE = """\
+def example_inputs():
+    return (torch.rand(1, 1, 8, 8),)
+"""
+
+
+def model_source(
+    init: Sequence[str] = (), body: Sequence[str] = (), *, example: bool = True
+) -> str:
+    """A small network with lines of yours after the first activation; x has shape (1, 4, 8, 8) there."""
+    lines = MODEL.format(
+        init="\n        ".join(init) or "pass", body="\n        ".join(body) or "pass"
+    )
+    return PRELUDE + lines + (EXAMPLE if example else "")
+
+
+def write(folder: Path, source: str, name: str = "model.py") -> Path:
+    path = folder / name
+    path.write_text(source)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command left: exit code, what it printed, the JSON it wrote."""
+
+    code: int
+    out: str
+    err: str
+    report: dict[str, Any]
+
+    def errors(self) -> list[dict[str, Any]]:
+        return [finding for finding in self.report["findings"] if finding["status"] == "error"]
+
+    def finding(self, layer: str) -> dict[str, Any]:
+        (found,) = (finding for finding in self.report["findings"] if finding["layer"] == layer)
+        return found
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found

@@ -1,0 +1,228 @@
+"""Real Brevitas models through the whole path: extract, reference, torch witness, plan, C.
+
+`checked(model, *shapes)` is what most tests here are made of. It calibrates the model on seeded random data,
+extracts its Graph, lets the torch witness judge every code of the integer reference, plans, and with `c=True`
+also builds and runs the C and compares every tensor. `refused(model, *shapes)` is the counterpart for what
+must not be mapped: the one finding, checked to be one clear line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ares.emit import emit
+from ares.extract import ExtractionError, Finding, analyse, extract
+from ares.ir import Graph, save_graph
+from ares.ops import operations, read_graph, run_reference
+from ares.plan import Plan, plan
+from ares.toolchain import Target, build, default_targets, run
+from ares.witness import Witness
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+MOVES = {"concat", "flatten", "max_pool2d", "permute", "reshape", "squeeze", "zero_pad2d"}
+"""Operations whose results show whether the codes that they were given are right."""
+
+
+class Net(nn.Module):
+    """A model whose forward is a function of the model and its inputs, so that a table can hold it."""
+
+    def __init__(self, forward: Callable[..., Any], **layers: nn.Module) -> None:
+        super().__init__()
+        self.body = forward
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.body(self, *inputs)
+
+
+def calibrated(model: nn.Module, *shapes: Shape, spread: float = 1.0) -> nn.Module:
+    """The model after three training forwards on normally distributed inputs, in evaluation mode."""
+    generator = torch.Generator().manual_seed(20261)
+    with torch.no_grad():
+        model.train()
+        for _ in range(3):
+            model(*(spread * torch.randn(shape, generator=generator) for shape in shapes))
+    return model.eval()
+
+
+def seeded(make: Callable[[], nn.Module], seed: int = 1) -> nn.Module:
+    """The model that `make` builds, with the same weights whatever ran before."""
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        return make()
+    finally:
+        torch.set_rng_state(state)
+
+
+def checked(
+    model: nn.Module,
+    *shapes: Shape,
+    c: bool = False,
+    name: str = "model",
+    calibrate: bool = True,
+    fixed_batch: bool = False,
+) -> Graph:
+    """The model's Graph, after every witness has agreed on several inputs.
+
+    `shapes` are those of the inputs, batch of one; `fixed_batch` is for a forward that takes no other. Only a tensor whose codes are moved before the model's
+    quantiser sees them may go without an event that judges it.
+    """
+    __tracebackhide__ = True
+    if calibrate:
+        calibrated(model, *shapes)
+    examples = [(1 if fixed_batch else 2, *shape[1:]) for shape in shapes]
+    graph = extract(model, [_normal(shape, 3, 1) for shape in examples], name)
+    _assert_same_shapes(model, graph, shapes)
+    assert save_graph(read_graph(save_graph(graph))) == save_graph(graph)
+    cases = _cases(graph, shapes)
+    references = [run_reference(graph, case) for case in cases]
+    for batch in [[number] for number in range(len(cases))] if fixed_batch else [range(len(cases))]:
+        _assert_accepted(model, graph, [cases[i] for i in batch], [references[i] for i in batch])
+    planned = plan(graph)
+    if c:
+        _assert_c(planned, cases, references)
+    return graph
+
+
+def refused(model: nn.Module, *shapes: Shape, calibrate: bool = True) -> Finding:
+    """The only error of a model that cannot be mapped; `extract` must raise it, in one line."""
+    __tracebackhide__ = True
+    if calibrate:
+        calibrated(model, *shapes)
+    found = errors(model, *shapes)
+    assert len(found) == 1, "\n".join(map(str, found)) or "no error was found"
+    with pytest.raises(ExtractionError) as raised:
+        extract(model, [_normal(shape, 3, 1) for shape in shapes], "net")
+    assert str(raised.value) == f"net: {found[0]}"
+    return found[0]
+
+
+def errors(model: nn.Module, *shapes: Shape) -> tuple[Finding, ...]:
+    """All errors of a model, each checked to be one line with an advice."""
+    __tracebackhide__ = True
+    analysis = analyse(
+        model, [_normal(shape, 3, 1) for shape in shapes], "net", allow_uncalibrated=False
+    )
+    assert (analysis.graph is None) == bool(analysis.errors)
+    for finding in analysis.errors:
+        assert "\n" not in str(finding)
+        assert finding.reason
+        assert finding.suggestion, f"{finding} gives no advice"
+    return analysis.errors
+
+
+def kinds(graph: Graph) -> list[str]:
+    """The stems of the Graph's operations, in order of execution."""
+    return [operation.stem() for operation in graph.operations]
+
+
+def copies(planned: Plan) -> list[str]:
+    """Layers of a Plan that move bytes: strided copies, inserted ones included."""
+    return [
+        step.layer
+        for step in planned.steps
+        if step.call is not None and step.call.function == "ares_permute"
+    ]
+
+
+def fast_target() -> Target:
+    """One compiler: gcc where it is installed, else zig."""
+    usable = [target for target in default_targets() if target.missing() is None]
+    assert usable, "no C compiler is installed, not even ziglang"
+    return next((target for target in usable if target.name == "gcc-O2"), usable[-1])
+
+
+def _normal(shape: Shape, seed: int, spread: float) -> Tensor:
+    return spread * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _cases(graph: Graph, shapes: Sequence[Shape]) -> list[list[Array]]:
+    """Inputs: realistic, saturating, exactly on the ties of the input's quantiser, and zero."""
+    draw = np.random.Generator(np.random.PCG64(5))
+
+    def ties(name: str, shape: Shape) -> Array:
+        scales = [
+            tensor.scale
+            for operation, tensor in graph.produced()
+            if operation.inputs == (name,) and tensor.scale is not None
+        ]
+        steps = draw.integers(-140, 140, shape) + 0.5
+        return (steps * (scales[0] if scales else 1.0)).astype(np.float32)
+
+    return [
+        [draw.normal(0.0, 1.0, shape).astype(np.float32) for shape in shapes],
+        [draw.normal(0.0, 4.0, shape).astype(np.float32) for shape in shapes],
+        [ties(name, shape) for name, shape in zip(graph.inputs, shapes, strict=True)],
+        [np.zeros(shape, np.float32) for shape in shapes],
+    ]
+
+
+def _assert_same_shapes(model: nn.Module, graph: Graph, shapes: Sequence[Shape]) -> None:
+    __tracebackhide__ = True
+    with torch.no_grad():
+        result = model(*(torch.zeros(shape) for shape in shapes))
+    found = [tuple(value.shape) for value in _tensors(result)]
+    assert [graph.tensor(name).shape for name in graph.outputs] == found
+
+
+def _tensors(result: Any) -> list[Any]:
+    if isinstance(result, Mapping):
+        return [tensor for item in result.values() for tensor in _tensors(item)]
+    if type(result) in (tuple, list):  # a QuantTensor is a tuple of another type
+        return [tensor for item in result for tensor in _tensors(item)]
+    return [result]
+
+
+def _assert_accepted(
+    model: nn.Module,
+    graph: Graph,
+    cases: Sequence[Sequence[Array]],
+    references: Sequence[Mapping[str, Array]],
+) -> None:
+    __tracebackhide__ = True
+    witness = Witness(model, graph)
+    for name in witness.unjudged():
+        users = {operation.stem() for operation in graph.operations if name in operation.inputs}
+        assert users, f"nothing judges {name}, which is an output"
+        assert users <= MOVES, f"nothing judges {name}, which {users} compute with"
+    stacked = [np.concatenate(parts) for parts in zip(*cases, strict=True)]
+    tensors = {
+        tensor.name: np.concatenate([reference[tensor.name] for reference in references])
+        for _, tensor in graph.produced()
+    }
+    judgements = witness.judge(stacked, tensors)
+    rejected = [judgement for judgement in judgements if not judgement.accepted]
+    assert not rejected, f"the torch witness does not accept {rejected[0]}"
+
+
+def _assert_c(
+    planned: Plan, cases: Sequence[Sequence[Array]], references: Sequence[Mapping[str, Array]]
+) -> None:
+    __tracebackhide__ = True
+    target = fast_target()
+    project = emit(planned)
+    traces = run(build(project, target), project, cases)
+    names = [tensor.name for _, tensor in planned.graph.produced()]
+    for number, (reference, trace) in enumerate(zip(references, traces, strict=True)):
+        outputs = zip(planned.graph.outputs, trace.outputs, strict=True)
+        found = [(name, trace.tensors[name]) for name in names] + list(outputs)
+        for name, array in found:
+            assert array.shape == reference[name].shape
+            wrong = np.argwhere(array.view(np.uint8) != reference[name].view(np.uint8))
+            assert not wrong.size, f"case {number}: C differs in {name} at {wrong[0]}"
+
+
+def covers(graphs: Sequence[Graph]) -> set[str]:
+    """The operations that these Graphs use."""
+    return {stem for graph in graphs for stem in kinds(graph)} & set(operations())
