@@ -19,7 +19,9 @@ def run_app(app: typer.Typer) -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        typer.echo(f"ares: {' '.join(error.format_message().split())}", err=True)
+        message = " ".join(error.format_message().split())
+        if message:  # without any argument, help was shown instead
+            typer.echo(f"ares: {message}", err=True)
         sys.exit(USAGE)
     sys.exit(code if isinstance(code, int) else 0)
 

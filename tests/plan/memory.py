@@ -42,10 +42,13 @@ def check_memory(plan: Plan) -> None:
             made = plan.tensor(name)
             assert made.in_arena, f"{where}: {name} would be written into an input of the network"
             assert made.position % ALIGNMENT == 0, f"{where}: {name} is not aligned"
+            inside = _span(plan, name)[1] <= plan.arena_bytes
+            assert inside, f"{where}: {name} ends behind the arena"
             for other in step.inputs:
                 if plan.tensor(other).in_arena and _overlap(_span(plan, name), _span(plan, other)):
                     assert other in allowed, f"{where}: {name} overlaps its operand {other}"
-                    assert made.position == plan.tensor(other).position, where
+                    whole = made.position == plan.tensor(other).position
+                    assert whole, f"{where}: {name} would take over {other} in part"
             value[name] = index
             owner[slice(*_span(plan, name))] = index
     for name in plan.outputs:
@@ -58,9 +61,7 @@ def _demand(
 ) -> None:
     if not plan.tensor(name).in_arena:
         return
-    start, end = _span(plan, name)
-    assert end <= plan.arena_bytes, f"{where}: {name} ends behind the arena"
-    held = owner[start:end]
+    held = owner[slice(*_span(plan, name))]
     assert name in value, f"{where}: {name} is read before it is made"
     assert (held == value[name]).all(), f"{where}: {name} was overwritten before it is read"
 
