@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ares.cli.door import run_command  # noqa: E402 - found through the line above
-from ares.cli.golden import golden  # noqa: E402
+from ares.cli.door import run_command
+from ares.cli.golden import golden
 
 if __name__ == "__main__":
     run_command(golden)

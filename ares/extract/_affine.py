@@ -75,6 +75,12 @@ def read_affine(call: Call, source: Tensor) -> Affine:
     layer = call.single
     if not is_enabled(layer.weight_quant):
         reject("its weights are not quantised", "give it a weight_quant (default Int8WeightPerTensorFloat)")
+    for name, value in (("weight", layer.weight), ("bias", layer.bias)):
+        if value is not None and not isinstance(value, torch.nn.Parameter):
+            reject(
+                f"its {name} is computed anew at every call (pruning, weight normalisation)",
+                "make that permanent, for example torch.nn.utils.prune.remove(layer, 'weight')",
+            )
     if not bool(torch.isfinite(layer.weight).all()):
         reject("its weights contain NaN or infinity", "train or load the model again")
     integer = require_plain(layer.weight_quant.tensor_quant, "its weight quantiser")

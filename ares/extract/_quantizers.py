@@ -81,11 +81,10 @@ def is_enabled(proxy: Any) -> bool:
 
 def is_switched_off(module: nn.Module) -> bool:
     """Whether it is the proxy of a quantiser that a tool left switched off."""
-    return (
-        isinstance(module, QuantProxyFromInjector)
-        and bool(module.disable_quant)
-        and bool(getattr(module, "_is_quant_enabled", False))
-    )
+    if not isinstance(module, QuantProxyFromInjector) or not module.disable_quant:
+        return False
+    # Proxies of activations keep a flag, those of weights and biases the quantiser itself.
+    return bool(getattr(module, "_is_quant_enabled", module.tensor_quant is not None))
 
 
 def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANTIZER,)) -> Any:

@@ -217,13 +217,16 @@ class _Walk:
         if node.kind == "input":
             return self._input(node)
         if node.kind == "constant":
-            return Constant(node.path)
+            # A tensor of unknown origin is a problem of the capture already.
+            return Unknown() if node.key.startswith("constant:unknown") else Constant(node.path)
         if node.kind == "function" and self._is_constant(node):
             return Constant("")
         name = self._name(node)
         layer_type = self._type(node)
         self.layers.append((name, layer_type))
-        if node.key in self.reported:
+        if node.key in self.reported or (
+            node.kind == "function" and any(ref.node in self.reported for ref in node.refs)
+        ):
             return Unknown()
         call = Call(self.context, node, name, self._resolve(node.args), self._resolve(node.kwargs))
         detector = (
@@ -250,8 +253,17 @@ class _Walk:
         return value
 
     def _is_constant(self, node: Node) -> bool:
-        """Whether a function takes nothing that depends on the inputs: who uses its result says so."""
-        return all(isinstance(self.values[ref.node], Constant) for ref in node.refs)
+        """Whether a function takes nothing that depends on the inputs: who uses its result says so.
+
+        What is computed of a reported constant counts as reported with it.
+        """
+        sources = {ref.node for ref in node.refs}
+        if not all(isinstance(self.values[key], Constant) for key in sources - self.reported):
+            return False
+        if sources & self.reported or node.key in self.reported:
+            self.reported.add(node.key)
+            return False
+        return True
 
     def _refuse_other(self, node: Node, value: Value) -> None:
         """Refuse a result that is not what the model gave, whatever the detector made of the call."""

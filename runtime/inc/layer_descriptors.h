@@ -35,7 +35,7 @@ typedef enum OpType {
 /* What a run or a kernel answers. Anything but ARES_OK leaves outputs without meaning. */
 typedef enum ares_status {
     ARES_OK = 0,
-    ARES_ERROR_INPUT = 1, /* an input value that the network does not define (a token id out of range) */
+    ARES_ERROR_INPUT = 1, /* an input value that the network does not define */
 } ares_status;
 
 /*

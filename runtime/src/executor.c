@@ -45,8 +45,8 @@ ares_status ares_execute(const ares_network *network, const void *const *inputs,
             for (uint32_t k = 0; k < layer->num_outputs; ++k) {
                 const ares_tensor *tensor = &network->tensors[layer->outputs[k]];
                 /* A layer that only reshapes a network input shows the input's own memory. */
-                const void *shown = tensor->space == ARES_SPACE_INPUT ? inputs[tensor->position]
-                                                                      : results[k];
+                const void *shown =
+                    tensor->space == ARES_SPACE_INPUT ? inputs[tensor->position] : results[k];
                 observer(context, i, layer, tensor, shown);
             }
         }
