@@ -18,7 +18,7 @@ import torch
 
 from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
-from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, is_enabled, require_plain
+from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, agree, is_enabled, require_plain
 from ares.extract._values import Codes, Real, Unknown, Value
 from ares.ir import Tensor, constant
 
@@ -74,7 +74,10 @@ def read_affine(call: Call, source: Tensor) -> Affine:
     """Weights and bias of the call's module for an input `source`; refuses what has no exact integers."""
     layer = call.single
     if not is_enabled(layer.weight_quant):
-        reject("its weights are not quantised", "give it a weight_quant (default Int8WeightPerTensorFloat)")
+        reject(
+            "its weights are not quantised",
+            "give it a weight_quant (default Int8WeightPerTensorFloat)",
+        )
     for name, value in (("weight", layer.weight), ("bias", layer.bias)):
         if value is not None and not isinstance(value, torch.nn.Parameter):
             reject(
@@ -87,7 +90,10 @@ def read_affine(call: Call, source: Tensor) -> Affine:
     if not integer.signed:
         reject("its weights are unsigned, with a zero point", "use a symmetric weight quantiser")
     if len(layer.weight_quant.tracked_module_list) != 1:
-        reject("its weight quantiser serves several layers", "give each layer a weight_quant of its own")
+        reject(
+            "its weight quantiser serves several layers",
+            "give each layer a weight_quant of its own",
+        )
     with torch.no_grad():
         quantized = layer.quant_weight()
         exact = quantized.value.double() / quantized.scale.double()
@@ -99,7 +105,10 @@ def read_affine(call: Call, source: Tensor) -> Affine:
     out_channels = codes.shape[0]
     scale = quantized.scale.detach().double().numpy().reshape(-1)
     if scale.size not in (1, out_channels):
-        reject(f"it has {scale.size} weight scales", "quantise weights per tensor or per output channel")
+        reject(
+            f"it has {scale.size} weight scales",
+            "quantise weights per tensor or per output channel",
+        )
     weight = constant(codes.numpy(), np.int8)
     bias_codes, bias = _read_bias(call, source, scale)
     return Affine(weight, scale, bias_codes, bias)
@@ -120,7 +129,13 @@ def _read_bias(
     require_plain(proxy.tensor_quant, "its bias quantiser", _BIAS_QUANTIZERS)
     if not proxy.requires_input_scale:
         with torch.no_grad():
-            return none.astype(np.int64), call.module.quant_bias().value.numpy()
+            quantized, trained = call.module.quant_bias(), layer.quant_bias()
+        if not agree(float(quantized.scale), float(trained.scale)):
+            reject(
+                f"its bias has scale {float(trained.scale)} in float32, {float(quantized.scale)} in float64",
+                "use bias_quant=Int32Bias, or leave the bias float",
+            )
+        return none.astype(np.int64), quantized.value.numpy()
     assert source.scale is not None
     unit = source.scale * scale
     with torch.no_grad():

@@ -26,7 +26,6 @@ from ares.ir import Tensor
 from ares.numerics import IDENTITY, RELU, NumericsError, Rescale, lookup_table, plan_function
 from ares.ops import KernelOperation, operations
 
-
 # PyTorch takes these keywords for its own (python_arg_parser.cpp); `swapaxes` has the last two.
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "input": ("x", "a", "x1"),
@@ -119,10 +118,10 @@ class Call:
         if isinstance(value, Codes):
             return value
         if isinstance(value, Real):
-            reject(
-                f"{role} is {value.what}, which is not quantised", value.advice
-            )
-        reject(f"{role} is a constant of the model", "quantise it with a QuantIdentity first")
+            reject(f"{role} is {value.what}, which is not quantised", value.advice)
+        return reject(
+            f"{role} is a constant of the model", "quantise it with a QuantIdentity first"
+        )
 
     def quantizer(self, proxy: nn.Module) -> Quantizer | None:
         """The numbers of a proxy for this call, None when it does not quantise. Counts the call."""
@@ -165,7 +164,9 @@ class Call:
         elif isinstance(value, Real):
             tensor = value.quantized(quantizer)
         else:
-            reject("it quantises a constant of the model", "store the constant as codes' real values")
+            reject(
+                "it quantises a constant of the model", "store the constant as codes' real values"
+            )
         self.builder.add_origin(tensor, quantizer.origin)
         return Codes(tensor)
 
@@ -199,7 +200,12 @@ class Call:
         """Constants for quantise(function(acc * ratio + bias)); ratio and bias are real values."""
         try:
             check_accumulator(bound)
-            return plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
+            rescale = plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
+            if quantizer.function not in (IDENTITY, RELU) and not rescale.thresholds.size:
+                raise self.fault(
+                    "it gives the same code for every input", "check its output's scale"
+                )
+            return rescale
         except Unmappable as error:
             raise error.at(self.name, self.layer_type) from None
         except NumericsError as error:
@@ -220,7 +226,9 @@ class Call:
             return value.moved(Move(emit, takes_maximum, adds_zeros))
         if isinstance(value, Unknown):
             return value
-        reject("it moves a constant of the model", "store the constant in the shape you need")
+        return reject(
+            "it moves a constant of the model", "store the constant in the shape you need"
+        )
 
 
 def fractions(values: npt.ArrayLike) -> list[Fraction]:

@@ -17,8 +17,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "use the custom QuantMultiHeadAttention implementation (ARES-compatible extraction points)",
     ),
     (
-        ("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
-        + ("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
+        (
+            *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
+            *("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
+        ),
         "restructure the network with supported operations (upsample + conv style decomposition)",
     ),
     (

@@ -40,7 +40,9 @@ _CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
 }
 
-CALIBRATE = "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
+CALIBRATE = (
+    "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANT
     """
     if isinstance(quant, torch.jit.ScriptModule):
         reject(f"{what} is compiled (BREVITAS_JIT=1)", "unset BREVITAS_JIT")
-    integer = getattr(quant, "int_quant", None)
+    integer: Any = getattr(quant, "int_quant", None)
     if type(quant).__name__ not in classes or type(integer).__name__ != "IntQuant":
         reject(
             f"{what} is a {type(quant).__name__}, expected Brevitas' plain integer quantiser",
@@ -140,6 +142,7 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
     with torch.no_grad():
         # Brevitas' own way to ask for the scale, without the proxy's caches.
         _, scale, zero_point, bits = quant(torch.zeros((), dtype=torch.float64))
+        _, *trained, _ = _tensor_quant(single)(torch.zeros(()))
     if scale.numel() != 1 or zero_point.numel() != 1:
         reject(
             f"{what} has {scale.numel()} scales: activations are quantised per tensor",
@@ -151,6 +154,12 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
     value, offset = float(scale), float(zero_point)
     if not value > 0.0 or value == float("inf"):
         reject(f"{what} has scale {value}", CALIBRATE)
+    if not agree(value, float(trained[0])) or offset != float(trained[1]):
+        reject(
+            f"{what} has scale {float(trained[0])} and zero point {float(trained[1]):g} in float32, "
+            f"{value} and {offset:g} in float64: a rounding on the way falls differently",
+            "save its state and load it: what is stored is the rounded value",
+        )
     if offset != int(offset):
         reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
     signed, narrow = bool(quant.int_quant.signed), bool(quant.int_quant.narrow_range)
@@ -166,6 +175,11 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
         function=_activation(proxy, what),
         origin=f"quantizer:{path}#{call}",
     )
+
+
+def agree(double: float, single: float) -> bool:
+    """Whether two scales are the same number, but for the roundings of binary32."""
+    return abs(single / double - 1.0) < 2.0**-20
 
 
 def code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:

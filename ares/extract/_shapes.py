@@ -12,7 +12,10 @@ def shape_move(call: Call, operation: type[KernelOperation]) -> Value:
     """Add `operation` (field `shape`) unless the shape stays as it is."""
     shape = call.out_shape
     if shape[:1] != (1,):
-        reject(f"it gives shape {list(shape)}: the batch must stay the first dimension", "keep x.size(0)")
+        reject(
+            f"it gives shape {list(shape)}: the batch must stay the first dimension",
+            "keep x.size(0)",
+        )
 
     def emit(tensor: str) -> str:
         source = call.builder.tensors[tensor]

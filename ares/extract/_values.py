@@ -57,8 +57,9 @@ class Codes:
 class Real:
     """`function(what the operation computes)`, then `moves`.
 
-    `what` names it in messages, `advice` is for those who use it as it is. `finish(quantizer)` adds the operation with the quantiser's function and
-    scale and returns the tensor's name. `expose` adds it with a binary32 result, where that exists.
+    `what` names it in messages, `advice` is for those who use it as it is. `finish(quantizer)` adds the
+    operation with the quantiser's function and scale and returns the tensor's name. `expose` adds it with a
+    binary32 result, where that exists.
     """
 
     what: str
@@ -76,7 +77,9 @@ class Real:
             combined = compose(self.function, function)
         except ValueError as error:
             reject(str(error), "put a QuantIdentity between the two functions")
-        return replace(self, function=combined, expose=self.expose if function is IDENTITY else None)
+        return replace(
+            self, function=combined, expose=self.expose if function is IDENTITY else None
+        )
 
     def moved(self, move: Move) -> Real:
         """The same with a move of codes after it."""

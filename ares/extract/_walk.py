@@ -96,7 +96,9 @@ def analyse(
         finding = Finding("", type(model).__name__, Status.ERROR, reason, suggestion)
         return Analysis((finding,), None)
     problems = (*dataflow.problems, *structural_changes(dataflow, again))
-    return _Walk(name, single, double, replace(dataflow, problems=problems), allow_uncalibrated).run()
+    return _Walk(
+        name, single, double, replace(dataflow, problems=problems), allow_uncalibrated
+    ).run()
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:
@@ -346,7 +348,9 @@ class _Walk:
         node = self.dataflow.node(ref.node)
         try:
             if ref.index != 0:
-                reject(f"the network returns result {ref.index} of it", "return its first result only")
+                reject(
+                    f"the network returns result {ref.index} of it", "return its first result only"
+                )
             if isinstance(value, Codes):
                 return value.tensor
             if isinstance(value, Real) and value.expose is not None:

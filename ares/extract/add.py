@@ -25,7 +25,8 @@ def add(call: Call) -> Value:
     if call.argument(2, "alpha", 1) != 1:
         reject("it adds with alpha", "scale the operand in the layer before it")
     first, second = (
-        call.codes(value, role) for value, role in zip(values, ("its first operand", "its second operand"))
+        call.codes(value, role)
+        for value, role in zip(values, ("its first operand", "its second operand"), strict=True)
     )
     if call.tensor(first).size < call.tensor(second).size:
         first, second = second, first  # the operation repeats its second operand only
@@ -34,7 +35,11 @@ def add(call: Call) -> Value:
     def finish(quantizer: Quantizer) -> str:
         if quantizer.function not in (IDENTITY, RELU):
             raise call.fault(f"{quantizer.function.name} is applied to its sum", _ADVICE)
-        lo = quantizer.lo if quantizer.function is IDENTITY else max(quantizer.lo, quantizer.zero_point)
+        lo = (
+            quantizer.lo
+            if quantizer.function is IDENTITY
+            else max(quantizer.lo, quantizer.zero_point)
+        )
         ratios = [Fraction(source.scale or 0) / Fraction(quantizer.scale) for source in sources]
         zero_points = [source.zero_point for source in sources]
         try:

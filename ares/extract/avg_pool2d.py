@@ -21,7 +21,13 @@ from ares.ops.avg_pool2d import AvgPool2d
 def avg_pool2d_module(call: Call) -> Value:
     m = call.module
     return _avg_pool(
-        call, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override
+        call,
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.ceil_mode,
+        m.count_include_pad,
+        m.divisor_override,
     )
 
 

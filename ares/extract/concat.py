@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
@@ -61,7 +63,7 @@ def _part(part: Value, quantizer: Quantizer) -> str:
     return part.quantized(quantizer)
 
 
-def _table(tensor: Tensor, quantizer: Quantizer, own_grid: bool) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _table(tensor: Tensor, quantizer: Quantizer, own_grid: bool) -> npt.NDArray[Any]:
     function: Function = quantizer.function if own_grid else IDENTITY
     if function is IDENTITY and quantizer.keeps(tensor):
         return constant([], np.uint8)

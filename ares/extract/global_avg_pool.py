@@ -33,7 +33,10 @@ def _adaptive(call: Call, wanted: Any) -> Value:
         return average(call, 1, lambda *_: "")
     height, width = call.tensor(value).shape[-2:]
     sizes = wanted if isinstance(wanted, (tuple, list)) else (wanted, wanted)
-    out_h, out_w = (full if size is None else int(size) for size, full in zip(sizes, (height, width)))
+    out_h, out_w = (
+        full if size is None else int(size)
+        for size, full in zip(sizes, (height, width), strict=True)
+    )
     if height % out_h or width % out_w:
         reject(
             f"it averages {height} x {width} into {out_h} x {out_w}, windows of different sizes",

@@ -24,7 +24,9 @@ def mean(call: Call) -> Value:
     dims = call.argument(1, "dim")
     keepdim = bool(call.argument(2, "keepdim", False))
     if dims is None or dims in ((), []):
-        reject("it averages over everything, the batch included", "give the dimensions: mean(dim=...)")
+        reject(
+            "it averages over everything, the batch included", "give the dimensions: mean(dim=...)"
+        )
     chosen = dims if isinstance(dims, (tuple, list)) else (dims,)
     axes = tuple(sorted(axis_of(int(dim), len(shape)) for dim in chosen))
     if 0 in axes:

@@ -291,9 +291,13 @@ def _amount(old: GoldenCase, new: GoldenCase, line: TensorRecord) -> str:
 
 def required(golden: Golden, graph: Graph) -> None:
     """Refuse a golden that is not this Graph's, naming the first input or layer that is not as in the Graph."""
-    repair = f"if the network was changed on purpose: python tools/regenerate_golden.py {graph.name}"
+    repair = (
+        f"if the network was changed on purpose: python tools/regenerate_golden.py {graph.name}"
+    )
     if golden.network != graph.name:
-        raise GoldenError(f"{graph.name}: its golden is of another network, {golden.network}; {repair}")
+        raise GoldenError(
+            f"{graph.name}: its golden is of another network, {golden.network}; {repair}"
+        )
     tensors = [*graph.tensors_of(graph.inputs), *(tensor for _, tensor in graph.produced())]
     want = {tensor.name: _described(tensor.dtype.numpy.name, tensor.shape) for tensor in tensors}
     for case in golden.cases:

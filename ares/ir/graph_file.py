@@ -56,8 +56,11 @@ def load_graph(data: bytes, records: Mapping[str, type]) -> Graph:
         return graph.validate()
     except GraphError as error:
         raise GraphFileError(f"Graph file holds an invalid Graph: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GraphFileError(f"damaged Graph file: {_first_line(error)}") from None
+    except (ArithmeticError, MemoryError) as error:
+        # An operation's shape rule met a parameter that no extraction produces: a stride of zero, a huge pad.
+        raise GraphFileError(f"impossible parameter in a Graph file: {_first_line(error)}") from None
 
 
 def graph_digest(graph: Graph) -> str:

@@ -33,7 +33,7 @@ from ares.golden import (
     sha256,
     statistics,
 )
-from ares.ir import Graph
+from ares.ir import Graph, GraphError
 from ares.ops import run_reference
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.zoo import ZooPaths
@@ -117,7 +117,10 @@ def _refuse_stale_excuses(graph: Graph, network: NetworkFile) -> None:
 
 
 def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
-    arrays = run_reference(graph, case.inputs)
+    try:
+        arrays = run_reference(graph, case.inputs)
+    except GraphError as error:
+        raise GoldenError(f"case {case.name}: {error}") from error
     found = {
         tensor.name: (tensor.size, statistics(tensor, arrays[tensor.name]))
         for _, tensor in graph.produced()

@@ -52,7 +52,9 @@ def blame(*, reference_agrees: bool, torch_agrees: bool, c_agrees: bool | None =
     if c_agrees is False and reference_agrees:
         return "neither the C nor torch agrees with the golden; the reference does: fault in the integer reference"
     if c_agrees is False and torch_agrees:
-        return "the C and the reference differ; torch agrees with the golden: fault in the extraction"
+        return (
+            "the C and the reference differ; torch agrees with the golden: fault in the extraction"
+        )
     if not reference_agrees and torch_agrees:
         who = "the C agrees with the golden" if c_agrees else "torch agrees with the golden"
         return f"the reference differs; {who}: fault in the integer reference or in the extraction"

@@ -69,7 +69,12 @@ def test_the_smallest_int32_is_no_overflowing_literal() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(True, "1"), (False, "0"), (np.int8(-128), "-128"), (np.float32(0.5), "0x1.0000000000000p-1f")],
+    [
+        (True, "1"),
+        (False, "0"),
+        (np.int8(-128), "-128"),
+        (np.float32(0.5), "0x1.0000000000000p-1f"),
+    ],
 )
 def test_scalars(value: object, text: str) -> None:
     assert scalar(value) == text
@@ -97,7 +102,13 @@ def test_an_octal_escape_takes_no_digit_after_it() -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("layer.0.conv", "layer_0_conv"), ("1x1", "n_1x1"), ("_a", "n__a"), ("a#1", "a_1"), ("é", "n__")],
+    [
+        ("layer.0.conv", "layer_0_conv"),
+        ("1x1", "n_1x1"),
+        ("_a", "n__a"),
+        ("a#1", "a_1"),
+        ("é", "n__"),
+    ],
 )
 def test_identifiers(text: str, name: str) -> None:
     assert identifier(text) == name
@@ -120,7 +131,11 @@ def test_nested_structs_and_arrays_of_structs() -> None:
     assert list(constants) == ["layer_one_table", "layer_many_0_table", "layer_many_1_table"]
     assert found.before[0] == "static const inner layer_many[2] = {"
     assert found.before[-1] == "};"
-    assert found.lines[:3] == ("    .one = {", "        .table = layer_one_table,", "        .n = 2,")
+    assert found.lines[:3] == (
+        "    .one = {",
+        "        .table = layer_one_table,",
+        "        .n = 2,",
+    )
     assert found.lines[-2:] == ("    .many = layer_many,", "    .scale = 0x1.0000000000000p+1f,")
 
 
@@ -149,7 +164,7 @@ def test_a_compiler_reads_what_was_meant(tmp_path: Path) -> None:
         checks.append(f"        memcpy(&bits, (const char *){name} + i * {width}, {width});")
         checks.append(f"        if (bits != {name}_bits[i]) return {len(checks)};")
         checks.append("    }")
-    text = "ares: \"?\\ é"
+    text = 'ares: "?\\ é'
     checks.append(f'    return strcmp({c_string(text)}, "{_escaped(text)}") ? 99 : 0;')
     source = "\n".join([*lines, "int main(void)", "{", *checks, "}", ""])
     (tmp_path / "literals.c").write_text(source, encoding="utf-8")

@@ -15,18 +15,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from brevitas import nn as qnn
 from torch import Tensor, nn
 
 from ares.emit import emit
 from ares.extract import ExtractionError, Finding, analyse, extract
 from ares.ir import Graph, save_graph
-from ares.ops import operations, read_graph, run_reference
+from ares.ops import read_graph, run_reference
 from ares.plan import Plan, plan
 from ares.toolchain import Target, build, default_targets, run
 from ares.witness import Witness
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+
+IMAGE = (1, 2, 6, 5)
+TOKENS = (1, 4, 6)
 
 MOVES = {"concat", "flatten", "max_pool2d", "permute", "reshape", "squeeze", "zero_pad2d"}
 """Operations whose results show whether the codes that they were given are right."""
@@ -43,6 +47,44 @@ class Net(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         return self.body(self, *inputs)
+
+
+def identity(**options: Any) -> qnn.QuantIdentity:
+    """A QuantIdentity that hands on a QuantTensor."""
+    return qnn.QuantIdentity(return_quant_tensor=True, **options)
+
+
+def plain_identity(**options: Any) -> qnn.QuantIdentity:
+    """A QuantIdentity that hands on a Tensor, which all of torch can take."""
+    return qnn.QuantIdentity(return_quant_tensor=False, **options)
+
+
+def relu(**options: Any) -> qnn.QuantReLU:
+    """A QuantReLU that hands on a QuantTensor."""
+    return qnn.QuantReLU(return_quant_tensor=True, **options)
+
+
+def conv(inputs: int, outputs: int, kernel: Any = 3, **options: Any) -> qnn.QuantConv2d:
+    """A QuantConv2d, without bias unless asked."""
+    return qnn.QuantConv2d(inputs, outputs, kernel, **{"bias": False, **options})
+
+
+def linear(inputs: int, outputs: int, **options: Any) -> qnn.QuantLinear:
+    """A QuantLinear, with a float bias unless asked otherwise."""
+    return qnn.QuantLinear(inputs, outputs, **{"bias": True, **options})
+
+
+def tensor_quant(model: nn.Module, path: str) -> Any:
+    """The inner quantiser of the proxy at `path`."""
+    proxy: Any = model.get_submodule(path)
+    return proxy.fused_activation_quant_proxy.tensor_quant
+
+
+def set_scale(model: nn.Module, path: str, value: float) -> None:
+    """Give a calibrated quantiser another threshold (scale times the number of positive codes)."""
+    scaling = tensor_quant(model, path).scaling_impl
+    scaling.buffer.fill_(value)
+    scaling.value.data.fill_(value)
 
 
 def calibrated(model: nn.Module, *shapes: Shape, spread: float = 1.0) -> nn.Module:
@@ -75,8 +117,8 @@ def checked(
 ) -> Graph:
     """The model's Graph, after every witness has agreed on several inputs.
 
-    `shapes` are those of the inputs, batch of one; `fixed_batch` is for a forward that takes no other. Only a tensor whose codes are moved before the model's
-    quantiser sees them may go without an event that judges it.
+    `shapes` are those of the inputs, batch of one; `fixed_batch` is for a forward that takes no other. Only a
+    tensor whose codes are moved before the model's quantiser sees them may go without an event that judges it.
     """
     __tracebackhide__ = True
     if calibrate:
@@ -221,8 +263,3 @@ def _assert_c(
             assert array.shape == reference[name].shape
             wrong = np.argwhere(array.view(np.uint8) != reference[name].view(np.uint8))
             assert not wrong.size, f"case {number}: C differs in {name} at {wrong[0]}"
-
-
-def covers(graphs: Sequence[Graph]) -> set[str]:
-    """The operations that these Graphs use."""
-    return {stem for graph in graphs for stem in kinds(graph)} & set(operations())

@@ -64,6 +64,22 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 '''
 
 
+# What the end of a report says.
+BLAMES_C = (
+    "the C differs; reference and torch agree with the golden: fault in kernel, plan or compiler"
+)
+BLAMES_REFERENCE = (
+    "the reference differs; torch agrees with the golden: "
+    "fault in the integer reference or in the extraction"
+)
+BLAMES_EXTRACTION = (
+    "the C and the reference differ; torch agrees with the golden: fault in the extraction"
+)
+BLAMES_GOLDEN = (
+    "neither reference nor torch agrees with the golden: the golden is damaged or out of date"
+)
+
+
 # --- networks
 
 
@@ -185,7 +201,7 @@ def with_array(case: GoldenCase, name: str, array: Array) -> GoldenCase:
 
 def one_code_changed(array: Array, index: tuple[int, ...], by: int = 1) -> Array:
     changed = array.copy()
-    changed[index] += by
+    changed[index] = changed[index].item() + by
     return changed
 
 

@@ -56,9 +56,7 @@ def check_memory(plan: Plan) -> None:
         _demand(plan, owner, value, name, f"{plan.graph.name}: output")
 
 
-def _demand(
-    plan: Plan, owner: np.ndarray, value: dict[str, int], name: str, where: str
-) -> None:
+def _demand(plan: Plan, owner: np.ndarray, value: dict[str, int], name: str, where: str) -> None:
     if not plan.tensor(name).in_arena:
         return
     held = owner[slice(*_span(plan, name))]

@@ -94,9 +94,7 @@ def test_bound_counts_both_ends_of_a_lifetime() -> None:
 
 
 @pytest.mark.parametrize("name", network_names())
-def test_networks_of_the_zoo(
-    name: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_networks_of_the_zoo(name: str, record_property: Callable[[str, object], None]) -> None:
     planned = plan(Session(zoo_paths(name)).graph)
     check_memory(planned)
     ratio = planned.arena_bytes / planned.arena_bound
