@@ -8,6 +8,7 @@ import pytest
 
 from ares.cli.check import check_command
 from ares.cli.door import run_command
+from ares.cli.export import export_command
 from ares.cli.extract import extract_command
 from tests.check.models import Outcome, read_report
 
@@ -43,3 +44,8 @@ def check(run: Run) -> Run:
 @pytest.fixture
 def extract(run: Run) -> Run:
     return lambda *arguments: run(extract_command, *arguments)
+
+
+@pytest.fixture
+def export(run: Run) -> Run:
+    return lambda *arguments: run(export_command, *arguments)

@@ -34,6 +34,7 @@ from tests.harness.planting import (
     BLAMES_EXTRACTION,
     BLAMES_REFERENCE,
     PROBE,
+    Array,
     assert_one_line,
     assert_red,
     c_verdict,
@@ -230,16 +231,26 @@ def test_unsigned_read_as_signed_in_c(simple: Session, layer: str) -> None:
     assert_red(c_verdict(simple, project), layer=layer, says=(BLAMES_C,))
 
 
+def _signed_operand(array: Array) -> Array:
+    return array if array.dtype.kind == "f" else array.view(np.int8).astype(np.int64)
+
+
 def test_unsigned_read_as_signed_in_the_reference(resnet: Session, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(
-        "ares.ops._reference._operand",
-        lambda array: array if array.dtype.kind == "f" else array.view(np.int8).astype(np.int64),
-    )
+    monkeypatch.setattr("ares.ops._reference._operand", _signed_operand)
     session = Session(resnet.paths)
     assert_red(session.stage("reference"), layer="conv2", says=(BLAMES_REFERENCE,))
     assert session.target(any_target()).outcome is Outcome.PASS
     with pytest.raises(GoldenError, match="witness rejects conv2"):
         regenerate(resnet.paths)
+
+
+def test_codes_that_leave_their_range_in_the_reference(simple: Session, monkeypatch: Patch) -> None:
+    """The maximum of what are now negative codes."""
+    monkeypatch.setattr("ares.ops._reference._operand", _signed_operand)
+    says = ("pool1: codes -", "leave 0..255")
+    assert_one_line(Session(simple.paths).stage("reference"), fault="GraphError", says=says)
+    with pytest.raises(GoldenError, match=r"pool1: codes -\d+\.\.127 leave 0\.\.255"):
+        regenerate(simple.paths)
 
 
 def test_unsigned_read_as_signed_in_the_extraction(simple: Session, monkeypatch: Patch) -> None:
