@@ -11,6 +11,7 @@ nothing is rounded before the one rounding. C: `ares_rescale_apply` in `runtime/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,8 @@ from ares.numerics.rounding import IntArray, round_half_even_shift
 
 MAX_SHIFT = 61
 _LIMIT = 2**62
+# Largest odd denominator of a ratio that is taken for a divisor; scales that are no simple numbers give longer ones.
+LONGEST_TIE = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +80,22 @@ def plan_rescale(
     `ratios`: what one unit of the accumulator is worth in output codes, one or one a channel; `biases`: real
     biases in output codes; `accumulator_bound`: largest |acc|. Raises NumericsError out of range.
     """
+    if len(ratios) == len(biases) == 1 and accumulator_bound <= INT32_MAX:
+        exact = _plan_steps(ratios[0], biases[0] + zero_point, lo, hi, accumulator_bound)
+        if exact is not None:
+            return exact
+    return plan_multipliers(ratios, biases, zero_point, lo, hi, accumulator_bound)
+
+
+def plan_multipliers(
+    ratios: Sequence[Fraction],
+    biases: Sequence[Fraction],
+    zero_point: int,
+    lo: int,
+    hi: int,
+    accumulator_bound: int,
+) -> Rescale:
+    """As `plan_rescale`, always by multiplication (N3): exact where ratio and addend are dyadic."""
     if accumulator_bound > INT32_MAX:
         raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
     channels = max(len(ratios), len(biases))
@@ -98,6 +117,38 @@ def plan_rescale(
         hi=hi,
         thresholds=constant([], np.int32),
         codes=constant([], np.int16),
+    )
+
+
+def _plan_steps(ratio: Fraction, addend: Fraction, lo: int, hi: int, bound: int) -> Rescale | None:
+    """Steps on the accumulator itself (N5), where ties are real but no multiplier can hold the ratio.
+
+    The mean of 6 codes has ties (3 / 6), and M / 2**s is never 1/6: half of them would fall the wrong way. None where
+    the ratio is dyadic (M is exact) or has a long odd denominator (ties do not happen).
+    """
+    odd = ratio.denominator // (ratio.denominator & -ratio.denominator)
+    if ratio <= 0 or not 1 < odd <= LONGEST_TIE:
+        return None
+    steps: dict[int, int] = {}
+    start = lo
+    for code in range(lo + 1, hi + 1):
+        edge = (code - Fraction(1, 2) - addend) / ratio
+        # At the edge itself the value is a tie, which goes to the even code.
+        first = edge.numerator + 1 if edge.denominator == 1 and code % 2 else math.ceil(edge)
+        if first <= -bound:
+            start = code
+        elif first <= bound:
+            steps[first] = code
+    if not steps:
+        return None
+    return Rescale(
+        multiplier=constant([2], np.int32),
+        offset=constant([0], np.int64),
+        shift=constant([1], np.uint8),
+        lo=lo,
+        hi=hi,
+        thresholds=constant(sorted(steps), np.int32),
+        codes=constant([start, *(steps[first] for first in sorted(steps))], np.int16),
     )
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ares.ir import Tensor, constant
 from ares.numerics.accumulate import NumericsError
 from ares.numerics.functions import IDENTITY, RELU, Function
-from ares.numerics.rescale import Rescale, plan_rescale
+from ares.numerics.rescale import Rescale, plan_multipliers, plan_rescale
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -88,7 +88,7 @@ def plan_function(
     reach = max(ratios) * accumulator_bound + max(abs(bias) for bias in biases)
     exponent = _grid_exponent(function, float(reach), target)
     unit = Fraction(2) ** exponent
-    plain = plan_rescale(
+    plain = plan_multipliers(
         [ratio / unit for ratio in ratios],
         [bias / unit for bias in biases],
         0,

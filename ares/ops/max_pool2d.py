@@ -47,6 +47,18 @@ class MaxPool2d(KernelOperation):
             f"{self.name}: kernel {self.kernel}, stride {self.stride} and dilation {self.dilation} must be "
             f"positive, padding {self.padding} not negative",
         )
+        # Of larger pads some window would see nothing else: the first one, or the last on its stride (rounding the
+        # size up adds a window, which PyTorch drops when it starts in the padding).
+        late = [stride * (2 if self.ceil_mode else 1) - 1 for stride in self.stride]
+        allowed = [
+            self._reach(axis) + extra
+            for extras in ((0, 0), late)
+            for axis, extra in enumerate(extras)
+        ]
+        require(
+            all(pad < limit for pad, limit in zip(self.padding, allowed, strict=True)),
+            f"{self.name}: a window lies in the padding {self.padding} only, it has no maximum",
+        )
         sizes = tuple(self._out_size(source, axis) for axis in (0, 1))
         require(min(sizes) >= 1, f"{self.name}: kernel is larger than the padded input")
         for axis in (0, 1):

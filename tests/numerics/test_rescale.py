@@ -11,6 +11,7 @@ import pytest
 
 from ares.ir import constant
 from ares.numerics import INT32_MAX, NumericsError, Rescale, plan_rescale
+from ares.numerics.rescale import plan_multipliers
 from tests.numerics.make_vectors import digest
 from tests.numerics.oracle import S8, U8, clamp, half_even, nearest, rescale, step_code
 from tests.numerics.vector_files import cases
@@ -108,7 +109,7 @@ def _check(
 ) -> None:
     """Constants within their limits, as fine as these allow, and codes right up to what that costs."""
     lo, hi = bounds
-    subject = plan_rescale([ratio], [bias], zero_point, lo, hi, bound)
+    subject = plan_multipliers([ratio], [bias], zero_point, lo, hi, bound)
     (m,), (b,), (s,) = (
         field.tolist() for field in (subject.multiplier, subject.offset, subject.shift)
     )
@@ -160,3 +161,28 @@ def test_dyadic_ratios_and_ties_are_exact() -> None:
 def test_what_does_not_fit_is_refused(ratio: Fraction, bias: Fraction, message: str) -> None:
     with pytest.raises(NumericsError, match=message):
         plan_rescale([ratio], [bias], 0, *S8, INT32_MAX)
+
+
+@pytest.mark.parametrize("zero_point", [0, 7, -3])
+@pytest.mark.parametrize("divisor", [3, 6, 12, 14, 49, 99, 12000])
+def test_ties_of_averages_go_to_the_even_code(divisor: int, zero_point: int) -> None:
+    """1 / divisor is not dyadic: no multiplier gets these ties right, stored steps do."""
+    bound = 128 * divisor
+    ratio = Fraction(1, divisor)
+    rescale = plan_rescale([ratio], [Fraction(0)], zero_point, -128, 127, bound)
+    accumulators = np.arange(-bound, bound + 1, max(1, divisor // 600) if divisor > 600 else 1)
+    found = rescale.apply(accumulators)
+    ties = 0
+    for accumulator, code in zip(accumulators.tolist(), found.tolist(), strict=True):
+        real = Fraction(accumulator, divisor) + zero_point
+        ties += real.denominator == 2
+        assert code == min(max(round(real), -128), 127), accumulator
+    assert ties > 0 or divisor % 2 == 1
+
+
+def test_long_denominators_keep_the_multiplier() -> None:
+    """Scales as training leaves them have no ties: one multiplication, no table."""
+    rescale = plan_rescale(
+        [Fraction(0.0123) / Fraction(0.0457) / 6], [Fraction(0)], 0, -128, 127, 128 * 6
+    )
+    assert rescale.thresholds.size == 0
