@@ -57,12 +57,14 @@ class Context:
 class Call:
     """A module call or function of the model, with the values of its arguments.
 
-    `name` is the layer's name in the Graph. `args` and `kwargs` hold Values in place of tensors.
+    `name` is the layer's name in the Graph, `layer_type` its class or the function's name. `args` and `kwargs`
+    hold Values in place of tensors.
     """
 
     context: Context
     node: Node
     name: str
+    layer_type: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
@@ -80,10 +82,6 @@ class Call:
     def single(self) -> Any:
         """The same module of the float32 model."""
         return self.context.single[self.node.path]
-
-    @property
-    def layer_type(self) -> str:
-        return type(self.node.module).__name__ if self.node.module else self.node.function
 
     @property
     def out_shape(self) -> tuple[int, ...]:

@@ -154,14 +154,14 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
     value, offset = float(scale), float(zero_point)
     if not value > 0.0 or value == float("inf"):
         reject(f"{what} has scale {value}", CALIBRATE)
+    if offset != int(offset):
+        reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
     if not agree(value, float(trained[0])) or offset != float(trained[1]):
         reject(
             f"{what} has scale {float(trained[0])} and zero point {float(trained[1]):g} in float32, "
             f"{value} and {offset:g} in float64: a rounding on the way falls differently",
             "save its state and load it: what is stored is the rounded value",
         )
-    if offset != int(offset):
-        reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
     signed, narrow = bool(quant.int_quant.signed), bool(quant.int_quant.narrow_range)
     lo, hi = code_range(int(width), signed, narrow)
     if not lo <= offset <= hi:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Real:
         return replace(
             self,
             moves=(*self.moves, move),
-            expose=None if expose is None else lambda: move.emit(expose()),
+            expose=None if expose is None else cache(lambda: move.emit(expose())),
         )
 
     def quantized(self, quantizer: Quantizer) -> str:

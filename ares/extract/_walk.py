@@ -230,7 +230,8 @@ class _Walk:
             node.kind == "function" and any(ref.node in self.reported for ref in node.refs)
         ):
             return Unknown()
-        call = Call(self.context, node, name, self._resolve(node.args), self._resolve(node.kwargs))
+        args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
+        call = Call(self.context, node, name, layer_type, args, kwargs)
         detector = (
             module_detector(node.module)
             if node.module is not None
@@ -257,8 +258,11 @@ class _Walk:
     def _is_constant(self, node: Node) -> bool:
         """Whether a function takes nothing that depends on the inputs: who uses its result says so.
 
-        What is computed of a reported constant counts as reported with it.
+        What is computed of a reported constant counts as reported with it, and so does a tensor made in forward
+        when values went through Python, where they cannot be followed.
         """
+        if not node.refs and any(p.kind == "data_dependent" for p in self.dataflow.problems):
+            self.reported.add(node.key)
         sources = {ref.node for ref in node.refs}
         if not all(isinstance(self.values[key], Constant) for key in sources - self.reported):
             return False
@@ -270,6 +274,8 @@ class _Walk:
     def _refuse_other(self, node: Node, value: Value) -> None:
         """Refuse a result that is not what the model gave, whatever the detector made of the call."""
         output = node.outputs[0]
+        if isinstance(value, Unknown):
+            return
         if output.dtype is not torch.float64:
             reject(
                 f"it turns its values into {_type_name(output.dtype)}",

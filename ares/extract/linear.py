@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import brevitas.nn as qnn
 
 from ares.extract._affine import affine_input, affine_result, read_affine
@@ -31,4 +33,4 @@ def linear(call: Call) -> Value:
             rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
         )
 
-    return affine_result(call, finish, expose=lambda: add_logits(call, source, affine))
+    return affine_result(call, finish, expose=cache(lambda: add_logits(call, source, affine)))

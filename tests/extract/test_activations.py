@@ -64,14 +64,16 @@ def test_relu_of_codes_keeps_their_scale(spelling: str, source: str) -> None:
 def test_relu_before_a_quantizer_joins_the_layer(spelling: str) -> None:
     function = RELUS[spelling]
     layers = {"f": function} if isinstance(function, nn.Module) else {}
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.q2(function(m.c(m.q(x)))),
-        q=plain_identity(),
-        c=conv(2, 3),
-        q2=identity(),
-        **layers,
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.q2(function(m.c(m.q(x)))),
+            q=plain_identity(),
+            c=conv(2, 3),
+            q2=identity(),
+            **layers,
+        )
     )
-    graph = checked(seeded(make), IMAGE)
+    graph = checked(model, IMAGE)
     assert kinds(graph) == ["quantize", "conv2d"]
     assert graph.tensor("c").lo == 0
 
@@ -132,11 +134,13 @@ def test_gelu_of_codes_is_a_table(spelling: str, target: str) -> None:
 def test_gelu_before_a_quantizer_joins_the_layer(spelling: str) -> None:
     function = GELUS[spelling]
     layers = {"f": function} if isinstance(function, nn.Module) else {}
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.q2(function(m.c(m.q(x)))),
-        q=plain_identity(),
-        c=conv(2, 3, bias=True),
-        q2=identity(),
-        **layers,
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.q2(function(m.c(m.q(x)))),
+            q=plain_identity(),
+            c=conv(2, 3, bias=True),
+            q2=identity(),
+            **layers,
+        )
     )
-    assert kinds(checked(seeded(make), IMAGE)) == ["quantize", "conv2d"]
+    assert kinds(checked(model, IMAGE)) == ["quantize", "conv2d"]

@@ -157,7 +157,10 @@ def test_biases(case: str, tensors: bool) -> None:
 
     def make() -> nn.Module:
         return Net(
-            lambda m, x: m.r(m.c(m.q(x))), q=identity(), c=conv(2, 3, **options), r=relu(bit_width=6)
+            lambda m, x: m.r(m.c(m.q(x))),
+            q=identity(),
+            c=conv(2, 3, **options),
+            r=relu(bit_width=6),
         )
 
     graph = checked(seeded(make), IMAGE)
@@ -197,10 +200,12 @@ def test_quantizers_of_the_layer(case: str) -> None:
 
 
 def test_the_layer_may_quantise_the_input_of_the_network() -> None:
-    make: Callable[[], nn.Module] = lambda: Net(  # noqa: E731
-        lambda m, x: m.r(m.c(x)), c=conv(2, 3, input_quant=bq.Int8ActPerTensorFloat), r=relu()
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.r(m.c(x)), c=conv(2, 3, input_quant=bq.Int8ActPerTensorFloat), r=relu()
+        )
     )
-    graph = checked(seeded(make), IMAGE)
+    graph = checked(model, IMAGE)
     assert [operation.name for operation in graph.operations] == ["c.input_quant", "c"]
 
 
@@ -249,10 +254,12 @@ def test_two_quantizers_make_two_layers() -> None:
         y = m.c(m.q(x))
         return m.r(y), m.q2(F.gelu(y)), m.q3(F.max_pool2d(y, 2))
 
-    make = lambda: Net(  # noqa: E731
-        forward, q=identity(), c=conv(2, 2), r=relu(), q2=identity(), q3=identity(bit_width=4)
+    model = seeded(
+        lambda: Net(
+            forward, q=identity(), c=conv(2, 2), r=relu(), q2=identity(), q3=identity(bit_width=4)
+        )
     )
-    graph = checked(seeded(make), IMAGE, c=True)
+    graph = checked(model, IMAGE, c=True)
     assert [operation.name for operation in graph.operations] == [
         "q",
         "c",
@@ -263,13 +270,15 @@ def test_two_quantizers_make_two_layers() -> None:
 
 
 def test_the_same_layer_twice_with_a_bias_in_two_scales() -> None:
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.r(m.c(m.r(m.c(m.q(x))))),
-        q=identity(),
-        c=conv(2, 2, bias=True, bias_quant=bq.Int32Bias),
-        r=relu(),
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.r(m.c(m.r(m.c(m.q(x))))),
+            q=identity(),
+            c=conv(2, 2, bias=True, bias_quant=bq.Int32Bias),
+            r=relu(),
+        )
     )
-    graph = checked(seeded(make), IMAGE, c=True)
+    graph = checked(model, IMAGE, c=True)
     first, second = (op for op in graph.operations if isinstance(op, Conv2d))
     assert (first.name, second.name) == ("c", "c#1")
     assert not np.array_equal(first.rescale.offset, second.rescale.offset)

@@ -116,17 +116,19 @@ def test_sums_of_quant_tensors_with_one_scale() -> None:
         y = m.q(x)
         return m.out(y + y), m.out2(m.q2(m.c(y)) + m.q2(m.d(y))), m.relu(y.add(y))
 
-    make = lambda: Net(  # noqa: E731
-        forward,
-        q=identity(),
-        q2=identity(),
-        c=conv(2, 2),
-        d=conv(2, 2, bias=True),
-        out=identity(),
-        out2=identity(),
-        relu=relu(),
+    model = seeded(
+        lambda: Net(
+            forward,
+            q=identity(),
+            q2=identity(),
+            c=conv(2, 2),
+            d=conv(2, 2, bias=True),
+            out=identity(),
+            out2=identity(),
+            relu=relu(),
+        )
     )
-    graph = checked(seeded(make), IMAGE)
+    graph = checked(model, IMAGE)
     assert kinds(graph) == ["quantize", "add", "conv2d", "conv2d", "add", "add"]
 
 
@@ -157,24 +159,24 @@ RESIDUALS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 @pytest.mark.parametrize("case", RESIDUALS)
 def test_residuals(case: str) -> None:
     forward, expected = RESIDUALS[case]
-    make = lambda: Net(  # noqa: E731
-        forward,
-        q=identity(),
-        q2=plain_identity(bit_width=6),
-        c=conv(2, 2, padding=1, bias=True),
-        add=QuantAdd(),
-        block=ResidualBlock(2),
+    model = seeded(
+        lambda: Net(
+            forward,
+            q=identity(),
+            q2=plain_identity(bit_width=6),
+            c=conv(2, 2, padding=1, bias=True),
+            add=QuantAdd(),
+            block=ResidualBlock(2),
+        )
     )
-    graph = checked(seeded(make), IMAGE, c=True)
+    graph = checked(model, IMAGE, c=True)
     assert kinds(graph) == expected
 
 
 @pytest.mark.parametrize("threshold", [1e-30, 1e-6, 1e6])
 @pytest.mark.parametrize("which", ["q2.act_quant", "add.quant.act_quant"])
 def test_sums_of_very_different_scales(which: str, threshold: float) -> None:
-    model = Net(
-        lambda m, x: m.add(m.q(x), m.q2(x)), q=identity(), q2=identity(), add=QuantAdd()
-    )
+    model = Net(lambda m, x: m.add(m.q(x), m.q2(x)), q=identity(), q2=identity(), add=QuantAdd())
     checked(model, IMAGE)
     set_scale(model, which, threshold)
     checked(model, IMAGE, calibrate=False)
@@ -189,8 +191,8 @@ def test_concatenation_along_every_axis(dim: int) -> None:
         parts = [m.c(y), m.d(y), m.c(y)]
         return m.out(torch.cat([y, m.q2(x), m.q3(x)], dim)), m.relu(torch.cat(parts, dim=dim))
 
-    make = lambda: Net(forward, c=conv(2, 2), d=conv(2, 2, bias=True), **_operands())  # noqa: E731
-    graph = checked(seeded(make), IMAGE, c=dim in (-1, 2))
+    model = seeded(lambda: Net(forward, c=conv(2, 2), d=conv(2, 2, bias=True), **_operands()))
+    graph = checked(model, IMAGE, c=dim in (-1, 2))
     joins = [op for op in graph.operations if isinstance(op, Concat)]
     assert [join.axis for join in joins] == [dim % 4] * 2
     # A part whose codes are the result's already is copied.
@@ -238,8 +240,8 @@ CONCATENATIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 @pytest.mark.parametrize("case", CONCATENATIONS)
 def test_concatenations(case: str) -> None:
     forward, expected = CONCATENATIONS[case]
-    make = lambda: Net(forward, c=conv(2, 2, padding=1), **_operands())  # noqa: E731
-    graph = checked(seeded(make), IMAGE, c="moves" in case or "sum" in case)
+    model = seeded(lambda: Net(forward, c=conv(2, 2, padding=1), **_operands()))
+    graph = checked(model, IMAGE, c="moves" in case or "sum" in case)
     assert [kind for kind in kinds(graph) if kind != "quantize"] == expected
 
 
@@ -265,13 +267,15 @@ def test_quant_concatenate_of_three() -> None:
 
 def test_concatenation_of_quant_tensors_with_one_scale_is_codes() -> None:
     """Nothing quantises the result, and a bias in its scale may follow."""
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: (lambda y: m.r(m.c(torch.cat([y, y, F.relu(y)], 1))))(m.q(x)),
-        q=identity(),
-        c=conv(6, 2, bias=True, bias_quant=bq.Int32Bias),
-        r=relu(),
+    model = seeded(
+        lambda: Net(
+            lambda m, x: (lambda y: m.r(m.c(torch.cat([y, y, F.relu(y)], 1))))(m.q(x)),
+            q=identity(),
+            c=conv(6, 2, bias=True, bias_quant=bq.Int32Bias),
+            r=relu(),
+        )
     )
-    graph = checked(seeded(make), IMAGE)
+    graph = checked(model, IMAGE)
     assert kinds(graph) == ["quantize", "relu", "concat", "conv2d"]
     assert graph.tensor("cat").lo == -128
 

@@ -55,10 +55,10 @@ def test_codes_and_logits(case: str, rank: str) -> None:
         y = m.fc(m.q(x))
         return m.q2(y), y
 
-    make = lambda: Net(  # noqa: E731
-        forward, q=identity(), fc=linear(6, 5, **LAYERS[case]), q2=identity()
+    model = seeded(
+        lambda: Net(forward, q=identity(), fc=linear(6, 5, **LAYERS[case]), q2=identity())
     )
-    graph = checked(seeded(make), RANKS[rank], c=rank != "2-D" and "QuantTensor" in case)
+    graph = checked(model, RANKS[rank], c=rank != "2-D" and "QuantTensor" in case)
     assert kinds(graph) == ["quantize", "linear", "linear_fp32"]
     assert [operation.name for operation in graph.operations] == ["q", "fc", "fc#1"]
     assert graph.tensor(graph.outputs[1]).dtype is DType.F32
@@ -66,12 +66,14 @@ def test_codes_and_logits(case: str, rank: str) -> None:
 
 @pytest.mark.parametrize("rank", RANKS)
 def test_logits_of_codes_with_a_zero_point(rank: str) -> None:
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.fc(m.q(x)),
-        q=identity(act_quant=ShiftedUint8ActPerTensorFloat),
-        fc=linear(6, 5, weight_quant=bq.Int8WeightPerChannelFloat),
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.fc(m.q(x)),
+            q=identity(act_quant=ShiftedUint8ActPerTensorFloat),
+            fc=linear(6, 5, weight_quant=bq.Int8WeightPerChannelFloat),
+        )
     )
-    graph = checked(seeded(make), RANKS[rank], c=rank == "2-D")
+    graph = checked(model, RANKS[rank], c=rank == "2-D")
     assert graph.tensor("q").zero_point > 0
     logits = graph.operations[1]
     assert isinstance(logits, LinearFp32)
@@ -87,15 +89,15 @@ OWN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", OWN)
 def test_quantizers_of_the_layer(case: str) -> None:
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.fc(m.q(x)), q=identity(), fc=linear(6, 5, **OWN[case])
+    model = seeded(
+        lambda: Net(lambda m, x: m.fc(m.q(x)), q=identity(), fc=linear(6, 5, **OWN[case]))
     )
     expected = {
         "input": ["quantize", "requantize", "linear_fp32"],
         "output": ["quantize", "linear"],
         "output, unsigned": ["quantize", "linear"],
     }
-    assert kinds(checked(seeded(make), (1, 4, 6))) == expected[case]
+    assert kinds(checked(model, (1, 4, 6))) == expected[case]
 
 
 # What stands behind the layer -> operations of the Graph after it.
@@ -110,10 +112,8 @@ MOVED_LOGITS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 @pytest.mark.parametrize("case", MOVED_LOGITS)
 def test_logits_may_move(case: str) -> None:
     move, expected = MOVED_LOGITS[case]
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: move(m.fc(m.q(x))), q=identity(), fc=linear(6, 5)
-    )
-    graph = checked(seeded(make), RANKS["4-D"], c=True)
+    model = seeded(lambda: Net(lambda m, x: move(m.fc(m.q(x))), q=identity(), fc=linear(6, 5)))
+    graph = checked(model, RANKS["4-D"], c=True)
     assert kinds(graph) == ["quantize", "linear_fp32", *expected]
 
 
@@ -132,14 +132,16 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("case", ACTIVATIONS)
 def test_activations_join_the_layer(case: str, options: dict[str, Any]) -> None:
     function = ACTIVATIONS[case]
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.fc2(m.q2(function(m.fc(m.q(x)))).flatten(1)),
-        q=plain_identity(**options),
-        fc=linear(6, 5, weight_quant=bq.Int8WeightPerChannelFloat),
-        q2=plain_identity(**options),
-        fc2=linear(20, 3),
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.fc2(m.q2(function(m.fc(m.q(x)))).flatten(1)),
+            q=plain_identity(**options),
+            fc=linear(6, 5, weight_quant=bq.Int8WeightPerChannelFloat),
+            q2=plain_identity(**options),
+            fc2=linear(20, 3),
+        )
     )
-    graph = checked(seeded(make), (1, 4, 6), c=bool(options))
+    graph = checked(model, (1, 4, 6), c=bool(options))
     layer = graph.operations[1]
     assert isinstance(layer, Linear)
     assert bool(layer.rescale.thresholds.size) == ("gelu" in case)

@@ -69,20 +69,20 @@ def test_maximum_of_codes(case: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", MAXIMA)
 def test_maximum_before_the_quantizer(case: str) -> None:
     pool = MAXIMA[case]()
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.r(pool(m.c(m.q(x)))),
-        q=plain_identity(),
-        c=conv(2, 3, padding=1, bias=True),
-        r=relu(),
-        **_layers(pool),
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.r(pool(m.c(m.q(x)))),
+            q=plain_identity(),
+            c=conv(2, 3, padding=1, bias=True),
+            r=relu(),
+            **_layers(pool),
+        )
     )
-    assert kinds(checked(seeded(make), IMAGE)) == ["quantize", "conv2d", "max_pool2d"]
+    assert kinds(checked(model, IMAGE)) == ["quantize", "conv2d", "max_pool2d"]
 
 
 def test_maximum_of_a_quant_tensor_and_of_the_input() -> None:
-    model = Net(
-        lambda m, x: m.p(m.q(F.max_pool2d(x, 2, 1))), q=identity(), p=nn.MaxPool2d(2, 1)
-    )
+    model = Net(lambda m, x: m.p(m.q(F.max_pool2d(x, 2, 1))), q=identity(), p=nn.MaxPool2d(2, 1))
     assert kinds(checked(model, IMAGE)) == ["quantize", "max_pool2d", "max_pool2d"]
 
 
@@ -98,14 +98,15 @@ AVERAGES: dict[str, tuple[Callable[[], Operation], str]] = {
     "no padding to count": (lambda: nn.AvgPool2d(3, 1, count_include_pad=False), "avg_pool2d"),
     "F.avg_pool2d": (lambda: lambda y: F.avg_pool2d(y, 2), "avg_pool2d"),
     "F.avg_pool2d, keywords": (
-        lambda: (
-            lambda y: F.avg_pool2d(y, kernel_size=(2, 1), padding=(1, 0), divisor_override=5)
-        ),
+        lambda: lambda y: F.avg_pool2d(y, kernel_size=(2, 1), padding=(1, 0), divisor_override=5),
         "avg_pool2d",
     ),
     "GlobalAvgPool": (GlobalAvgPool, "global_avg_pool"),
     "AdaptiveAvgPool2d(1)": (lambda: nn.AdaptiveAvgPool2d(1), "global_avg_pool"),
-    "F.adaptive_avg_pool2d": (lambda: lambda y: F.adaptive_avg_pool2d(y, (1, 1)), "global_avg_pool"),
+    "F.adaptive_avg_pool2d": (
+        lambda: lambda y: F.adaptive_avg_pool2d(y, (1, 1)),
+        "global_avg_pool",
+    ),
     "adaptive, divides": (lambda: nn.AdaptiveAvgPool2d((2, 5)), "avg_pool2d"),
     "adaptive, one axis": (lambda: nn.AdaptiveAvgPool2d((3, None)), "avg_pool2d"),
     "adaptive, nothing to do": (lambda: nn.AdaptiveAvgPool2d((6, 5)), "avg_pool2d"),
@@ -171,9 +172,7 @@ MEANS: dict[str, tuple[Operation, tuple[int, ...], bool]] = {
 @pytest.mark.parametrize("case", MEANS)
 def test_means(case: str) -> None:
     function, axes, keepdim = MEANS[case]
-    model = Net(
-        lambda m, x: m.q2(function(m.q(x))), q=plain_identity(**ZERO_POINT), q2=identity()
-    )
+    model = Net(lambda m, x: m.q2(function(m.q(x))), q=plain_identity(**ZERO_POINT), q2=identity())
     graph = checked(model, IMAGE, c="not neighbours" in case)
     mean = graph.operations[1]
     assert isinstance(mean, Mean)
@@ -219,14 +218,16 @@ def test_padding(case: str, options: dict[str, Any]) -> None:
         y = m.q(x)
         return pad(y), m.q2(pad(x)), m.q3(pad(m.c(y)))
 
-    make = lambda: Net(  # noqa: E731
-        forward,
-        q=plain_identity(**options),
-        q2=plain_identity(**options),
-        q3=plain_identity(**options),
-        c=conv(2, 2, bias=True, weight_quant=bq.Int8WeightPerChannelFloat),
-        **_layers(pad),
+    model = seeded(
+        lambda: Net(
+            forward,
+            q=plain_identity(**options),
+            q2=plain_identity(**options),
+            q3=plain_identity(**options),
+            c=conv(2, 2, bias=True, weight_quant=bq.Int8WeightPerChannelFloat),
+            **_layers(pad),
+        )
     )
-    graph = checked(seeded(make), IMAGE, c=case == "F.pad" and bool(options))
+    graph = checked(model, IMAGE, c=case == "F.pad" and bool(options))
     paddings = [op.padding for op in graph.operations if isinstance(op, ZeroPad2d)]
     assert paddings == [expected] * 3

@@ -104,7 +104,9 @@ def test_odd_zero_points_survive_every_operation() -> None:
     zero_points = {tensor.zero_point for tensor in graph.tensors if tensor.scale is not None}
     assert any(z % 2 for z in zero_points)
     assert min(zero_points) > 0
-    assert {"max_pool2d", "zero_pad2d", "conv2d", "concat", "avg_pool2d", "add"} <= set(kinds(graph))
+    assert {"max_pool2d", "zero_pad2d", "conv2d", "concat", "avg_pool2d", "add"} <= set(
+        kinds(graph)
+    )
 
 
 def test_power_of_two_scales_have_exact_ties() -> None:

@@ -51,8 +51,7 @@ MOVES: dict[str, tuple[Move, list[str], Shape]] = {
     "unflatten": (lambda y: y.unflatten(2, (3, 2)), ["reshape"], (1, 2, 3, 2, 5)),
     "nn.Unflatten": (nn.Unflatten(2, (3, 2)), ["reshape"], (1, 2, 3, 2, 5)),
     "unsqueeze": (lambda y: y.unsqueeze(1), ["squeeze"], (1, 1, 2, 6, 5)),
-    "unsqueeze, squeeze": (lambda y: torch.squeeze(y[None], 0) if False else y.unsqueeze(-1)
-                           .squeeze(dim=4), ["squeeze", "squeeze"], IMAGE),
+    "unsqueeze, squeeze": (lambda y: y.unsqueeze(-1).squeeze(dim=4), ["squeeze", "squeeze"], IMAGE),
     "squeeze of an axis that stays": (lambda y: y.squeeze(1), [], IMAGE),
     "permute": (lambda y: y.permute(0, 2, 3, 1), ["permute"], (1, 6, 5, 2)),
     "permute, list": (lambda y: y.permute([0, 2, -1, 1]), ["permute"], (1, 6, 5, 2)),
@@ -104,7 +103,15 @@ def test_moves_of_quant_tensors() -> None:
 
     model = Net(forward, q=identity(), reshape=Reshape(1, 60), squeeze=Squeeze(1))
     graph = checked(model, IMAGE, c=True)
-    assert kinds(graph)[1:] == ["flatten", "reshape", "permute", "permute", "reshape", "reshape", "squeeze"]
+    assert kinds(graph)[1:] == [
+        "flatten",
+        "reshape",
+        "permute",
+        "permute",
+        "reshape",
+        "reshape",
+        "squeeze",
+    ]
 
 
 # Moves of what a convolution gives, which lies channels last, and the layers that need a copy for it.
@@ -121,31 +128,34 @@ BEHIND_A_CONVOLUTION: dict[str, tuple[Move, list[str]]] = {
 def test_moves_behind_a_convolution(case: str) -> None:
     """Before its quantiser: the move waits for the codes, and costs a copy only where memory has another order."""
     move, expected = BEHIND_A_CONVOLUTION[case]
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.r(move(m.c(m.q(x)))), q=identity(), c=conv(2, 4), r=relu()
+    model = seeded(
+        lambda: Net(lambda m, x: m.r(move(m.c(m.q(x)))), q=identity(), c=conv(2, 4), r=relu())
     )
-    graph = checked(seeded(make), IMAGE, c=True)
+    graph = checked(model, IMAGE, c=True)
     found = [name for name in copies(plan(graph)) if not name.startswith("q@")]
     assert found == expected
 
 
 def test_a_vision_transformers_patches_are_not_copied() -> None:
     """Only the image is, from PyTorch's order to channels last."""
-    make = lambda: Net(  # noqa: E731
-        lambda m, x: m.fc2(m.q2(m.fc(m.q1(m.c(m.q(x)).flatten(2).transpose(1, 2)))).mean(1)),
-        q=identity(),
-        c=conv(2, 4, 3, stride=3, bias=True),
-        q1=identity(),
-        fc=linear(4, 6),
-        q2=plain_identity(),
-        fc2=linear(6, 3),
-    )
-    model = seeded(make)
-    model.body = lambda m, x: m.fc2(
-        m.q3(m.q2(m.fc(m.q1(m.c(m.q(x)).flatten(2).transpose(1, 2)))).mean(1))
-    )
-    model.q3 = identity()
-    graph = checked(model, (1, 2, 6, 6), c=True)
+
+    def forward(m: Any, x: Any) -> Any:
+        patches = m.patches(m.c(m.q(x)).flatten(2).transpose(1, 2))
+        return m.head(m.pooled(m.tokens(m.fc(patches)).mean(1)))
+
+    def make() -> nn.Module:
+        return Net(
+            forward,
+            q=identity(),
+            c=conv(2, 4, 3, stride=3, bias=True),
+            patches=identity(),
+            fc=linear(4, 6),
+            tokens=plain_identity(),
+            pooled=identity(),
+            head=linear(6, 3),
+        )
+
+    graph = checked(seeded(make), (1, 2, 6, 6), c=True)
     assert kinds(graph) == [
         "quantize",
         "conv2d",
@@ -178,16 +188,18 @@ INTO_LAYERS: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("case", INTO_LAYERS)
 def test_moves_into_every_layer(case: str) -> None:
-    make = lambda: Net(  # noqa: E731
-        INTO_LAYERS[case],
-        q=plain_identity(),
-        c=conv(5, 3, 2),
-        d=conv(2, 2, padding=1),
-        q2=plain_identity(),
-        fc=linear(60, 3),
-        r=relu(),
+    model = seeded(
+        lambda: Net(
+            INTO_LAYERS[case],
+            q=plain_identity(),
+            c=conv(5, 3, 2),
+            d=conv(2, 2, padding=1),
+            q2=plain_identity(),
+            fc=linear(60, 3),
+            r=relu(),
+        )
     )
-    checked(seeded(make), IMAGE, c=True)
+    checked(model, IMAGE, c=True)
 
 
 # Forward, whose outputs are what is tried -> number of outputs.
@@ -211,14 +223,16 @@ OUTPUTS: dict[str, tuple[Callable[..., Any], int]] = {
 @pytest.mark.parametrize("case", OUTPUTS)
 def test_outputs(case: str) -> None:
     forward, number = OUTPUTS[case]
-    make = lambda: Net(forward, q=plain_identity(), c=conv(2, 3), r=relu(), fc=linear(5, 3))  # noqa: E731
-    graph = checked(seeded(make), IMAGE, c=True)
+    model = seeded(
+        lambda: Net(forward, q=plain_identity(), c=conv(2, 3), r=relu(), fc=linear(5, 3))
+    )
+    graph = checked(model, IMAGE, c=True)
     assert len(graph.outputs) == number
 
 
 def test_the_same_logits_are_computed_once() -> None:
-    make = lambda: Net(lambda m, x: [m.fc(m.q(x))] * 2, q=identity(), fc=linear(5, 3))  # noqa: E731
-    graph = checked(seeded(make), IMAGE)
+    model = seeded(lambda: Net(lambda m, x: [m.fc(m.q(x))] * 2, q=identity(), fc=linear(5, 3)))
+    graph = checked(model, IMAGE)
     assert kinds(graph) == ["quantize", "linear_fp32"]
     assert graph.outputs == ("fc", "fc")
 
