@@ -227,11 +227,20 @@ def _judgement(
 
 
 def _tolerances(graph: Graph) -> dict[str, float]:
-    """eps of every tensor: its operation's, or for a move the eps of what it moves."""
+    """eps of every tensor: its operation's, or that of what it moves where the moved codes had no event before.
+
+    A convolution before a queued max pooling, or the parts of a concatenation that a single quantiser follows, are
+    judged where the moved codes meet their quantiser.
+    """
     eps: dict[str, float] = {}
     for operation, tensor in graph.produced():
-        inherited = max((eps.get(name, 0.0) for name in operation.inputs), default=0.0)
-        eps[tensor.name] = operation.EPS or inherited
+        unjudged = [
+            source.name
+            for source in graph.tensors_of(operation.inputs)
+            if not any(origin.startswith("quantizer:") for origin in source.origins)
+        ]
+        inherited = max((eps.get(name, 0.0) for name in unjudged), default=0.0)
+        eps[tensor.name] = max(operation.EPS, inherited)
     return eps
 
 

@@ -125,6 +125,8 @@ class Call:
         """The numbers of a proxy for this call, None when it does not quantise. Counts the call."""
         if not is_enabled(proxy):
             return None
+        if id(proxy) not in self.context.proxy_paths:
+            reject(f"it is quantised by a {type(proxy).__name__}", "use Brevitas' own quantisers")
         path = self.context.proxy_paths[id(proxy)]
         call = self.context.quantizer_calls.get(path, 0)
         self.context.quantizer_calls[path] = call + 1

@@ -16,8 +16,13 @@ def unchanged(call: Call) -> Value:
     return call.x
 
 
-@on_module(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-@on_function("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
+@on_module(
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+@on_function(
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"
+)
 def dropout(call: Call) -> Value:
     if call.node.module is None and call.argument(2, "training", call.kwargs.get("train", True)):
         reject("it drops values at random", "say training=self.training")

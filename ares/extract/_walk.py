@@ -26,7 +26,7 @@ from ares.extract._findings import (
     reject,
 )
 from ares.extract._migration import advice
-from ares.extract._quantizers import is_switched_off
+from ares.extract._quantizers import is_enabled, is_switched_off
 from ares.extract._registry import function_detector, module_detector
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
@@ -205,7 +205,9 @@ class _Walk:
             for p in self.dataflow.problems
         ]
         for node in self.dataflow.nodes:
+            before = dict(self.context.quantizer_calls)
             self.values[node.key] = self._value(node)
+            self._count_quantizers(node, before)
         outputs = [self._output(ref) for ref in self.dataflow.outputs]
         graph = None
         if not problems and not self.errors:
@@ -254,6 +256,17 @@ class _Walk:
             # A real value is judged when its quantiser comes, under the name of the layer that computes it.
             self.unjudged.add(name)
         return value
+
+    def _count_quantizers(self, node: Node, before: Mapping[str, int]) -> None:
+        """A call of a module calls its quantisers, whether its detector got as far as them or not."""
+        if node.module is None:
+            return
+        counts = dict(before)
+        for _, module in node.module.named_modules(remove_duplicate=False):
+            path = self.context.proxy_paths.get(id(module))
+            if path is not None and is_enabled(module):
+                counts[path] = counts.get(path, 0) + 1
+        self.context.quantizer_calls.update(counts)
 
     def _is_constant(self, node: Node) -> bool:
         """Whether a function takes nothing that depends on the inputs: who uses its result says so.

@@ -245,10 +245,6 @@ def test_concatenations(case: str) -> None:
     assert [kind for kind in kinds(graph) if kind != "quantize"] == expected
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the witness judges the parts at the concatenation, but with its eps instead of theirs",
-)
 def test_concatenation_of_inputs_of_the_network() -> None:
     model = Net(lambda m, x: m.out(torch.cat([x, x], 1)), out=identity())
     assert kinds(checked(model, IMAGE)) == ["quantize", "concat"]

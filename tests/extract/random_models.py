@@ -1,0 +1,216 @@
+"""Random models: layers, joins and moves in any order, on tensors of any rank, several of them at once.
+
+A model is a program of steps; each takes earlier results and appends one. What does not fit the shapes at hand is
+drawn again. It ends with logits. Everything that the steps do can be mapped, so a refusal is a fault, too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import brevitas.quant as bq
+import torch
+import torch.nn.functional as F
+from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFloat
+from torch import Tensor, nn
+
+from tests.extract.models import Shape, conv, linear, plain_identity
+
+INPUTS: tuple[Shape, ...] = (
+    (1, 2, 6, 5),
+    (1, 3, 4, 4),
+    (1, 1, 7, 3),
+    (1, 4, 6),
+    (1, 5),
+    (1, 2, 3, 4),
+)
+QUANTIZERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"bit_width": 4},
+    {"act_quant": bq.Uint8ActPerTensorFloat},
+    {"act_quant": bq.Int8ActPerTensorFixedPoint},
+    {"act_quant": ShiftedUint8ActPerTensorFloat},
+    {"act_quant": ShiftedUint8ActPerTensorFloat, "bit_width": 5},
+)
+LARGEST = 300
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """`function(*operands, *layers)` of earlier results and of modules, by number."""
+
+    function: Function
+    operands: tuple[int, ...]
+    layers: tuple[int, ...] = ()
+
+
+class RandomModel(nn.Module):
+    """The model of a seed. `input_shape` has a batch of one; forward takes any batch."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        super().__init__()
+        self.draw = random.Random(seed)
+        self.layers = nn.ModuleList()
+        self.input_shape = self.draw.choice(INPUTS)
+        self.steps = [Step(lambda x, q: q(x), (0,), (self._quantizer(),))]
+        results = [torch.zeros(2, *self.input_shape[1:])]
+        results.append(self._run(self.steps[0], results))
+        while len(self.steps) <= steps:
+            step = self._draw(results)
+            if step is None:
+                continue
+            result = self._run(step, results)
+            if result.numel() <= 2 * LARGEST and 2 <= result.dim() <= 5:
+                self.steps.append(step)
+                results.append(result)
+        features = results[-1].shape[-1]
+        logits = Step(lambda x, fc: fc(x), (len(results) - 1,), (self._add(linear(features, 3)),))
+        self.steps.append(logits)
+        results.append(self._run(logits, results))
+        used = {operand for step in self.steps for operand in step.operands}
+        self.outputs = [i for i in range(1, len(results)) if i not in used][-5:]
+
+    def forward(self, x: Tensor) -> Any:
+        results = [x]
+        for step in self.steps:
+            results.append(self._run(step, results))
+        return tuple(results[i] for i in self.outputs)
+
+    def _run(self, step: Step, results: list[Tensor]) -> Tensor:
+        operands = [results[i] for i in step.operands]
+        return step.function(*operands, *(self.layers[i] for i in step.layers))
+
+    def _add(self, layer: nn.Module) -> int:
+        self.layers.append(layer)
+        return len(self.layers) - 1
+
+    def _quantizer(self) -> int:
+        return self._add(plain_identity(**self.draw.choice(QUANTIZERS)))
+
+    def _draw(self, results: list[Tensor]) -> Step | None:
+        recent = len(results) - 1
+        chosen = self.draw.randint(1, recent) if self.draw.random() < 0.4 else recent
+        kind = self.draw.choice((self._affine, self._pool, self._move, self._move, self._join))
+        return kind(results, chosen)
+
+    def _affine(self, results: list[Tensor], chosen: int) -> Step | None:
+        """A convolution or linear layer with functions and moves before its quantiser, or its logits."""
+        draw, x = self.draw, results[chosen]
+        per_channel = draw.choice((bq.Int8WeightPerTensorFloat, bq.Int8WeightPerChannelFloat))
+        options = {"bias": draw.random() < 0.5, "weight_quant": per_channel}
+        if x.dim() == 4 and draw.random() < 0.6:
+            channels = x.shape[1]
+            groups = draw.choice((1, channels))
+            kernel = (draw.randint(1, min(3, x.shape[2])), draw.randint(1, min(3, x.shape[3])))
+            options |= {"stride": draw.choice((1, 2)), "padding": draw.randint(0, 1)}
+            layer = conv(channels, groups * draw.randint(1, 2), kernel, groups=groups, **options)
+            behind = draw.choice((_same, F.relu, F.gelu, _flat, _turned, _highest))
+        else:
+            layer = linear(x.shape[-1], draw.choice((1, 2, 5)), **options)
+            behind = draw.choice((_same, F.relu, F.gelu, _flat, _turned))
+        return Step(
+            lambda x, layer, q: q(behind(layer(x))),
+            (chosen,),
+            (self._add(layer), self._quantizer()),
+        )
+
+    def _pool(self, results: list[Tensor], chosen: int) -> Step | None:
+        draw, x = self.draw, results[chosen]
+        rank = x.dim()
+        axes = tuple(draw.sample(range(1, rank), draw.randint(1, rank - 1)))
+        keepdim = draw.random() < 0.5
+        size, padding = draw.randint(1, 3), draw.randint(0, 1)
+        padding = min(padding, size // 2)
+        kinds: list[Function] = [_same, F.gelu]
+        if rank <= 4:
+            kinds.append(lambda y: y.mean(axes, keepdim=keepdim))
+        if rank == 4 and min(x.shape[2:]) + 2 * padding >= size:
+            kinds.append(lambda y: F.avg_pool2d(y, size, padding=padding))
+            kinds.append(lambda y: F.adaptive_avg_pool2d(y, 1))
+            kinds.append(lambda y: F.max_pool2d(y, size, padding=padding, ceil_mode=keepdim))
+        kind = draw.choice(kinds)
+        return Step(lambda x, q: q(kind(x)), (chosen,), (self._quantizer(),))
+
+    def _move(self, results: list[Tensor], chosen: int) -> Step | None:
+        draw, x = self.draw, results[chosen]
+        rank = x.dim()
+        order = draw.sample(range(1, rank), rank - 1)
+        start = draw.randint(1, rank - 1)
+        sizes = _factors(draw, x[0].numel())
+        pad = [draw.randint(0, 2) for _ in range(4)]
+        ones = [axis for axis in range(1, rank) if x.shape[axis] == 1]
+        kinds: list[Function] = [
+            lambda y: y.permute(0, *order),
+            lambda y: y.reshape(y.shape[0], *sizes),
+            lambda y: y.flatten(start),
+            lambda y: y.unsqueeze(start),
+            F.relu,
+        ]
+        if rank == 4:
+            kinds.append(lambda y: F.pad(y, pad))
+        if ones and rank > 2:
+            kinds.append(lambda y: y.squeeze(ones[0]))
+        return Step(draw.choice(kinds), (chosen,))
+
+    def _join(self, results: list[Tensor], chosen: int) -> Step | None:
+        draw = self.draw
+        shapes = [tuple(result.shape[1:]) for result in results]
+        shape = shapes[chosen]
+        axis = draw.randrange(len(shape))
+        alike = [i for i in range(1, len(results)) if _repeats(shapes[i], shape)]
+        beside = [
+            i
+            for i in range(1, len(results))
+            if len(shapes[i]) == len(shape) and _without(shapes[i], axis) == _without(shape, axis)
+        ]
+        if draw.random() < 0.5:
+            operands = [chosen, draw.choice(alike)]
+            draw.shuffle(operands)
+            behind = draw.choice((_same, F.relu, _flat))
+            function: Function = lambda a, b, q: q(behind(a + b))  # noqa: E731
+            return Step(function, tuple(operands), (self._quantizer(),))
+        parts = (chosen, *draw.choices(beside, k=draw.randint(1, 2)))
+        return Step(
+            lambda *items: items[-1](torch.cat(items[:-1], axis + 1)), parts, (self._quantizer(),)
+        )
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
+def _turned(x: Tensor) -> Tensor:
+    return x.transpose(1, -1)
+
+
+def _highest(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, (2, 1)) if x.shape[2] > 1 else x
+
+
+def _repeats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether the first can be repeated to the second's shape."""
+    return len(one) == len(other) and all(a in (1, b) for a, b in zip(one, other, strict=True))
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _factors(draw: random.Random, count: int) -> list[int]:
+    """Up to four sizes whose product is `count`."""
+    sizes: list[int] = []
+    while count > 1 and len(sizes) < 3:
+        sizes.append(draw.choice([size for size in range(2, count + 1) if count % size == 0]))
+        count //= sizes[-1]
+    sizes.append(count)
+    draw.shuffle(sizes)
+    return sizes

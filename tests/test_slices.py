@@ -1,0 +1,180 @@
+"""An operation is one slice: its files share a stem, nothing is missing, nothing is left over.
+
+See `docs/adding-an-operation.md`: adding one costs new files and no edits to lists.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from ares.extract._registry import load_detectors, module_detector
+from ares.ops import operations
+from ares.pipeline.documents import op_type_enum, outdated
+
+ROOT = Path(__file__).parents[1]
+RUNTIME = ROOT / "runtime"
+
+# What lies beside the slices, and why.
+OTHER_TESTS = {"test_moves": "layout arithmetic that flatten, permute, reshape and squeeze share"}
+OTHER_SOURCES = {
+    "executor": "walks the layer table",
+    "float_probe": "checks the compiler's binary32 arithmetic when a program starts",
+}
+OTHER_HEADERS = {
+    **OTHER_SOURCES,
+    "dot": "the inner product of conv2d and linear, inline",
+    "layer_descriptors": "the tables of a network",
+    "numerics": "the clauses of docs/numerics.md, inline",
+}
+
+# The specification's rows of issue 2: extracted layer type and OpType.
+SPECIFIED = {
+    ("QuantIdentity", "OP_REQUANTIZE"),
+    ("QuantConv2d", "OP_CONV2D"),
+    ("QuantLinear", "OP_LINEAR_INT8"),
+    ("QuantLinear", "OP_LINEAR_FP32"),
+    ("QuantReLU", "OP_RELU"),
+    ("GELU", "OP_GELU"),
+    ("MaxPool2d", "OP_MAXPOOL"),
+    ("AvgPool2d", "OP_AVGPOOL"),
+    ("GlobalAvgPool", "OP_GLOBAL_AVGPOOL"),
+    ("Add", "OP_ADD"),
+    ("Concatenate", "OP_CONCAT"),
+    ("Mean", "OP_MEAN"),
+    ("Flatten", "OP_FLATTEN"),
+    ("Squeeze", "OP_SQUEEZE"),
+    ("Reshape", "OP_RESHAPE"),
+    ("Permute", "OP_TRANSPOSE_2D"),
+    ("ZeroPad2d", "OP_ZEROPAD2D"),
+}
+
+
+def _stems(paths: Iterable[Path]) -> set[str]:
+    return {path.stem for path in paths if not path.name.startswith("_")}
+
+
+OPERATIONS = _stems((ROOT / "ares" / "ops").glob("*.py"))
+KERNELS = {operation.KERNEL for operation in operations().values()}
+
+
+def test_the_registry_is_the_folder() -> None:
+    assert set(operations()) == OPERATIONS
+    assert list(operations()) == sorted(OPERATIONS)
+
+
+def test_every_operation_has_a_detector() -> None:
+    assert _stems((ROOT / "ares" / "extract").glob("*.py")) == OPERATIONS
+    assert set(load_detectors()) == OPERATIONS
+
+
+def test_every_operation_has_a_test() -> None:
+    tests = _stems((ROOT / "tests" / "ops").glob("test_*.py"))
+    assert tests == {f"test_{stem}" for stem in OPERATIONS} | set(OTHER_TESTS)
+
+
+def test_every_kernel_has_its_files() -> None:
+    assert _stems((RUNTIME / "src").glob("*.c")) == KERNELS | set(OTHER_SOURCES)
+    assert _stems((RUNTIME / "inc").glob("*.h")) == KERNELS | set(OTHER_HEADERS)
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_a_kernel_is_called_like_its_files(kernel: str) -> None:
+    declaration = re.compile(rf"\bares_status ares_{kernel}\(")
+    for path in (RUNTIME / "inc" / f"{kernel}.h", RUNTIME / "src" / f"{kernel}.c"):
+        assert declaration.search(path.read_text()), f"{path} does not have ares_{kernel}"
+
+
+@pytest.mark.parametrize("stem", sorted(OPERATIONS))
+def test_an_operation_says_what_it_is(stem: str) -> None:
+    """The class is named after the file; what users write exists, and a layer of theirs finds a detector."""
+    operation = operations()[stem]
+    assert operation.__name__.lower() == stem.replace("_", "")
+    assert operation.stem() == stem
+    assert operation.__doc__
+    assert sys.modules[operation.__module__].__doc__
+    package, _, name = operation.PYTHON_CLASS.rpartition(".")
+    written = getattr(importlib.import_module(package), name)
+    if package != "ares.nn":
+        assert module_detector(object.__new__(written)) is not None
+
+
+def test_the_specifications_rows_are_there() -> None:
+    found = {(operation.LAYER_TYPE, operation.OP_TYPE) for operation in operations().values()}
+    assert found >= SPECIFIED, SPECIFIED - found
+
+
+def test_the_enumeration_is_the_registry() -> None:
+    path = "runtime/inc/layer_descriptors.h"
+    text = (ROOT / path).read_text()
+    assert op_type_enum(text) == text
+    assert path not in outdated(ROOT)
+    names = re.findall(r"^    (OP_\w+),$", text, re.MULTILINE)
+    assert names == sorted({operation.OP_TYPE for operation in operations().values()})
+
+
+NEW_OPERATION = '''
+"""A new operation."""
+from ares.ops._lookup import LookupOperation
+
+
+class Doubled(LookupOperation):
+    """`out = 2 * in`"""
+
+    OP_TYPE = "OP_DOUBLED"
+    LAYER_TYPE = "Doubled"
+    PYTHON_CLASS = "torch.nn.Softsign"
+'''
+
+NEW_DETECTOR = '''
+"""Its detector."""
+from torch import nn
+
+from ares.extract._registry import on_module
+
+
+@on_module(nn.Softsign)
+def doubled(call):
+    raise NotImplementedError
+'''
+
+USE_THEM = """
+from torch import nn
+
+from ares.extract._registry import load_detectors, module_detector
+from ares.ops import operations
+from ares.pipeline.documents import op_type_enum
+
+assert operations()["doubled"].OP_TYPE == "OP_DOUBLED"
+assert list(operations()) == sorted(operations())
+assert "doubled" in load_detectors()
+assert module_detector(nn.Softsign()).__name__ == "doubled"
+enumeration = op_type_enum("/* begin generated */\\n\\n    /* end generated */")
+assert "    OP_DOUBLED,\\n    OP_FLATTEN," in enumeration
+"""
+
+
+def test_new_files_are_enough(tmp_path: Path) -> None:
+    """In a copy of the package: two files more, and registry, extraction and the enumeration know them."""
+    copy = tmp_path / "ares"
+    shutil.copytree(ROOT / "ares", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(RUNTIME, tmp_path / "runtime")
+    (copy / "ops" / "doubled.py").write_text(NEW_OPERATION)
+    (copy / "extract" / "doubled.py").write_text(NEW_DETECTOR)
+    # -P and the folder in front: the copy is imported, not the checkout.
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{USE_THEM}"
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
