@@ -60,7 +60,9 @@ def load_graph(data: bytes, records: Mapping[str, type]) -> Graph:
         raise GraphFileError(f"damaged Graph file: {_first_line(error)}") from None
     except (ArithmeticError, MemoryError) as error:
         # An operation's shape rule met a parameter that no extraction produces: a stride of zero, a huge pad.
-        raise GraphFileError(f"impossible parameter in a Graph file: {_first_line(error)}") from None
+        raise GraphFileError(
+            f"impossible parameter in a Graph file: {_first_line(error)}"
+        ) from None
 
 
 def graph_digest(graph: Graph) -> str:

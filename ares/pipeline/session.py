@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -129,16 +130,7 @@ class Session:
             verdict = work()
         except _SUBJECT_FAULTS as error:
             verdict = self._fail(stage, str(error), fault=type(error).__name__)
-        seconds = time.monotonic() - start
-        return Verdict(
-            verdict.network,
-            verdict.stage,
-            verdict.outcome,
-            verdict.message,
-            verdict.fault,
-            verdict.layer,
-            seconds,
-        )
+        return replace(verdict, seconds=time.monotonic() - start)
 
     def _fail(self, stage: str, message: str, *, fault: str, layer: str = "") -> Verdict:
         text = f"{message}\nto repeat it: {self.reproduce(stage)}"
