@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -419,7 +420,9 @@ def _operation(case: Case, weight: Array, source: Tensor, finish: Finish) -> Con
 
 def _plain(weight: Array, channels: int = 1, **fields: Any) -> Conv2d:
     """A convolution with nothing special about it."""
-    rescale = plan_rescale([1 / 2**n for n in range(channels)], [0], 0, -128, 127, 100)  # type: ignore[list-item]
+    rescale = plan_rescale(
+        [Fraction(1, 2**n) for n in range(channels)], [Fraction(0)], 0, -128, 127, 100
+    )
     defaults = {"stride": (1, 1), "padding": (0,) * 4, "dilation": (1, 1), "groups": 1}
     return Conv2d(
         "conv",
@@ -455,7 +458,7 @@ def test_the_accumulator_bound_is_reached_and_checked() -> None:
     operation = _plain(weight)
     bound = 66311 * 127 * 255
     assert operation.accumulator_bound(Site((source,), (target,))) == bound < 2**31
-    rescale = plan_rescale([2.0**-24], [0], 0, -128, 127, bound)  # type: ignore[list-item]
+    rescale = plan_rescale([Fraction(1, 2**24)], [Fraction(0)], 0, -128, 127, bound)
     fits = Conv2d("conv", ("x",), ("y",), operation.weight, (1, 1), (0,) * 4, (1, 1), 1, rescale)
     worst = np.full(source.shape, 255)
     expected = np.full(target.shape, -128)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -178,7 +179,9 @@ def test_case(number: int) -> None:
 
 
 def _plain(out: int, features: int, channels: int = 1) -> Linear:
-    rescale = plan_rescale([1 / 2**n for n in range(channels)], [0], 0, -128, 127, 100)  # type: ignore[list-item]
+    rescale = plan_rescale(
+        [Fraction(1, 2**n) for n in range(channels)], [Fraction(0)], 0, -128, 127, 100
+    )
     return Linear("fc", ("x",), ("y",), constant(np.ones((out, features)), np.int8), rescale)
 
 
