@@ -130,9 +130,10 @@ def _read_bias(
     if not proxy.requires_input_scale:
         with torch.no_grad():
             quantized, trained = call.module.quant_bias(), layer.quant_bias()
-        if not agree(float(quantized.scale), float(trained.scale)):
+        double, single = float(quantized.scale.max()), float(trained.scale.max())
+        if not agree(double, single):
             reject(
-                f"its bias has scale {float(trained.scale)} in float32, {float(quantized.scale)} in float64",
+                f"its bias has scale {single} in float32, {double} in float64",
                 "use bias_quant=Int32Bias, or leave the bias float",
             )
         return none.astype(np.int64), quantized.value.numpy()

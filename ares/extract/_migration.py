@@ -27,16 +27,21 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "QuantLSTM", "QuantRNN"),
         "recurrent layers cannot be mapped: use convolutions, attention or a state-space block",
     ),
-    (("Conv2d",), "use brevitas.nn.QuantConv2d, which has quantised weights"),
+    (("Conv2d", "conv2d"), "use brevitas.nn.QuantConv2d, which has quantised weights"),
     (("Linear", "linear"), "use brevitas.nn.QuantLinear, which has quantised weights"),
     (("Conv1d", "QuantConv1d"), "use QuantConv2d on a tensor with a height of one"),
     (("iadd", "QuantEltwiseAdd"), "use ares.nn.QuantAdd"),
     (("QuantCat", "stack", "hstack", "vstack"), "use ares.nn.QuantConcatenate"),
     (
         ("sub", "rsub", "neg"),
-        "use ares.nn.QuantAdd, and negate the weights of the layer before the subtrahend",
+        "use ares.nn.QuantAdd, and negate the weights of the layer before the subtrahend; of the network's "
+        "input: do it before the network",
     ),
-    (("mul", "div"), "fold the factor into the weights of the layer before or after it"),
+    (
+        ("mul", "div"),
+        "fold the factor into the weights of the layer before or after it; of the network's input: do it "
+        "before the network",
+    ),
     (
         ("getitem", "__getitem__", "chunk", "split", "narrow", "select", "unbind", "tensor_split"),
         "parts of a tensor cannot be mapped: compute each part in a layer of its own",

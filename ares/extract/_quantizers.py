@@ -149,12 +149,12 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
             "drop scaling_per_output_channel=True",
         )
     width = float(bits)
-    if width != int(width) or not 2 <= width <= 8:
+    if not width.is_integer() or not 2 <= width <= 8:
         reject(f"{what} has {width:g} bits, expected 2 to 8", "set bit_width between 2 and 8")
     value, offset = float(scale), float(zero_point)
     if not value > 0.0 or value == float("inf"):
         reject(f"{what} has scale {value}", CALIBRATE)
-    if offset != int(offset):
+    if not offset.is_integer():
         reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
     if not agree(value, float(trained[0])) or offset != float(trained[1]):
         reject(

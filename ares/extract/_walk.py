@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +10,7 @@ import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
-from ares.capture import CaptureError, Dataflow, Node, Ref, capture, structural_changes
-from ares.capture.leaves import is_library_leaf
+from ares.capture import Node, Ref
 from ares.extract import _passthrough  # noqa: F401 - registers its detectors
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
@@ -26,8 +23,9 @@ from ares.extract._findings import (
     reject,
 )
 from ares.extract._migration import advice
-from ares.extract._quantizers import is_enabled, is_switched_off
+from ares.extract._quantizers import is_enabled
 from ares.extract._registry import function_detector, module_detector
+from ares.extract._trace import Traced, trace, type_name
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import Graph, GraphError
@@ -67,106 +65,10 @@ def analyse(
     model: nn.Module, inputs: Sequence[torch.Tensor], name: str, *, allow_uncalibrated: bool = True
 ) -> Analysis:
     """As `extract`, but goes on after an error and lists every finding."""
-    refusal = _refuse_model(model) or _refuse_inputs(model, inputs)
-    if refusal is not None:
-        return Analysis((refusal,), None)
-    try:
-        single, double = copy.deepcopy(model), copy.deepcopy(model).double()
-    except (AttributeError, RuntimeError, TypeError, pickle.PicklingError) as error:
-        finding = Finding(
-            "",
-            type(model).__name__,
-            Status.ERROR,
-            f"it cannot be copied: {' '.join(str(error).split())}",
-            "hold tensors as parameters or buffers, and no files, locks or generators",
-        )
-        return Analysis((finding,), None)
-    samples = [_first_sample(x) for x in inputs]
-    try:
-        dataflow = capture(double, samples)
-        # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
-        again = capture(double, samples)
-    except CaptureError as error:
-        suggestion = (
-            "it works in float32 but is run in float64: remove conversions such as x.float()"
-            if _runs(single, [x[:1] for x in inputs])
-            else "make model(*inputs) work in PyTorch first"
-        )
-        reason = f"forward failed: {error}"
-        finding = Finding("", type(model).__name__, Status.ERROR, reason, suggestion)
-        return Analysis((finding,), None)
-    problems = (*dataflow.problems, *structural_changes(dataflow, again))
-    return _Walk(
-        name, single, double, replace(dataflow, problems=problems), allow_uncalibrated
-    ).run()
-
-
-def _refuse_model(model: nn.Module) -> Finding | None:
-    training = [path for path, module in model.named_modules() if module.training]
-    if training:
-        # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
-        own = (path for path in training if _layer_of(model, path)[0] == path)
-        return Finding(
-            *_layer_of(model, next(own, training[0])),
-            Status.ERROR,
-            "the model is in training mode",
-            "call model.eval() before extraction",
-        )
-    for path, module in model.named_modules():
-        if is_switched_off(module):
-            return Finding(
-                *_layer_of(model, path),
-                Status.ERROR,
-                f"its quantiser {path} is switched off",
-                f"set {path}.disable_quant = False",
-            )
-    for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and parameter.dtype != torch.float32:
-            return Finding(
-                *_layer_of(model, name.rpartition(".")[0]),
-                Status.ERROR,
-                f"parameter {name} is {_type_name(parameter.dtype)}, expected float32",
-                "call model.float() and load the float32 state",
-            )
-    return None
-
-
-def _refuse_inputs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Finding | None:
-    for index, x in enumerate(inputs):
-        if x.dim() == 0 or x.numel() == 0:
-            return Finding(
-                "",
-                type(model).__name__,
-                Status.ERROR,
-                f"example input {index} has shape {list(x.shape)}, expected a batch of at least one",
-                "give inputs such as torch.zeros(1, 1, 28, 28)",
-            )
-    return None
-
-
-def _layer_of(model: nn.Module, path: str) -> tuple[str, str]:
-    """Path and class of the layer that a module is part of: the outermost leaf, else the module itself."""
-    parts = path.split(".")
-    prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-    layer = next((p for p in prefixes if is_library_leaf(model.get_submodule(p))), path)
-    return layer, type(model.get_submodule(layer)).__name__
-
-
-def _runs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> bool:
-    try:
-        capture(model, inputs)
-    except CaptureError:
-        return False
-    return True
-
-
-def _type_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _first_sample(x: torch.Tensor) -> torch.Tensor:
-    sample = x[:1].detach().clone()
-    return sample.double() if sample.is_floating_point() else sample
+    traced = trace(model, inputs)
+    if isinstance(traced, Finding):
+        return Analysis((traced,), None)
+    return _Walk(name, traced, allow_uncalibrated).run()
 
 
 class _Walk:
@@ -175,17 +77,15 @@ class _Walk:
     def __init__(
         self,
         name: str,
-        single: nn.Module,
-        double: nn.Module,
-        dataflow: Dataflow,
+        traced: Traced,
         allow_uncalibrated: bool,
     ) -> None:
-        self.dataflow = dataflow
-        self.modules = dict(double.named_modules())
+        self.dataflow = traced.dataflow
+        self.modules = dict(traced.double.named_modules())
         self.builder = Builder(name)
         self.context = Context(
             builder=self.builder,
-            single=dict(single.named_modules()),
+            single=dict(traced.single.named_modules()),
             proxy_paths={
                 id(module): path
                 for path, module in self.modules.items()
@@ -197,7 +97,7 @@ class _Walk:
         self.layers: list[tuple[str, str]] = []
         self.errors: dict[str, Finding] = {}
         self.unjudged: set[str] = set()
-        self.reported = {p.node for p in dataflow.problems if p.kind in _SAYS_ENOUGH}
+        self.reported = {p.node for p in self.dataflow.problems if p.kind in _SAYS_ENOUGH}
 
     def run(self) -> Analysis:
         problems = [
@@ -242,6 +142,8 @@ class _Walk:
         try:
             if detector is None:
                 reject(f"{layer_type} cannot be mapped", advice(layer_type))
+            if node.module is not None:
+                _refuse_changed(node.module)
             value = detector(call)
             self._refuse_other(node, value)
         except Unmappable as error:
@@ -291,7 +193,7 @@ class _Walk:
             return
         if output.dtype is not torch.float64:
             reject(
-                f"it turns its values into {_type_name(output.dtype)}",
+                f"it turns its values into {type_name(output.dtype)}",
                 "remove the conversion: the model is run in float64 here, and its codes are real numbers",
             )
         if isinstance(value, Codes):
@@ -324,7 +226,7 @@ class _Walk:
         (output,) = node.outputs
         self.builder.add_input(name, output.shape)
         if output.dtype is not torch.float64:
-            found = _type_name(output.dtype)
+            found = type_name(output.dtype)
             error = Unmappable(f"it holds {found}, expected real numbers", "give a float32 input")
             self._error(node, name, "input", error)
             return Unknown()
@@ -409,3 +311,12 @@ class _Walk:
             findings += [replace(finding, op_type=mapped) for finding in own or [supported]]
         findings += self.errors.values()
         return findings
+
+
+def _refuse_changed(module: nn.Module) -> None:
+    """Refuse a layer that does something else than its class says."""
+    if "forward" in vars(module):
+        reject("its forward was replaced", "write a class of your own that calls the layer")
+    for path, inner in module.named_modules():
+        if path and (inner._forward_hooks or inner._forward_pre_hooks):
+            reject(f"{path} inside it has hooks", "remove them, or hook the layer itself")

@@ -47,8 +47,11 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("spelling", RELUS)
+@pytest.mark.parametrize(
+    ("spelling", "source"),
+    [("nn.ReLU", source) for source in SOURCES]
+    + [(spelling, "zero point") for spelling in RELUS if spelling != "nn.ReLU"],
+)
 def test_relu_of_codes_keeps_their_scale(spelling: str, source: str) -> None:
     function = RELUS[spelling]
     layers = {"f": function} if isinstance(function, nn.Module) else {}
@@ -113,8 +116,11 @@ TARGETS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("spelling", GELUS)
+@pytest.mark.parametrize(
+    ("spelling", "target"),
+    [("nn.GELU", target) for target in TARGETS]
+    + [(spelling, "zero point") for spelling in GELUS if spelling != "nn.GELU"],
+)
 def test_gelu_of_codes_is_a_table(spelling: str, target: str) -> None:
     function = GELUS[spelling]
     layers = {"f": function} if isinstance(function, nn.Module) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import brevitas.nn as qnn
@@ -22,7 +23,7 @@ from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import weight_norm
 
-from ares.extract import analyse
+from ares.extract import ExtractionError, analyse, extract
 from ares.nn import QuantAdd
 from tests.extract.models import (
     IMAGE,
@@ -65,7 +66,7 @@ def _check(case: Case) -> None:
     else:
         model.eval()
     case.change(model)
-    finding = refused(model, *case.shapes, calibrate=False)
+    finding = refused(model, *case.shapes)
     assert (finding.layer, finding.layer_type) == (case.layer, case.layer_type), str(finding)
     assert case.reason in finding.reason, str(finding)
     assert case.suggestion in finding.suggestion, str(finding)
@@ -833,6 +834,24 @@ LAYERS: dict[str, Case] = {
         "scale",
         change=lambda model: set_scale(model, "q2.act_quant", 1e8),
     ),
+    "another forward": Case(
+        _layer(lambda: conv(2, 2)),
+        "c",
+        "QuantConv2d",
+        "its forward was replaced",
+        "class of your own",
+        change=lambda model: setattr(model.c, "forward", MethodType(_negated, model.c)),
+    ),
+    "hooks inside": Case(
+        _layer(lambda: conv(2, 2)),
+        "r",
+        "QuantReLU",
+        "tensor_quant inside it has hooks",
+        "remove them",
+        change=lambda model: tensor_quant(model, "r.act_quant").register_forward_hook(
+            lambda *_: None
+        ),
+    ),
     "weight normalisation": Case(
         _layer(lambda: weight_norm(conv(2, 2))),
         "c",
@@ -848,6 +867,10 @@ LAYERS: dict[str, Case] = {
         "prune.remove",
     ),
 }
+
+
+def _negated(layer: Any, x: Any) -> Any:
+    return -type(layer).forward(layer, x)
 
 
 def _ones(features: int) -> nn.Module:
@@ -1073,7 +1096,7 @@ def test_inputs(name: str) -> None:
 
 
 def test_every_independent_error_is_reported_once() -> None:
-    """And nothing of what only follows from them."""
+    """And nothing of what only follows from them. `extract` raises the first, in one line."""
 
     def forward(m: Any, x: Any) -> Any:
         y = m.q(x)
@@ -1097,6 +1120,11 @@ def test_every_independent_error_is_reported_once() -> None:
     _nan(model.c2)
     found = [(finding.layer, finding.layer_type) for finding in errors(model, IMAGE)]
     assert found == [("bn", "BatchNorm2d"), ("c2", "QuantConv2d"), ("sigmoid", "sigmoid")]
+    with pytest.raises(ExtractionError) as raised:
+        extract(model, [torch.zeros(IMAGE)], "net")
+    first = errors(model, IMAGE)[0]
+    assert raised.value.finding == first
+    assert str(raised.value) == f"net: bn (BatchNorm2d): {first.reason}; {first.suggestion}"
 
 
 def _nan(layer: Any) -> None:

@@ -192,18 +192,24 @@ def test_branches_that_lead_nowhere_are_left_out() -> None:
     assert "not used" in unused[0].reason
 
 
+def test_dropout_is_left_out_with_a_warning() -> None:
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.d(F.dropout(m.q(x), training=m.training)),
+            q=plain_identity(),
+            d=nn.Dropout(),
+        )
+    )
+    graph = checked(model, IMAGE)
+    assert [operation.name for operation in graph.operations] == ["q"]
+    findings = analyse(model, [torch.zeros(IMAGE)], "net").findings
+    warnings = [finding for finding in findings if finding.status is Status.WARNING]
+    assert [finding.layer for finding in warnings] == ["dropout", "d"]
+    assert all(finding.suggestion == "remove it for inference graphs" for finding in warnings)
+
+
 # Names that mean something to C, to the build or to the generated project.
-NAMES = [
-    "main",
-    "int",
-    "trace",
-    "executor",
-    "conv2d",
-    "runtime",
-    "7 nets-x",
-    "ARES",
-    "ares_execute",
-]
+NAMES = ["main", "int", "trace", "7 nets-x", "ares_execute"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,131 @@
+"""From a model to what it does: its dataflow, and the two copies of it from which everything is read."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from ares.capture import CaptureError, Dataflow, capture, structural_changes
+from ares.capture.leaves import is_library_leaf
+from ares.extract._findings import Finding, Status
+from ares.extract._quantizers import is_switched_off
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """A model that ran.
+
+    `single` is the copy in float32, which never ran: weights are read from it. `double` is the one in float64, whose
+    modules the nodes of `dataflow` hold.
+    """
+
+    single: nn.Module
+    double: nn.Module
+    dataflow: Dataflow
+
+
+def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
+    """Run a copy of the model twice on the first sample of `inputs`; the Finding says why that cannot be done."""
+    refusal = _refuse_model(model) or _refuse_inputs(model, inputs)
+    if refusal is not None:
+        return refusal
+    model_type = type(model).__name__
+    try:
+        single, double = copy.deepcopy(model), copy.deepcopy(model).double()
+    except (AttributeError, RuntimeError, TypeError, pickle.PicklingError) as error:
+        return Finding(
+            "",
+            model_type,
+            Status.ERROR,
+            f"it cannot be copied: {' '.join(str(error).split())}",
+            "hold tensors as parameters or buffers, and no files, locks or generators",
+        )
+    samples = [_first_sample(x) for x in inputs]
+    try:
+        dataflow = capture(double, samples)
+        # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
+        again = capture(double, samples)
+    except CaptureError as error:
+        suggestion = (
+            "it works in float32 but is run in float64: remove conversions such as x.float(), and "
+            "register every layer (nn.ModuleList)"
+            if _runs(single, [x[:1] for x in inputs])
+            else "make model(*inputs) work in PyTorch first"
+        )
+        return Finding("", model_type, Status.ERROR, f"forward failed: {error}", suggestion)
+    problems = (*dataflow.problems, *structural_changes(dataflow, again))
+    return Traced(single, double, replace(dataflow, problems=problems))
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """`float32` for torch.float32."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _refuse_model(model: nn.Module) -> Finding | None:
+    training = [path for path, module in model.named_modules() if module.training]
+    if training:
+        # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
+        own = (path for path in training if _layer_of(model, path)[0] == path)
+        return Finding(
+            *_layer_of(model, next(own, training[0])),
+            Status.ERROR,
+            "the model is in training mode",
+            "call model.eval() before extraction",
+        )
+    for path, module in model.named_modules():
+        if is_switched_off(module):
+            return Finding(
+                *_layer_of(model, path),
+                Status.ERROR,
+                f"its quantiser {path} is switched off",
+                f"set {path}.disable_quant = False",
+            )
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            return Finding(
+                *_layer_of(model, name.rpartition(".")[0]),
+                Status.ERROR,
+                f"parameter {name} is {type_name(parameter.dtype)}, expected float32",
+                "call model.float() and load the float32 state",
+            )
+    return None
+
+
+def _refuse_inputs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Finding | None:
+    for index, x in enumerate(inputs):
+        if x.dim() == 0 or x.numel() == 0:
+            return Finding(
+                "",
+                type(model).__name__,
+                Status.ERROR,
+                f"example input {index} has shape {list(x.shape)}, expected a batch of at least one",
+                "give inputs such as torch.zeros(1, 1, 28, 28)",
+            )
+    return None
+
+
+def _layer_of(model: nn.Module, path: str) -> tuple[str, str]:
+    """Path and class of the layer that a module is part of: the outermost leaf, else the module itself."""
+    parts = path.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    layer = next((p for p in prefixes if is_library_leaf(model.get_submodule(p))), path)
+    return layer, type(model.get_submodule(layer)).__name__
+
+
+def _runs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> bool:
+    try:
+        capture(model, inputs)
+    except CaptureError:
+        return False
+    return True
+
+
+def _first_sample(x: torch.Tensor) -> torch.Tensor:
+    sample = x[:1].detach().clone()
+    return sample.double() if sample.is_floating_point() else sample
