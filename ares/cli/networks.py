@@ -17,7 +17,7 @@ from ares.cli.output import fail_usage, write_text
 from ares.pipeline.matrix import Matrix, run_matrix
 from ares.pipeline.zoo import UnknownNetwork, network_names, zoo_paths
 from ares.resources import ResourceError
-from ares.toolchain import ToolchainError, default_targets, select
+from ares.toolchain import Target, ToolchainError, default_targets, select
 from ares.verify import Outcome, Verdict
 
 _FILE_WIDTH = 400
@@ -78,7 +78,7 @@ def _console() -> Console:
 
 
 def _run(
-    console: Console, names: Sequence[str], targets: Sequence[object], jobs: int | None
+    console: Console, names: Sequence[str], targets: Sequence[Target], jobs: int | None
 ) -> Matrix:
     columns = (
         TextColumn("{task.description}"),
@@ -100,7 +100,7 @@ def _run(
                     console.print(_line(name, verdicts), highlight=False, soft_wrap=True)
             bar.update(task, description=", ".join(running) or "networks")
 
-        return run_matrix(names, targets, progress, jobs)  # type: ignore[arg-type]
+        return run_matrix(names, targets, progress, jobs)
 
 
 def _line(name: str, verdicts: Sequence[Verdict]) -> str:
