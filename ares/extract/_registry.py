@@ -55,7 +55,11 @@ def on_function(*names: str) -> Callable[[Detector], Detector]:
 
 @cache
 def load_detectors() -> tuple[str, ...]:
-    """Import every detector file (names without underscore), sorted; return the stems."""
+    """Import every detector file (names without underscore), sorted; return the stems.
+
+    Calls that change nothing have detectors too, but no operation: `_passthrough` is no stem.
+    """
+    importlib.import_module(f"{__package__}._passthrough")
     stems = sorted(
         module.name
         for module in pkgutil.iter_modules([str(Path(__file__).parent)])

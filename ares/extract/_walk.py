@@ -11,7 +11,6 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import Node, Ref
-from ares.extract import _passthrough  # noqa: F401 - registers its detectors
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
 from ares.extract._findings import (

@@ -103,7 +103,7 @@ def _descend(
             group["lr"] = rate * (1 - step / total)
         optimiser.zero_grad()
         loss = nn.functional.cross_entropy(model(data.train_x[rows]), data.train_y[rows])
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimiser.step()
 
 

@@ -14,7 +14,6 @@ from torch import nn
 
 from ares.ir import graph_digest
 from ares.ops import read_graph
-from ares.pipeline.zoo import zoo_paths
 from ares.zoo.network_file import load_model
 from tests.check.models import PRELUDE, Outcome, model_source, write
 
@@ -80,8 +79,6 @@ def test_state_dict(suffix: str, tmp_path: Path, extract: Run) -> None:
 
 
 def test_test_network_uses_its_stored_state(tmp_path: Path, extract: Run) -> None:
-    if not (zoo_paths("test_3_mlp").golden / "state.safetensors").exists():
-        pytest.skip("golden/test_3_mlp/state.safetensors has not been made")
     target = tmp_path / "graph"
     outcome = extract("--test-network", "test_3_mlp", "--output", target)
     assert (outcome.code, outcome.err) == (0, "")

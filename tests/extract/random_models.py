@@ -172,8 +172,7 @@ class RandomModel(nn.Module):
             operands = [chosen, draw.choice(alike)]
             draw.shuffle(operands)
             behind = draw.choice((_same, F.relu, _flat))
-            function: Function = lambda a, b, q: q(behind(a + b))  # noqa: E731
-            return Step(function, tuple(operands), (self._quantizer(),))
+            return Step(lambda a, b, q: q(behind(a + b)), tuple(operands), (self._quantizer(),))
         parts = (chosen, *draw.choices(beside, k=draw.randint(1, 2)))
         return Step(
             lambda *items: items[-1](torch.cat(items[:-1], axis + 1)), parts, (self._quantizer(),)
