@@ -159,17 +159,20 @@ class Witness:
             # Both neighbours of a tie are half a code away: only one of them is what rounding gives.
             distance = np.where(ties & (golden != np.rint(meant)), 0.5, distance)
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
-        codes = torch.from_numpy(tensors[names[0]].astype(np.float64))
+        codes = torch.from_numpy(self._codes(tensors, names[0], real))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
 
     def _codes(self, tensors: Mapping[str, Array], name: str, real: Array) -> Array:
         """The golden of a tensor, which must have the shape that it has in the model."""
-        if tensors[name].shape != real.shape:
+        golden = tensors[name]
+        if len(golden) > len(real) == 1 and (golden == golden[:1]).all():
+            golden = golden[:1]  # a constant: the same in every case, once in the model
+        if golden.shape != real.shape:
             raise WitnessError(
-                f"{self._graph.name}: {name} is {list(tensors[name].shape)} in the golden, "
+                f"{self._graph.name}: {name} is {list(golden.shape)} in the golden, "
                 f"{list(real.shape)} in the model"
             )
-        return tensors[name].astype(np.float64)
+        return golden.astype(np.float64)
 
     def _at_node(
         self,
@@ -180,7 +183,8 @@ class Witness:
         index: int,
         value: torch.Tensor,
     ) -> None:
-        if index != 0 or key not in self._node_tensors:
+        key = f"{key}@{index}" if index else key
+        if key not in self._node_tensors:
             return
         seen.add(f"node:{key}")
         for name in self._node_tensors[key]:

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-_LIBRARIES = ("torch.nn.", "brevitas.nn.")
+_LIBRARIES = ("torch.nn.", "brevitas.nn.", "ares.nn.leaves.")
 _CONTAINERS = (
     nn.Module,
     nn.Sequential,
@@ -22,7 +22,7 @@ _CONTAINERS = (
 
 
 def library_class(module: nn.Module) -> type | None:
-    """The class of torch.nn or brevitas.nn that a module is or derives from; containers are none."""
+    """The class of a layer library that a module is or derives from; containers are none."""
     for cls in type(module).__mro__:
         if f"{cls.__module__}.".startswith(_LIBRARIES):
             return None if cls in _CONTAINERS else cls
@@ -30,7 +30,7 @@ def library_class(module: nn.Module) -> type | None:
 
 
 def is_library_leaf(module: nn.Module) -> bool:
-    """Whether a module is a torch.nn or brevitas.nn layer.
+    """Whether a module is a layer of torch.nn, brevitas.nn or ares.nn.leaves.
 
     A user's subclass counts as long as it overrides nothing but the constructor (a common way to set
     default quantisers): then it still means what the library's class means.

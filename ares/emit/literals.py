@@ -21,6 +21,9 @@ NUMBERS_PER_LINE = 12
 _C_TYPES = {
     "int8": "int8_t",
     "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "uint32": "uint32_t",
+    "uint64": "uint64_t",
     "int16": "int16_t",
     "int32": "int32_t",
     "int64": "int64_t",
@@ -110,8 +113,11 @@ def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:
     flat = np.ascontiguousarray(array).reshape(-1)
     if array.dtype == np.float32:
         literals = [float32(value) for value in flat]
-    elif array.dtype == np.int64:
-        literals = [f"INT64_C({int(value)})" for value in flat]
+    elif array.dtype in (np.int64, np.uint64):
+        macro = "INT64_C" if array.dtype == np.int64 else "UINT64_C"
+        literals = [f"{macro}({int(value)})" for value in flat]
+    elif array.dtype == np.uint32:
+        literals = [f"{int(value)}u" for value in flat]
     else:
         literals = [integer(int(value)) for value in flat]
     for start in range(0, len(literals), NUMBERS_PER_LINE):

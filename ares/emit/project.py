@@ -19,6 +19,7 @@ from ares import __version__
 from ares.emit.literals import (
     Initialiser,
     array_constant,
+    array_reference,
     c_string,
     float32,
     identifier,
@@ -33,8 +34,9 @@ RUNTIME_FOLDERS = ("inc", "src", "trace")
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One line of the layer table, ready to print."""
+    """One line of a layer table, ready to print. `number` is unique; a composite has `stages` and no kernel."""
 
+    number: int
     name: str
     op_type: str
     kernel: str
@@ -47,6 +49,7 @@ class LayerRow:
     num_outputs: int
     observed: int
     scratch: int
+    stages: tuple[LayerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class TensorRow:
     elements: int
     space: str
     dtype: str
+    data: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def emit(plan: Plan) -> Project:
     runtime = runtime_files()
     name = _file_stem(graph.name, runtime)
     constants: dict[str, npt.NDArray[Any]] = {}
-    layers = _layer_rows(plan, constants)
+    steps = _layer_rows(plan, constants)
+    tensors = [_tensor_row(tensor, constants) for tensor in plan.tensors]
     digest = graph_digest(graph)
     facts = {
         "name": name,
@@ -89,8 +94,9 @@ def emit(plan: Plan) -> Project:
         "signature": c_string(digest[:16]),
         "headers": sorted({step.call.header for step in plan.steps if step.call is not None}),
         "constants": [array_constant(key, array) for key, array in constants.items()],
-        "layers": layers,
-        "tensors": [_tensor_row(tensor) for tensor in plan.tensors],
+        "steps": steps,
+        "layers": _grouped(plan, steps),
+        "tensors": tensors,
         "outputs": ", ".join(str(_index(plan, output)) for output in plan.outputs),
         "inputs_ports": _ports(plan, graph.inputs, "input"),
         "outputs_ports": _ports(plan, graph.outputs, "output"),
@@ -155,11 +161,54 @@ def _index(plan: Plan, tensor: str) -> int:
 def _layer_rows(plan: Plan, constants: dict[str, npt.NDArray[Any]]) -> list[LayerRow]:
     taken: set[str] = set()
     index = {tensor.name: number for number, tensor in enumerate(plan.tensors)}
-    return [_layer_row(step, index, constants, taken) for step in plan.steps]
+    return [
+        _layer_row(number, step, index, constants, taken) for number, step in enumerate(plan.steps)
+    ]
+
+
+def _grouped(plan: Plan, steps: list[LayerRow]) -> list[LayerRow]:
+    """The network's layers: steps, and composites with theirs (copies of operands between them included)."""
+    rows = list(steps)
+    names = [step.layer for step in plan.steps]
+    index = {tensor.name: number for number, tensor in enumerate(plan.tensors)}
+    for number, composite in enumerate(plan.graph.composites):
+        first = names.index(composite.members[0])
+        last = names.index(composite.members[-1])
+        stages = plan.steps[first : last + 1]
+        made = [name for stage in stages for name in stage.outputs]
+        read = [name for stage in stages for name in stage.inputs if name not in made]
+        outside = (*plan.steps[:first], *plan.steps[last + 1 :])
+        taken = {name for step in outside for name in step.inputs} | set(plan.outputs)
+        inputs = [str(index[name]) for name in dict.fromkeys(read)]
+        outputs = [str(index[name]) for name in made if name in taken]
+        position = rows.index(steps[first])
+        rows[position : position + len(stages)] = [
+            LayerRow(
+                number=len(steps) + number,
+                name=composite.name,
+                op_type=composite.op_type,
+                kernel="NULL",
+                params_type="",
+                params="NULL",
+                initialiser=Initialiser((), ()),
+                inputs=", ".join(inputs),
+                outputs=", ".join(outputs),
+                num_inputs=len(inputs),
+                num_outputs=len(outputs),
+                observed=0,
+                scratch=0,
+                stages=tuple(steps[first : last + 1]),
+            )
+        ]
+    return rows
 
 
 def _layer_row(
-    step: Step, index: dict[str, int], constants: dict[str, npt.NDArray[Any]], taken: set[str]
+    number: int,
+    step: Step,
+    index: dict[str, int],
+    constants: dict[str, npt.NDArray[Any]],
+    taken: set[str],
 ) -> LayerRow:
     stem = identifier(step.layer)
     while stem in taken:
@@ -168,6 +217,7 @@ def _layer_row(
     call = step.call
     params = f"{stem}_params"
     return LayerRow(
+        number=number,
         name=step.layer,
         op_type=step.op_type,
         kernel=call.function if call else "NULL",
@@ -185,13 +235,19 @@ def _layer_row(
     )
 
 
-def _tensor_row(tensor: PlannedTensor) -> TensorRow:
+def _tensor_row(tensor: PlannedTensor, constants: dict[str, npt.NDArray[Any]]) -> TensorRow:
+    data = "NULL"
+    if tensor.data is not None:
+        name = f"{identifier(tensor.name)}_data"
+        constants[name] = np.ascontiguousarray(tensor.data)
+        data = array_reference(name, tensor.data)
     return TensorRow(
         name=tensor.name,
         position=tensor.position,
         elements=tensor.elements,
-        space="ARES_SPACE_ARENA" if tensor.in_arena else "ARES_SPACE_INPUT",
+        space=tensor.space.value,
         dtype=f"ARES_{tensor.dtype.value.upper()}",
+        data=data,
     )
 
 

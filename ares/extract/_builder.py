@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ares.extract._composites import gather
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.ir import DType, Graph, GraphError, Tensor
 from ares.numerics import INT32_MAX
-from ares.ops import KernelOperation, Site
+from ares.ops import CompositeKind, KernelOperation, Site
 
 
 class Builder:
     """Collects operations in execution order."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, composite_roots: Mapping[str, CompositeKind] | None = None
+    ) -> None:
+        """`composite_roots`: paths of the modules that are one layer with all that is inside them."""
         self.name = name
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[KernelOperation] = []
         self.inputs: list[str] = []
+        self.composite_roots = dict(composite_roots or {})
 
-    def add_input(self, name: str, shape: Sequence[int]) -> str:
-        """A binary32 input of the network."""
-        self.tensors[name] = Tensor(name, tuple(shape), DType.F32)
+    def add_input(self, name: str, shape: Sequence[int], dtype: DType = DType.F32) -> str:
+        """An input of the network: binary32, or integers that mean themselves."""
+        if dtype is DType.F32:
+            self.tensors[name] = Tensor(name, tuple(shape), dtype)
+        else:
+            self.tensors[name] = Tensor(name, tuple(shape), dtype, 1.0, 0, dtype.lo, dtype.hi)
         self.inputs.append(name)
         return name
 
@@ -80,12 +88,14 @@ class Builder:
                 kept.append(operation)
                 needed.update(operation.inputs)
         needed.update(self.inputs)
+        composites, operations = gather(kept[::-1], self.composite_roots)
         return Graph(
             name=self.name,
             tensors=tuple(tensor for name, tensor in self.tensors.items() if name in needed),
-            operations=tuple(reversed(kept)),
+            operations=operations,
             inputs=tuple(self.inputs),
             outputs=tuple(outputs),
+            composites=composites,
         ).validate()
 
 

@@ -21,7 +21,8 @@ from ares.extract._quantizers import (
     is_enabled,
     read_quantizer,
 )
-from ares.extract._values import Codes, Move, Real, Unknown, Value
+from ares.extract._values import Codes, Constant, Move, Real, Unknown, Value
+from ares.extract.constant import quantized_constant
 from ares.ir import Tensor
 from ares.numerics import IDENTITY, RELU, NumericsError, Rescale, lookup_table, plan_function
 from ares.ops import KernelOperation, operations
@@ -163,10 +164,10 @@ class Call:
             tensor = self._requantized(value, quantizer, name)
         elif isinstance(value, Real):
             tensor = value.quantized(quantizer)
+        elif isinstance(value, Constant):
+            tensor = quantized_constant(self, value, quantizer)
         else:
-            reject(
-                "it quantises a constant of the model", "store the constant as codes' real values"
-            )
+            raise TypeError(f"nothing to quantise in a {type(value).__name__}")
         self.builder.add_origin(tensor, quantizer.origin)
         return Codes(tensor)
 

@@ -1,6 +1,6 @@
 """The table of detectors: which module class or function is handled by which file of this folder.
 
-A detector takes a `Call` and returns the Value of the call's first output. A user's subclass of a layer is found
+A detector takes a `Call` and returns the Value of the call's first output, or a tuple with one for each output. A user's subclass of a layer is found
 by its base; a library's own subclass is another layer (Brevitas' TruncAvgPool2d is no AvgPool2d).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ares.extract._call import Call
     from ares.extract._values import Value
 
-Detector = Callable[["Call"], "Value"]
+Detector = Callable[["Call"], "Value | tuple[Value, ...]"]
 
 _MODULES: dict[type[nn.Module], Detector] = {}
 _FUNCTIONS: dict[str, Detector] = {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
@@ -102,9 +103,13 @@ class Real:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """What does not depend on the inputs: a parameter or buffer, by name, or what is computed of such."""
+    """What does not depend on the inputs: a parameter or buffer, by name, or what is computed of such.
+
+    `array` holds its values in float64, None where they were computed in forward.
+    """
 
     name: str
+    array: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from torch import nn
 from ares.capture import Node, Ref
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
+from ares.extract._composites import composite_roots, root_of
 from ares.extract._findings import (
     NOT_JUDGED,
     ExtractionError,
@@ -27,7 +28,7 @@ from ares.extract._registry import function_detector, module_detector
 from ares.extract._trace import Traced, trace, type_name
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
-from ares.ir import Graph, GraphError
+from ares.ir import DType, Graph, GraphError
 from ares.numerics import NumericsError
 
 # Problems of a call after which nothing has to be said of the call itself.
@@ -81,7 +82,8 @@ class _Walk:
     ) -> None:
         self.dataflow = traced.dataflow
         self.modules = dict(traced.double.named_modules())
-        self.builder = Builder(name)
+        self.roots = composite_roots(self.modules)
+        self.builder = Builder(name, self.roots)
         self.context = Context(
             builder=self.builder,
             single=dict(traced.single.named_modules()),
@@ -92,7 +94,7 @@ class _Walk:
             },
             allow_uncalibrated=allow_uncalibrated,
         )
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, tuple[Value, ...]] = {}
         self.layers: list[tuple[str, str]] = []
         self.errors: dict[str, Finding] = {}
         self.unjudged: set[str] = set()
@@ -105,7 +107,11 @@ class _Walk:
         ]
         for node in self.dataflow.nodes:
             before = dict(self.context.quantizer_calls)
-            self.values[node.key] = self._value(node)
+            value = self._value(node)
+            # A detector of one value has looked at the first output only.
+            values = value if isinstance(value, tuple) else (value,)
+            missing = len(node.outputs) - len(values)
+            self.values[node.key] = (*values, *[Unknown()] * missing)
             self._count_quantizers(node, before)
         outputs = [self._output(ref) for ref in self.dataflow.outputs]
         graph = None
@@ -116,12 +122,15 @@ class _Walk:
                 problems.append(Finding("", "model", Status.ERROR, str(error)))
         return Analysis((*problems, *self._report()), graph)
 
-    def _value(self, node: Node) -> Value:
+    def _value(self, node: Node) -> Value | tuple[Value, ...]:
         if node.kind == "input":
             return self._input(node)
         if node.kind == "constant":
             # A tensor of unknown origin is a problem of the capture already.
-            return Unknown() if node.key.startswith("constant:unknown") else Constant(node.path)
+            if node.key.startswith("constant:unknown") or node.tensor is None:
+                return Unknown()
+            exact = node.tensor.is_floating_point() and node.path
+            return Constant(node.path, node.tensor.double().numpy() if exact else None)
         if node.kind == "function" and self._is_constant(node):
             return Constant("")
         name = self._name(node)
@@ -143,20 +152,24 @@ class _Walk:
                 reject(f"{layer_type} cannot be mapped", advice(layer_type))
             if node.module is not None:
                 _refuse_changed(node.module)
-            value = detector(call)
-            self._refuse_other(node, value)
+            found = detector(call)
+            values = found if type(found) is tuple else (found,)
+            for index, value in enumerate(values):
+                self._refuse_other(node, index, value)
         except Unmappable as error:
             self._error(node, name, layer_type, error)
             return Unknown()
         except (GraphError, NumericsError) as error:
             self._error(node, name, layer_type, Unmappable(str(error), _CHECK_NUMBERS))
             return Unknown()
-        if isinstance(value, Codes):
-            self.builder.add_origin(value.tensor, f"node:{node.key}")
-        if isinstance(value, (Real, Unknown)):
-            # A real value is judged when its quantiser comes, under the name of the layer that computes it.
-            self.unjudged.add(name)
-        return value
+        for index, value in enumerate(values):
+            if isinstance(value, Codes):
+                key = f"{node.key}@{index}" if index else node.key
+                self.builder.add_origin(value.tensor, f"node:{key}")
+            if isinstance(value, (Real, Unknown)):
+                # A real value is judged when its quantiser comes, under the name of the layer that computes it.
+                self.unjudged.add(name)
+        return values
 
     def _count_quantizers(self, node: Node, before: Mapping[str, int]) -> None:
         """A call of a module calls its quantisers, whether its detector got as far as them or not."""
@@ -178,16 +191,17 @@ class _Walk:
         if not node.refs and any(p.kind == "data_dependent" for p in self.dataflow.problems):
             self.reported.add(node.key)
         sources = {ref.node for ref in node.refs}
-        if not all(isinstance(self.values[key], Constant) for key in sources - self.reported):
+        values = [value for key in sources - self.reported for value in self.values[key]]
+        if not all(isinstance(value, Constant) for value in values):
             return False
         if sources & self.reported or node.key in self.reported:
             self.reported.add(node.key)
             return False
         return True
 
-    def _refuse_other(self, node: Node, value: Value) -> None:
+    def _refuse_other(self, node: Node, index: int, value: Value) -> None:
         """Refuse a result that is not what the model gave, whatever the detector made of the call."""
-        output = node.outputs[0]
+        output = node.outputs[index]
         if isinstance(value, Unknown):
             return
         if output.dtype is not torch.float64:
@@ -223,10 +237,17 @@ class _Walk:
         while name in self.modules:
             name += "_"
         (output,) = node.outputs
+        if output.dtype in (torch.int64, torch.int32):
+            # Token ids: integers that mean themselves.
+            self.builder.add_input(name, output.shape, DType.S32)
+            return Codes(name)
         self.builder.add_input(name, output.shape)
         if output.dtype is not torch.float64:
             found = type_name(output.dtype)
-            error = Unmappable(f"it holds {found}, expected real numbers", "give a float32 input")
+            error = Unmappable(
+                f"it holds {found}, expected real numbers or token ids",
+                "give a float32 or an int64 input",
+            )
             self._error(node, name, "input", error)
             return Unknown()
         return input_value(self.builder, name)
@@ -251,9 +272,7 @@ class _Walk:
     def _resolve(self, value: Any) -> Any:
         """The node's arguments with Values in place of Refs."""
         if isinstance(value, Ref):
-            if value.index != 0:
-                return Unknown()
-            return self.values[value.node]
+            return self.values[value.node][value.index]
         if isinstance(value, torch.Size):
             return tuple(value)
         if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
@@ -264,10 +283,10 @@ class _Walk:
 
     def _output(self, ref: Ref) -> str | None:
         """The tensor that an output of the model is; reports a real value that cannot leave."""
-        value = self.values[ref.node]
+        value = self.values[ref.node][ref.index]
         node = self.dataflow.node(ref.node)
         try:
-            if ref.index != 0:
+            if ref.index != 0 and isinstance(value, Unknown):
                 reject(
                     f"the network returns result {ref.index} of it", "return its first result only"
                 )
@@ -297,12 +316,19 @@ class _Walk:
             self.unjudged.clear()
         findings: list[Finding] = []
         warnings = list(self.context.warnings)
+        shown: set[str] = set()
         for name, layer_type in self.layers:
+            root = root_of(name.partition("#")[0], self.roots)
+            if root is not None and root not in shown:
+                shown.add(root)
+                findings.append(self._composite_finding(root))
             if name in self.errors:
                 findings.append(self.errors.pop(name))
                 continue
             mapped = operations.get(name, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
+            if mapped and root is not None:
+                reason = f"{mapped}, a stage of {root or 'the model'}"
             if name in self.unjudged and not mapped:
                 reason = NOT_JUDGED
             own = [warning for warning in warnings if warning.layer == name]
@@ -310,6 +336,21 @@ class _Walk:
             findings += [replace(finding, op_type=mapped) for finding in own or [supported]]
         findings += self.errors.values()
         return findings
+
+
+    def _composite_finding(self, root: str) -> Finding:
+        kind = self.roots[root]
+        layer_type = type(self.modules[root]).__name__
+        if any(root_of(name.partition("#")[0], (root,)) is not None for name in self.errors):
+            reason = "it cannot be mapped as a whole: see its parts"
+            return Finding(root, layer_type, Status.WARNING, reason)
+        return Finding(
+            root,
+            layer_type,
+            Status.SUPPORTED,
+            f"mapped to {kind.op_type}",
+            op_type=kind.op_type,
+        )
 
 
 def _refuse_changed(module: nn.Module) -> None:

@@ -3,13 +3,24 @@
 Nothing here knows torch, C or any particular operation.
 """
 
-from ares.ir.graph import CODES, DType, Graph, GraphError, Operation, OutputRule, Tensor, constant
+from ares.ir.graph import (
+    CODES,
+    Composite,
+    DType,
+    Graph,
+    GraphError,
+    Operation,
+    OutputRule,
+    Tensor,
+    constant,
+)
 from ares.ir.graph_file import GraphFileError, graph_digest, load_graph, save_graph
 from ares.ir.project import Binary, Port, Project, Trace, TracePoint, trace_digest
 
 __all__ = [
     "CODES",
     "Binary",
+    "Composite",
     "DType",
     "Graph",
     "GraphError",

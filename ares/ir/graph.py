@@ -126,11 +126,24 @@ class Operation(ABC):
         """Shape and allowed types of every output; raises GraphError when the inputs do not fit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """One layer that is made of several operations, its `members`, which follow one another in the Graph.
+
+    To the user, and in the C's table, it is a single layer of type `op_type`; its members are its stages.
+    """
+
+    name: str
+    op_type: str
+    layer_type: str
+    members: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     """A network as integers: what the trained Brevitas model means.
 
-    `operations` are in execution order; every tensor is produced once.
+    `operations` are in execution order; every tensor is produced once. No two composites share a member.
     """
 
     name: str
@@ -138,6 +151,7 @@ class Graph:
     operations: tuple[Operation, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    composites: tuple[Composite, ...] = ()
 
     def tensor(self, name: str) -> Tensor:
         for tensor in self.tensors:
@@ -191,7 +205,21 @@ class Graph:
         unused = set(names) - known
         if unused:
             raise GraphError(f"{self.name}: tensor {min(unused)!r} is computed by no operation")
+        self._validate_composites()
         return self
+
+    def _validate_composites(self) -> None:
+        order = [operation.name for operation in self.operations]
+        taken: set[str] = set()
+        for composite in self.composites:
+            where = f"{self.name}: {composite.name} ({composite.op_type})"
+            members = composite.members
+            if not members or taken.intersection(members) or members[0] not in order:
+                raise GraphError(f"{where}: has no operations of its own")
+            first = order.index(members[0])
+            if tuple(order[first : first + len(members)]) != members:
+                raise GraphError(f"{where}: its operations do not follow one another")
+            taken.update(members)
 
 
 def _validate_tensor(graph: str, tensor: Tensor) -> None:

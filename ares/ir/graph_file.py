@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ares.ir.graph import DType, Graph, GraphError, Tensor
+from ares.ir.graph import Composite, DType, Graph, GraphError, Tensor
 
 FORMAT = "ares-graph-1"
 
@@ -48,7 +48,7 @@ def load_graph(data: bytes, records: Mapping[str, type]) -> Graph:
     found = arrays.pop("format", np.zeros(0, np.uint8)).tobytes()
     if found != FORMAT.encode():
         raise GraphFileError(f"Graph file has format {found!r}, expected {FORMAT!r}")
-    classes = {"Graph": Graph, "Tensor": Tensor, **records}
+    classes = {"Graph": Graph, "Tensor": Tensor, "Composite": Composite, **records}
     try:
         graph = _decode(structure, arrays, classes)
         if not isinstance(graph, Graph):

@@ -4,13 +4,17 @@ An operation's file holds its parameters, formula, shape rule, integer reference
 C function. To add one, add files (`docs/adding-an-operation.md`); no list is kept by hand.
 """
 
-from ares.ops._operation import Alias, Call, KernelOperation, Layout, Site, Struct
+from ares.ops._composites import COMPOSITES, CompositeKind
+from ares.ops._operation import Alias, Call, Data, KernelOperation, Layout, Site, Struct
 from ares.ops._reference import run_reference
 from ares.ops._registry import operations, read_graph, records
 
 __all__ = [
+    "COMPOSITES",
     "Alias",
     "Call",
+    "CompositeKind",
+    "Data",
     "KernelOperation",
     "Layout",
     "Site",

@@ -78,6 +78,13 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """No call: the output is this constant array, in the output's own layout."""
+
+    array: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class KernelOperation(Operation):
     """Base of all operations; the class docstring is the operation's row in the documentation.
 
@@ -94,7 +101,7 @@ class KernelOperation(Operation):
         """The integers that this layer means: outputs from inputs."""
 
     @abstractmethod
-    def lower(self, site: Site) -> Call | Alias:
+    def lower(self, site: Site) -> Call | Alias | Data:
         """The kernel call for planned layouts."""
 
     def accumulator_bound(self, site: Site) -> int:

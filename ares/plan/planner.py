@@ -6,14 +6,15 @@ accumulator could overflow.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ares.ir import DType, Graph, Operation, Tensor
 from ares.numerics import INT32_MAX
-from ares.ops import Alias, Call, KernelOperation, Layout, Site
+from ares.ops import Alias, Call, Data, KernelOperation, Layout, Site
 from ares.ops._moves import relayout
-from ares.ops._operation import row_major
+from ares.ops._operation import Array, row_major
 from ares.plan.arena import Buffer, live_set_bound, place
 
 MAX_ARENA = 2**31 - 1
@@ -23,16 +24,25 @@ class PlanError(ValueError):
     """A Graph that cannot run as it is; the message names the layer."""
 
 
-@dataclass(frozen=True, slots=True)
+class Space(enum.Enum):
+    """Where a tensor lives: the value is the C enumerator."""
+
+    ARENA = "ARES_SPACE_ARENA"
+    INPUT = "ARES_SPACE_INPUT"
+    CONSTANT = "ARES_SPACE_CONSTANT"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PlannedTensor:
-    """A tensor with its place: byte `position` in the arena, or index of the network's input."""
+    """A tensor with its place: byte `position` in the arena, index of the network's input, or constant `data`."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
     layout: Layout
-    in_arena: bool
+    space: Space
     position: int
+    data: Array | None = None
 
     @property
     def elements(self) -> int:
@@ -105,6 +115,7 @@ class _Layouts:
         self.graph = graph
         self.steps: list[Step] = []
         self.alias_of: dict[str, str] = {}
+        self.data: dict[str, Array] = {}
         self.tensors: dict[str, tuple[Tensor, Layout]] = {
             name: (graph.tensor(name), row_major(len(graph.tensor(name).shape)))
             for name in graph.inputs
@@ -123,11 +134,13 @@ class _Layouts:
             self.tensors[tensor.name] = (tensor, layout)
         if isinstance(call, Alias):
             self.alias_of[operation.outputs[0]] = inputs[0]
+        if isinstance(call, Data):
+            self.data[operation.outputs[0]] = call.array
         self.steps.append(
             Step(
                 operation.name,
                 operation.OP_TYPE,
-                None if isinstance(call, Alias) else call,
+                call if isinstance(call, Call) else None,
                 inputs,
                 operation.outputs,
                 observed=True,
@@ -139,9 +152,13 @@ class _Layouts:
         tensor, layout = self.tensors[name]
         ordered = self._in_order(name, row_major(len(layout)))
         root = self._root(ordered)
-        if root in self.graph.inputs:
+        if self._is_fixed(root):
             return self._copy(tensor, ordered, layout, layout)
         return ordered
+
+    def _is_fixed(self, root: str) -> bool:
+        """Whether memory that must not be written holds the tensor."""
+        return root in self.graph.inputs or root in self.data
 
     def _root(self, name: str) -> str:
         while name in self.alias_of:
@@ -190,6 +207,8 @@ class _Layouts:
         for index, step in enumerate(self.steps):
             for name in step.outputs:
                 root = roots[name]
+                if self._is_fixed(root):
+                    continue
                 first.setdefault(root, index)
                 size[root] = max(size.get(root, 0), self.tensors[name][0].nbytes)
         buffers = [Buffer(root, size[root], first[root], last[root]) for root in first]
@@ -207,7 +226,7 @@ class _Layouts:
             for position in step.call.in_place:
                 root = self._root(step.inputs[position])
                 if (
-                    root not in self.graph.inputs
+                    not self._is_fixed(root)
                     and last[root] == index
                     and self.tensors[root][0].nbytes >= self.tensors[output][0].nbytes
                 ):
@@ -219,6 +238,12 @@ class _Layouts:
 def _memory_order(tensor: Tensor, layout: Layout) -> Layout:
     """The layout without axes of one element, which take no room."""
     return tuple(axis for axis in layout if tensor.shape[axis] != 1)
+
+
+def _space(root: str, inputs: Mapping[str, int], data: Mapping[str, Array]) -> Space:
+    if root in data:
+        return Space.CONSTANT
+    return Space.INPUT if root in inputs else Space.ARENA
 
 
 def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...]) -> Plan:
@@ -235,8 +260,9 @@ def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...]) -> Plan:
             tensor.dtype,
             tensor.shape,
             layout,
-            in_arena=roots[name] not in inputs,
+            _space(roots[name], inputs, layouts.data),
             position=inputs.get(roots[name], offsets.get(roots[name], 0)),
+            data=layouts.data.get(roots[name]),
         )
         for name, (tensor, layout) in layouts.tensors.items()
     )

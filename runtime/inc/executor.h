@@ -10,8 +10,8 @@
 #include "layer_descriptors.h"
 
 /*
- * Called after each observed layer, once per output tensor. data stays valid only during the call and must
- * not be written.
+ * Called after each observed layer or stage, once per output tensor. layer_index counts the kernels and the stages
+ * that ran; data stays valid only during the call and must not be written.
  */
 typedef void (*ares_observer)(void *context, uint32_t layer_index, const ares_layer *layer,
                               const ares_tensor *tensor, const void *data);

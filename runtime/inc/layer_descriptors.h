@@ -13,20 +13,28 @@
 typedef enum OpType {
     /* begin generated */
     OP_ADD,
+    OP_ALTERNATING_ATTENTION,
     OP_AVGPOOL,
     OP_CONCAT,
+    OP_CONSTANT,
     OP_CONV2D,
+    OP_CROSS_ATTENTION,
     OP_FLATTEN,
     OP_GELU,
     OP_GLOBAL_AVGPOOL,
     OP_LINEAR_FP32,
     OP_LINEAR_INT8,
+    OP_MAMBA_BLOCK,
+    OP_MAMBA_WRAPPER,
     OP_MAXPOOL,
     OP_MEAN,
+    OP_MHSA,
+    OP_PATCH_EMBED,
     OP_RELU,
     OP_REQUANTIZE,
     OP_RESHAPE,
     OP_SQUEEZE,
+    OP_SSM,
     OP_TRANSPOSE_2D,
     OP_ZEROPAD2D,
     /* end generated */
@@ -54,8 +62,9 @@ typedef enum ares_dtype { ARES_S8, ARES_U8, ARES_S16, ARES_S32, ARES_F32 } ares_
 
 /* Where a tensor lives while the network runs. */
 typedef enum ares_space {
-    ARES_SPACE_ARENA, /* position = byte offset into the arena */
-    ARES_SPACE_INPUT, /* position = index of the network's input */
+    ARES_SPACE_ARENA,    /* position = byte offset into the arena */
+    ARES_SPACE_INPUT,    /* position = index of the network's input */
+    ARES_SPACE_CONSTANT, /* data points to it */
 } ares_space;
 
 /* A tensor: elements in memory order (channels last), at a fixed place. */
@@ -65,9 +74,13 @@ typedef struct ares_tensor {
     uint32_t elements;
     ares_space space;
     ares_dtype dtype;
+    const void *data;
 } ares_tensor;
 
-/* One layer. kernel is NULL where only the reading of the bytes changes (a reshape): nothing runs. */
+/*
+ * One layer. kernel is NULL where nothing runs: where only the reading of the bytes changes (a reshape), for a
+ * constant, and for a composite (attention, Mamba), which has stages instead. Stages have no stages of their own.
+ */
 typedef struct ares_layer {
     OpType op;
     const char *name;
@@ -79,6 +92,8 @@ typedef struct ares_layer {
     uint8_t num_outputs;
     uint8_t observed; /* 0 for a copy that only changes the memory order of an operand */
     uint32_t scratch; /* byte offset into the arena */
+    const struct ares_layer *stages;
+    uint32_t num_stages;
 } ares_layer;
 
 /* A network: tables only. */

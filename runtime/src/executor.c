@@ -17,43 +17,83 @@ static size_t element_size(ares_dtype dtype)
     }
 }
 
-ares_status ares_execute(const ares_network *network, const void *const *inputs,
-                         void *const *outputs, void *arena, ares_observer observer, void *context)
+/* What a run needs to find its tensors, and who looks at them. */
+typedef struct run_state {
+    const ares_network *network;
+    const void *const *inputs;
+    uint8_t *arena;
+    ares_observer observer;
+    void *context;
+    uint32_t steps;
+} run_state;
+
+/* Where a tensor can be read. */
+static const void *readable(const run_state *run, const ares_tensor *tensor)
 {
-    uint8_t *const base = (uint8_t *)arena;
+    switch (tensor->space) {
+    case ARES_SPACE_INPUT:
+        return run->inputs[tensor->position];
+    case ARES_SPACE_CONSTANT:
+        return tensor->data;
+    case ARES_SPACE_ARENA:
+    default:
+        return run->arena + tensor->position;
+    }
+}
+
+static ares_status run_kernel(const run_state *run, const ares_layer *layer)
+{
+    const ares_tensor *const tensors = run->network->tensors;
     const void *operands[ARES_MAX_OPERANDS];
     void *results[ARES_MAX_OPERANDS];
 
-    for (uint32_t i = 0; i < network->num_layers; ++i) {
-        const ares_layer *layer = &network->layers[i];
-        for (uint32_t k = 0; k < layer->num_inputs; ++k) {
-            const ares_tensor *tensor = &network->tensors[layer->inputs[k]];
-            operands[k] = tensor->space == ARES_SPACE_INPUT ? inputs[tensor->position]
-                                                            : base + tensor->position;
+    for (uint32_t k = 0; k < layer->num_inputs; ++k) {
+        operands[k] = readable(run, &tensors[layer->inputs[k]]);
+    }
+    for (uint32_t k = 0; k < layer->num_outputs; ++k) {
+        results[k] = run->arena + tensors[layer->outputs[k]].position;
+    }
+    return layer->kernel(layer->params, operands, results, run->arena + layer->scratch);
+}
+
+/* A layer without stages, or a stage. */
+static ares_status run_step(run_state *run, const ares_layer *layer)
+{
+    const uint32_t step = run->steps++;
+    if (layer->kernel != NULL) {
+        const ares_status status = run_kernel(run, layer);
+        if (status != ARES_OK) {
+            return status;
         }
+    }
+    if (run->observer != NULL && layer->observed) {
         for (uint32_t k = 0; k < layer->num_outputs; ++k) {
-            results[k] = base + network->tensors[layer->outputs[k]].position;
+            const ares_tensor *tensor = &run->network->tensors[layer->outputs[k]];
+            run->observer(run->context, step, layer, tensor, readable(run, tensor));
         }
-        if (layer->kernel != NULL) {
-            const ares_status status =
-                layer->kernel(layer->params, operands, results, base + layer->scratch);
+    }
+    return ARES_OK;
+}
+
+ares_status ares_execute(const ares_network *network, const void *const *inputs,
+                         void *const *outputs, void *arena, ares_observer observer, void *context)
+{
+    run_state run = {network, inputs, (uint8_t *)arena, observer, context, 0};
+
+    for (uint32_t i = 0; i < network->num_layers; ++i) {
+        const ares_layer *const layer = &network->layers[i];
+        const ares_layer *const steps = layer->num_stages > 0 ? layer->stages : layer;
+        const uint32_t num_steps = layer->num_stages > 0 ? layer->num_stages : 1;
+        for (uint32_t k = 0; k < num_steps; ++k) {
+            const ares_status status = run_step(&run, &steps[k]);
             if (status != ARES_OK) {
                 return status;
-            }
-        }
-        if (observer != NULL && layer->observed) {
-            for (uint32_t k = 0; k < layer->num_outputs; ++k) {
-                const ares_tensor *tensor = &network->tensors[layer->outputs[k]];
-                /* A layer that only reshapes a network input shows the input's own memory. */
-                const void *shown =
-                    tensor->space == ARES_SPACE_INPUT ? inputs[tensor->position] : results[k];
-                observer(context, i, layer, tensor, shown);
             }
         }
     }
     for (uint32_t k = 0; k < network->num_outputs; ++k) {
         const ares_tensor *tensor = &network->tensors[network->outputs[k]];
-        memcpy(outputs[k], base + tensor->position, tensor->elements * element_size(tensor->dtype));
+        memcpy(outputs[k], readable(&run, tensor), tensor->elements * element_size(tensor->dtype));
     }
     return ARES_OK;
 }

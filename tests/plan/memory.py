@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ares.plan import Plan
+from ares.plan import Plan, Space
 from ares.plan.arena import ALIGNMENT
 
 NOBODY = -1
@@ -26,10 +26,10 @@ def check_memory(plan: Plan) -> None:
             (result,) = step.outputs
             first = plan.tensor(step.inputs[0])
             made = plan.tensor(result)
-            assert (made.in_arena, made.position) == (first.in_arena, first.position), where
+            assert (made.space, made.position) == (first.space, first.position), where
             value[result] = value.get(step.inputs[0], NOBODY)
             continue
-        taken = [_span(plan, name) for name in step.inputs if plan.tensor(name).in_arena]
+        taken = [_span(plan, name) for name in step.inputs if plan.tensor(name).space is Space.ARENA]
         if step.call.scratch:
             scratch = (step.scratch, step.scratch + step.call.scratch)
             assert step.scratch % ALIGNMENT == 0, where
@@ -40,24 +40,24 @@ def check_memory(plan: Plan) -> None:
         allowed = {step.inputs[position] for position in step.call.in_place}
         for name in step.outputs:
             made = plan.tensor(name)
-            assert made.in_arena, f"{where}: {name} would be written into an input of the network"
+            assert made.space is Space.ARENA, f"{where}: {name} would be written into an input of the network"
             assert made.position % ALIGNMENT == 0, f"{where}: {name} is not aligned"
             inside = _span(plan, name)[1] <= plan.arena_bytes
             assert inside, f"{where}: {name} ends behind the arena"
             for other in step.inputs:
-                if plan.tensor(other).in_arena and _overlap(_span(plan, name), _span(plan, other)):
+                if plan.tensor(other).space is Space.ARENA and _overlap(_span(plan, name), _span(plan, other)):
                     assert other in allowed, f"{where}: {name} overlaps its operand {other}"
                     whole = made.position == plan.tensor(other).position
                     assert whole, f"{where}: {name} would take over {other} in part"
             value[name] = index
             owner[slice(*_span(plan, name))] = index
     for name in plan.outputs:
-        assert plan.tensor(name).in_arena, f"{plan.graph.name}: output {name} is not in the arena"
+        assert plan.tensor(name).space is Space.ARENA, f"{plan.graph.name}: output {name} is not in the arena"
         _demand(plan, owner, value, name, f"{plan.graph.name}: output")
 
 
 def _demand(plan: Plan, owner: np.ndarray, value: dict[str, int], name: str, where: str) -> None:
-    if not plan.tensor(name).in_arena:
+    if plan.tensor(name).space is not Space.ARENA:
         return
     held = owner[slice(*_span(plan, name))]
     assert name in value, f"{where}: {name} is read before it is made"

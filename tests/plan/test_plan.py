@@ -22,7 +22,7 @@ from ares.ops.reshape import Reshape
 from ares.ops.zero_pad2d import ZeroPad2d
 from ares.pipeline.session import Session
 from ares.pipeline.zoo import network_names, zoo_paths
-from ares.plan import Buffer, Plan, PlanError, live_set_bound, place, plan
+from ares.plan import Buffer, Plan, PlanError, Space, live_set_bound, place, plan
 from ares.plan.arena import ALIGNMENT
 from ares.toolchain import build, run
 from tests.harness.tiny_network import any_target
@@ -152,7 +152,7 @@ def _planned(operations: Sequence[KernelOperation], *outputs: str) -> Plan:
 
 
 def _places(planned: Plan) -> dict[str, int]:
-    return {tensor.name: tensor.position for tensor in planned.tensors if tensor.in_arena}
+    return {tensor.name: tensor.position for tensor in planned.tensors if tensor.space is Space.ARENA}
 
 
 def test_elementwise_layers_work_in_place() -> None:
@@ -163,8 +163,8 @@ def test_elementwise_layers_work_in_place() -> None:
 
 def test_not_in_place_of_the_networks_input() -> None:
     planned = _planned([_lookup("a", "x")], "a")
-    assert not planned.tensor("x").in_arena
-    assert planned.tensor("a").in_arena
+    assert planned.tensor("x").space is not Space.ARENA
+    assert planned.tensor("a").space is Space.ARENA
 
 
 def test_not_in_place_of_what_is_needed_later() -> None:
@@ -215,7 +215,7 @@ def test_an_output_in_the_inputs_memory_is_copied() -> None:
     planned = _planned([_reshape("a", "x", (1, 60))], "a")
     (output,) = planned.outputs
     assert output != "a"
-    assert planned.tensor(output).in_arena
+    assert planned.tensor(output).space is Space.ARENA
     assert not planned.steps[-1].observed
 
 
