@@ -200,6 +200,46 @@ class Witness:
                 found.append(_judgement(name, key, error, golden, real, EXACT_EPS))
 
 
+def free_running(
+    model: nn.Module, graph: Graph, inputs: Sequence[Array], names: Sequence[str]
+) -> Mapping[str, Array]:
+    """What the float64 model itself computes for some tensors, with no golden code handed to it.
+
+    Codes (float64 integers) of tensors that a quantiser makes, real values of others. Several cases may be
+    stacked along the batch axis.
+    """
+    quantizers, nodes = _by_origin(graph, "quantizer:"), _by_origin(graph, "node:")
+    found: dict[str, Array] = {}
+    calls: dict[str, int] = {}
+    double = copy.deepcopy(model).double()
+
+    def at_quantizer(path: str, _module: Any, arguments: Any, output: Any) -> None:
+        if arguments[0].dim() == 0:
+            return
+        number = calls.get(path, 0)
+        calls[path] = number + 1
+        value, scale, zero_point, _ = output
+        codes = torch.round(value / scale + zero_point).numpy()
+        found.update({name: codes for name in quantizers.get(f"{path}#{number}", ())})
+
+    def at_node(key: str, index: int, value: torch.Tensor) -> None:
+        for name in nodes.get(f"{key}@{index}" if index else key, ()):
+            found.setdefault(name, value.detach().double().numpy())
+
+    for path, proxy in double.named_modules():
+        if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
+            quant: Any = proxy.fused_activation_quant_proxy
+            quant.tensor_quant.register_forward_hook(partial(at_quantizer, path))
+    try:
+        capture(double, [_as_double(array) for array in inputs], on_output=at_node)
+    except CaptureError as error:
+        raise WitnessError(f"{graph.name}: {error}") from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise WitnessError(f"{graph.name}: nothing in the model shows {missing[0]}")
+    return {name: found[name] for name in names}
+
+
 def _true_ties(argument: Array, scale: float, meant: Array) -> Array:
     """Where `meant` lies halfway between two codes and float64 has rounded nothing on the way there.
 

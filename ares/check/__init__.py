@@ -7,7 +7,7 @@ never calibrated is compatible, with warnings.
 
 from ares.check.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
 from ares.check.loading import structural_model, trained_model
-from ares.check.model import check_model
+from ares.check.model import check_model, unbuildable
 from ares.check.render import render
 from ares.check.report import Report
 
@@ -22,4 +22,5 @@ __all__ = [
     "render",
     "structural_model",
     "trained_model",
+    "unbuildable",
 ]

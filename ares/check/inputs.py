@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ares.capture import CaptureError, Node, capture
 from ares.extract import Finding, Status
+from ares.nn.errors import MappingError
 
 Shape = tuple[int, ...]
 
@@ -67,10 +68,14 @@ class CheckError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """Tensors for `forward`, and in words where they come from."""
+    """Tensors for `forward`, and in words where they come from.
+
+    `only_shapes`: nothing but the shapes is given, so an input may hold token ids just as well.
+    """
 
     tensors: tuple[Tensor, ...]
     origin: str
+    only_shapes: bool = False
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -130,6 +135,10 @@ def find_inputs(model: nn.Module, given: Inputs | None) -> Iterator[Inputs] | No
         failure = _try(trial, given.tensors)
         if failure is None:
             return iter((given,))
+        if given.only_shapes and any(isinstance(m, nn.Embedding) for m in trial.modules()):
+            for tensors in _with_ids(given.shapes):
+                if _try(trial, tensors) is None:
+                    return iter((Inputs(tensors, given.origin),))
         if failure.refusal is not None:
             return failure
         shapes = ", ".join(map(str, given.shapes)) or "none"
@@ -139,6 +148,16 @@ def find_inputs(model: nn.Module, given: Inputs | None) -> Iterator[Inputs] | No
         reason = "its signature asks for keyword arguments or for more inputs than can be guessed"
         return NoInputs(reason, None)
     return _infer(trial, count)
+
+
+def _with_ids(shapes: Sequence[Shape]) -> Iterator[tuple[Tensor, ...]]:
+    """Every choice of the inputs that hold ids, at least one; zero is an id of every table."""
+    for chosen in itertools.product((True, False), repeat=len(shapes)):
+        if any(chosen):
+            yield tuple(
+                example_tensor(shape, is_integer=ids)
+                for shape, ids in zip(shapes, chosen, strict=True)
+            )
 
 
 def _infer(trial: nn.Module, count: int) -> Iterator[Inputs] | NoInputs:
@@ -263,6 +282,9 @@ def _try(model: nn.Module, tensors: Sequence[Tensor], *, guessed: bool = False) 
     except CaptureError as error:
         cause = error.__cause__
         reason = " ".join(str(error).split())
+        if isinstance(cause, MappingError):
+            finding = Finding("", cause.layer, Status.ERROR, cause.reason, cause.advice)
+            return NoInputs(cause.reason, finding)
         if cause is None or not _refused_by_brevitas(cause):
             return NoInputs(reason, None)
         text = str(cause)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from ares.check.inputs import Inputs, NoInputs, evaluated_copy, find_inputs
 from ares.check.report import Report
 from ares.extract import Finding, Status, analyse, module_findings
+from ares.nn.errors import MappingError
+from ares.zoo.network_file import NetworkFile, NetworkFileError
 
 _MOST_SHAPES = 4
 
@@ -36,6 +38,22 @@ def check_model(
     if report.errors and inputs is None:
         return _with_other_shapes(model, report, found)
     return report
+
+
+def unbuildable(network: NetworkFile, error: NetworkFileError) -> Report | None:
+    """The report on a model whose constructor met sizes that no layer of `ares.nn` can have; else None."""
+    cause = error.__cause__
+    if not isinstance(cause, MappingError):
+        return None
+    finding = Finding("", cause.layer, Status.ERROR, cause.reason, cause.advice)
+    return Report(
+        network=network.name,
+        model=network.model_name,
+        inputs="none: the model cannot be constructed",
+        shapes=(),
+        forward_seen=False,
+        findings=(finding,),
+    )
 
 
 def _with_forward(model: nn.Module, name: str, inputs: Inputs) -> Report:

@@ -67,11 +67,18 @@ def check_command(
 
 def _check(choice: ModelChoice) -> Report:
     import_torch()
-    from ares.check import check_model, structural_model
+    from ares.check import check_model, structural_model, unbuildable
+    from ares.zoo.network_file import NetworkFileError
 
     with code_of_the_user():
         network = open_file(choice)
-        model, problem = structural_model(network, choice.state)
+        try:
+            model, problem = structural_model(network, choice.state)
+        except NetworkFileError as error:
+            refused = unbuildable(network, error)
+            if refused is None:
+                raise
+            return refused
         report = check_model(model, given_inputs(choice, network), network.name)
     if not problem:
         return report
@@ -83,9 +90,14 @@ def _check(choice: ModelChoice) -> Report:
 
 
 def _list_supported_types() -> None:
-    from ares.ops import operations
+    from ares.ops import COMPOSITES, operations
 
     rows = {(op.LAYER_TYPE, op.PYTHON_CLASS, op.OP_TYPE) for op in operations().values()}
+    rows |= {
+        (kind.layer_type, f"ares.nn.{name}", kind.op_type)
+        for kind in COMPOSITES
+        for name in kind.classes
+    }
     table = Table("layer type", "Python class", "OpType", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in sorted(rows):
         table.add_row(*row)

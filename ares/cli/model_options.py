@@ -159,7 +159,8 @@ def given_inputs(choice: ModelChoice, network: NetworkFile) -> Inputs | None:
     from ares.check import Inputs, example_tensor
 
     if choice.shapes:
-        return Inputs(tuple(example_tensor(shape) for shape in choice.shapes), "--input-shape")
+        tensors = tuple(example_tensor(shape) for shape in choice.shapes)
+        return Inputs(tensors, "--input-shape", only_shapes=True)
     if network.has_example_inputs:
         return Inputs(network.example_inputs(), "example_inputs() of the file")
     return None

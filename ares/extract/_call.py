@@ -174,7 +174,9 @@ class Call:
     def _requantized(self, value: Codes, quantizer: Quantizer, name: str | None) -> str:
         source = self.tensor(value)
         operation = operations()["relu" if quantizer.function is RELU else "requantize"]
-        unchanged = quantizer.function is IDENTITY or source.lo >= source.zero_point
+        unchanged = quantizer.function is IDENTITY or (
+            quantizer.function is RELU and source.lo >= source.zero_point
+        )
         if unchanged and quantizer.keeps(source):
             return value.tensor
         table = lookup_table(quantizer.function, source, quantizer.tensor())
@@ -201,12 +203,7 @@ class Call:
         """Constants for quantise(function(acc * ratio + bias)); ratio and bias are real values."""
         try:
             check_accumulator(bound)
-            rescale = plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
-            if quantizer.function not in (IDENTITY, RELU) and not rescale.thresholds.size:
-                raise self.fault(
-                    "it gives the same code for every input", "check its output's scale"
-                )
-            return rescale
+            return plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
         except Unmappable as error:
             raise error.at(self.name, self.layer_type) from None
         except NumericsError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
@@ -41,21 +42,27 @@ def gather(
     """The composites among operations in execution order, and the operations with each composite's together.
 
     An operation of another layer that stands between those of a composite (it waited for its quantiser) moves
-    before it. A composite that is called again is another layer, `name#1`.
+    before it. A composite that is called again is another layer, `name#1`; one of whose operations some are called
+    once was called once, however often it calls a function.
     """
     order = list(operations)
-    members: dict[tuple[str, str], list[KernelOperation]] = {}
+    inside: dict[str, list[KernelOperation]] = {}
     for operation in operations:
         root = root_of(operation.path, roots)
         if root is not None:
-            call = operation.name.partition("#")[2]
+            inside.setdefault(root, []).append(operation)
+    members: dict[tuple[str, str], list[KernelOperation]] = {}
+    for root, own in inside.items():
+        calls = Counter(operation.path for operation in own)
+        for operation in own:
+            call = operation.name.partition("#")[2] if min(calls.values()) > 1 else ""
             members.setdefault((root, call), []).append(operation)
     composites = []
-    for (root, call), inside in members.items():
+    for (root, call), own in members.items():
         name = f"{root}#{call}" if call else root
         kind = roots[root]
-        _put_together(name, order, inside)
-        names = tuple(operation.name for operation in inside)
+        _put_together(name, order, own)
+        names = tuple(operation.name for operation in own)
         composites.append(Composite(name, kind.op_type, kind.layer_type, names))
     return tuple(composites), tuple(order)
 

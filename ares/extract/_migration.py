@@ -38,17 +38,17 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "input: do it before the network",
     ),
     (
-        ("mul", "div"),
-        "fold the factor into the weights of the layer before or after it; of the network's input: do it "
-        "before the network",
+        ("div",),
+        "multiply by the inverse (x * 0.5), or fold the factor into the weights of the layer before or after "
+        "it; of the network's input: do it before the network",
     ),
     (
-        ("getitem", "__getitem__", "chunk", "split", "narrow", "select", "unbind", "tensor_split"),
-        "parts of a tensor cannot be mapped: compute each part in a layer of its own",
+        ("index_select", "gather", "take", "masked_fill", "where"),
+        "take parts of a tensor with slices (x[:, a:b]), chunk or split",
     ),
     (
-        ("QuantSigmoid", "QuantTanh", "QuantHardTanh", "QuantHardSwish", "ReLU6", "Hardtanh"),
-        "use QuantReLU, QuantIdentity or torch.nn.GELU",
+        ("QuantHardTanh", "ReLU6", "Hardtanh", "Hardsigmoid", "Mish", "SELU", "CELU", "PReLU"),
+        "use QuantReLU, QuantIdentity, GELU, SiLU, ELU, LeakyReLU, Hardswish, Softplus, Sigmoid or Tanh",
     ),
     (("__setitem__",), "build the tensor with torch.cat, nn.ZeroPad2d or a layer of its own"),
     (

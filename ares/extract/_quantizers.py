@@ -16,7 +16,7 @@ from torch import nn
 
 from ares.extract._findings import reject
 from ares.ir import DType, Tensor
-from ares.numerics import IDENTITY, RELU, Function
+from ares.numerics import FUNCTIONS, IDENTITY, RELU, Function
 
 PLAIN_QUANTIZER = "RescalingIntQuant"
 # Parts of a quantiser whose result does not depend on what is quantised, in evaluation mode; and what to use.
@@ -38,6 +38,14 @@ _CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("BitWidthConst", "BitWidthStatefulConst"),
         "use bit_width_impl_type=BitWidthImplType.CONST",
     ),
+}
+# What a proxy does before it quantises. HardTanh, in Brevitas' QuantHardTanh, does not clamp.
+_ACTIVATIONS: Mapping[str, Function] = {
+    "Identity": IDENTITY,
+    "ReLU": RELU,
+    "Sigmoid": FUNCTIONS["sigmoid"],
+    "Tanh": FUNCTIONS["tanh"],
+    "Hardswish": FUNCTIONS["hardswish"],
 }
 
 CALIBRATE = (
@@ -195,11 +203,9 @@ def _tensor_quant(proxy: Any) -> Any:
 
 def _activation(proxy: Any, what: str) -> Function:
     implementation = type(proxy.fused_activation_quant_proxy.activation_impl).__name__
-    if implementation == "Identity":
-        return IDENTITY
-    if implementation == "ReLU":
-        return RELU
-    return reject(
-        f"{what} applies {implementation} before it quantises",
-        "use QuantReLU or QuantIdentity",
-    )
+    if implementation not in _ACTIVATIONS:
+        reject(
+            f"{what} applies {implementation} before it quantises",
+            "use QuantReLU or QuantIdentity",
+        )
+    return _ACTIVATIONS[implementation]

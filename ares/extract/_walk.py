@@ -337,7 +337,6 @@ class _Walk:
         findings += self.errors.values()
         return findings
 
-
     def _composite_finding(self, root: str) -> Finding:
         kind = self.roots[root]
         layer_type = type(self.modules[root]).__name__

@@ -33,14 +33,24 @@ class Case:
 
 
 def make_cases(graph: Graph, realistic: Sequence[Array]) -> tuple[Case, ...]:
-    """The three cases of a network; `realistic` are its example inputs (float32)."""
+    """The three cases of a network; `realistic` are its example inputs (float32, or any integers for token ids)."""
     grids = _input_grids(graph)
     return (
-        Case(REALISTIC, tuple(np.ascontiguousarray(array) for array in realistic), 0.2),
+        Case(REALISTIC, tuple(map(_realistic, graph.tensors_of(graph.inputs), realistic)), 0.2),
         # White noise is not what the network was calibrated on: more clips, but half must not.
         Case(RANDOM, tuple(_random(graph, name, grids[name]) for name in graph.inputs), 0.5),
         Case(EDGE, tuple(_edge(graph, name, grids[name]) for name in graph.inputs), None),
     )
+
+
+def _realistic(tensor: Tensor, array: Array) -> Array:
+    """An example in the type of its input. Raises ValueError where that changes a value."""
+    if not tensor.dtype.is_integer:
+        return np.ascontiguousarray(array)
+    converted = np.ascontiguousarray(array.astype(tensor.dtype.numpy))
+    if not np.array_equal(converted, array):
+        raise ValueError(f"input {tensor.name!r}: example values do not fit {tensor.dtype.value}")
+    return converted
 
 
 def _input_grids(graph: Graph) -> Mapping[str, Tensor]:

@@ -1,7 +1,7 @@
 """Layers for networks that ARES can turn into C: Brevitas' own, torch's own, and the missing ones.
 
 A value is either *codes* (it left a quantiser) or *real* (it waits for one). Convolution, linear, add,
-average pooling, mean, concatenation and GELU give real values; exactly one `QuantIdentity` or
+average pooling, mean, concatenation, norms and activations give real values; exactly one `QuantIdentity` or
 `QuantReLU` follows before the next convolution, linear or add. The network's input goes through a
 `QuantIdentity` first; the last linear may stay unquantised and then gives float logits.
 
@@ -10,38 +10,97 @@ and accepts a Tensor or a QuantTensor.
 """
 
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
-from torch.nn import GELU, AvgPool2d, Flatten, MaxPool2d, ZeroPad2d
+from torch.nn import (
+    GELU,
+    AdaptiveAvgPool1d,
+    AvgPool2d,
+    Embedding,
+    Flatten,
+    MaxPool2d,
+    SiLU,
+    ZeroPad2d,
+)
 
+from ares.nn.activations import QuantSiLU
+from ares.nn.attention import (
+    QuantAlternatingAttention,
+    QuantCrossAttention,
+    QuantMHSA,
+    QuantMultiHeadAttention,
+    QuantRoPESelfAttention,
+    QuantSelfAttention,
+)
 from ares.nn.batch_norm import fold_batch_norm
 from ares.nn.blocks import ResidualBlock
-from ares.nn.joins import QuantAdd, QuantConcatenate
+from ares.nn.embedding import PositionalEmbedding
+from ares.nn.errors import MappingError
+from ares.nn.joins import QuantAdd, QuantConcatenate, QuantMul
 from ares.nn.layers import Conv2d, Linear, ReLU
+from ares.nn.leaves.conv1d import QuantConv1dDepthwise
+from ares.nn.mamba import QuantMambaBlock, QuantMambaWrapper, QuantSSM
+from ares.nn.norms import GroupNorm, LayerNorm, RMSNorm
+from ares.nn.patch_embed import QuantPatchEmbed
 from ares.nn.pooling import GlobalAvgPool
 from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
 from ares.nn.reductions import QuantMean
 from ares.nn.shapes import Permute, Reshape, Squeeze
+from ares.nn.slices import Flip, Slice
+from ares.nn.spectrum import RFFT, RFFTFeature, RFFTFeatures
+from ares.nn.transformer import FeedForward, SwiGLU, TransformerBlock
+
+PatchEmbed = QuantPatchEmbed
 
 __all__ = [
     "DEFAULT_BIT_WIDTH",
     "GELU",
+    "RFFT",
+    "AdaptiveAvgPool1d",
     "AvgPool2d",
     "Conv2d",
+    "Embedding",
+    "FeedForward",
     "Flatten",
+    "Flip",
     "GlobalAvgPool",
+    "GroupNorm",
+    "LayerNorm",
     "Linear",
+    "MappingError",
     "MaxPool2d",
+    "PatchEmbed",
     "Permute",
+    "PositionalEmbedding",
     "QuantAdd",
+    "QuantAlternatingAttention",
     "QuantConcatenate",
+    "QuantConv1dDepthwise",
     "QuantConv2d",
+    "QuantCrossAttention",
     "QuantIdentity",
     "QuantLinear",
+    "QuantMHSA",
+    "QuantMambaBlock",
+    "QuantMambaWrapper",
     "QuantMean",
+    "QuantMul",
+    "QuantMultiHeadAttention",
+    "QuantPatchEmbed",
     "QuantReLU",
+    "QuantRoPESelfAttention",
+    "QuantSSM",
+    "QuantSelfAttention",
+    "QuantSiLU",
+    "RFFTFeature",
+    "RFFTFeatures",
+    "RMSNorm",
     "ReLU",
     "Reshape",
     "ResidualBlock",
+    "SiLU",
+    "Slice",
     "Squeeze",
+    "SwiGLU",
+    "TransformerBlock",
     "ZeroPad2d",
     "default_quant_identity",
     "fold_batch_norm",

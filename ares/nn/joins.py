@@ -1,4 +1,4 @@
-"""Two or more tensors become one: QuantAdd and QuantConcatenate.
+"""Two or more tensors become one: QuantAdd, QuantMul and QuantConcatenate.
 
 Each has exactly one quantiser, `quant`, on its result. The operands are used as plain values, so they
 may have different scales, bit widths and signs (Brevitas' own `+` demands equal scales and then
@@ -31,6 +31,23 @@ class QuantAdd(nn.Module):
     def forward(self, x1: AnyTensor, x2: AnyTensor) -> AnyTensor:
         """quant(x1 + x2)"""
         return self.quant(value_of(x1) + value_of(x2))
+
+
+class QuantMul(nn.Module):
+    """Gate: y = quant(x1 * x2), one rounding of the exact product.
+
+    Shapes: x1 and x2 alike, or one of them with size 1 where it is repeated; y has the larger one's.
+    """
+
+    def __init__(
+        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+    ) -> None:
+        super().__init__()
+        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+
+    def forward(self, x1: AnyTensor, x2: AnyTensor) -> AnyTensor:
+        """quant(x1 * x2)"""
+        return self.quant(value_of(x1) * value_of(x2))
 
 
 class QuantConcatenate(nn.Module):

@@ -1,29 +1,59 @@
-"""The integer arithmetic of ARES in Python: clauses N1 to N10 of `docs/numerics.md`.
+"""The integer arithmetic of ARES in Python: clauses N1 to N17 of `docs/numerics.md`.
 
 Operations, the planner and nothing else use it; the C side of each clause is `runtime/inc/numerics.h`.
 """
 
 from ares.numerics.accumulate import INT32_MAX, NumericsError, exact_matmul
-from ares.numerics.functions import FUNCTIONS, IDENTITY, RELU, Function, compose
+from ares.numerics.functions import (
+    FUNCTIONS,
+    IDENTITY,
+    RELU,
+    Function,
+    compose,
+    elu,
+    leaky_relu,
+    softplus,
+    times,
+)
+from ares.numerics.norms import plan_norm
 from ares.numerics.quantize import quantize_f32
 from ares.numerics.rescale import Rescale, plan_rescale, plan_weighted_sum
+from ares.numerics.rotary import finish_rotation, plan_rotation, rotation_tables
 from ares.numerics.rounding import round_half_even_shift
+from ares.numerics.scan import ScanPlan, ScanRange, decay_factors, plan_scan
+from ares.numerics.softmax import LONGEST_ROW, exp_table, plan_reciprocal, softmax_codes
 from ares.numerics.tables import lookup_table, plan_function
 
 __all__ = [
     "FUNCTIONS",
     "IDENTITY",
     "INT32_MAX",
+    "LONGEST_ROW",
     "RELU",
     "Function",
     "NumericsError",
     "Rescale",
+    "ScanPlan",
+    "ScanRange",
     "compose",
+    "decay_factors",
+    "elu",
     "exact_matmul",
+    "exp_table",
+    "finish_rotation",
+    "leaky_relu",
     "lookup_table",
     "plan_function",
+    "plan_norm",
+    "plan_reciprocal",
     "plan_rescale",
+    "plan_rotation",
+    "plan_scan",
     "plan_weighted_sum",
     "quantize_f32",
+    "rotation_tables",
     "round_half_even_shift",
+    "softmax_codes",
+    "softplus",
+    "times",
 ]

@@ -38,9 +38,7 @@ _NEVER = 2**62  # no bin has a magnitude of more than 2**49
 def dft_tables(length: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """(c, s), int32[length] each. cos(pi - t) = -cos t and sin(-t) = -sin t hold exactly, and so do the zeros."""
     if not SHORTEST_ROW <= length <= LONGEST_ROW:
-        raise NumericsError(
-            f"a row of {length} elements, expected {SHORTEST_ROW} to {LONGEST_ROW}"
-        )
+        raise NumericsError(f"a row of {length} elements, expected {SHORTEST_ROW} to {LONGEST_ROW}")
     cosine, sine = [], []
     for j in range(length):
         # In steps of pi / N, folded into the first quadrant.

@@ -1,11 +1,12 @@
 """Clause N7: the unary functions that ARES can tabulate, evaluated in float64 at extraction.
 
 A function is data about f: R -> R, with the points where it changes direction, so that tables can be built
-piece by piece. To add one, add a row.
+piece by piece. To add one, add a row; what takes parameters has a maker, and its defaults are the row.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,15 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+_FAR = 2.0**100  # further out than any argument
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """f: R -> R. `turning_points` ascend; between them f is monotone."""
+    """f: R -> R. `turning_points` ascend; between them f is monotone.
+
+    Where f jumps at a turning point, the point belongs to the piece on its left.
+    """
 
     name: str
     evaluate: Callable[[FloatArray], FloatArray]
@@ -42,6 +48,51 @@ def _gelu_tanh(x: FloatArray) -> FloatArray:
     return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def _sigmoid(x: FloatArray) -> FloatArray:
+    # The power of e is at most one: nothing overflows, and the left tail keeps its digits.
+    power = np.exp(-np.abs(x))
+    return np.where(x >= 0.0, 1.0, power) / (1.0 + power)
+
+
+def elu(alpha: float = 1.0) -> Function:
+    """x for x > 0, else alpha * (e**x - 1)."""
+    return Function(
+        "elu" if alpha == 1.0 else f"elu(alpha={alpha:g})",
+        lambda x: np.where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0))),
+        (0.0,) if alpha < 0.0 else (),
+    )
+
+
+def leaky_relu(slope: float = 0.01) -> Function:
+    """x for x > 0, else slope * x."""
+    return Function(
+        "leaky_relu" if slope == 0.01 else f"leaky_relu({slope:g})",
+        lambda x: np.where(x > 0.0, x, slope * x),
+        (0.0,) if slope < 0.0 else (),
+    )
+
+
+def softplus(beta: float = 1.0, threshold: float = 20.0) -> Function:
+    """log(1 + e**(beta * x)) / beta, and x itself where beta * x > threshold, as PyTorch has it.
+
+    There the value falls by log(1 + e**-threshold) / |beta|: a turning point.
+    Raises ValueError where PyTorch's own evaluation divides by zero or overflows.
+    """
+    if beta == 0.0 or not math.isfinite(beta) or not threshold <= 700.0:
+        raise ValueError(f"softplus with beta {beta:g} and threshold {threshold:g}")
+    point = threshold / beta
+    return Function(
+        "softplus" if (beta, threshold) == (1.0, 20.0) else f"softplus({beta:g}, {threshold:g})",
+        lambda x: np.where(beta * x > threshold, x, np.logaddexp(0.0, beta * x) / beta),
+        (point if beta > 0.0 else math.nextafter(point, -math.inf),),
+    )
+
+
+def times(factor: float) -> Function:
+    """factor * x."""
+    return Function(f"times {factor:g}", lambda x: factor * x)
+
+
 IDENTITY = Function("identity", lambda x: x)
 RELU = Function("relu", lambda x: np.maximum(x, 0.0))
 
@@ -52,22 +103,49 @@ FUNCTIONS: dict[str, Function] = {
         RELU,
         Function("gelu", _gelu_erf, (-0.7517915246935645,)),
         Function("gelu_tanh", _gelu_tanh, (-0.7524614220710135,)),
+        Function("silu", lambda x: x * _sigmoid(x), (-1.2784645427610738,)),
+        Function("sigmoid", _sigmoid),
+        Function("tanh", np.tanh),
+        Function("hardswish", lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0, (-1.5,)),
+        elu(),
+        leaky_relu(),
+        softplus(),
     )
 }
 
 
 def compose(inner: Function, outer: Function) -> Function:
-    """x -> outer(inner(x)). `outer` must keep order; raises ValueError otherwise."""
+    """x -> outer(inner(x)): it turns where `inner` does and where `inner` crosses a turning point of `outer`."""
     if inner is IDENTITY:
         return outer
     if outer is IDENTITY or (inner is RELU and outer is RELU):
         return inner
-    if not outer.is_non_decreasing:
-        raise ValueError(
-            f"{outer.name} after {inner.name} is not monotone in pieces that are known"
-        )
+    points = set(inner.turning_points)
+    edges = [-_FAR, *inner.turning_points, _FAR]
+    for level in outer.turning_points:
+        for start, end in itertools.pairwise(edges):
+            # After a jump the piece begins right of the turning point.
+            left = start if start == -_FAR else math.nextafter(start, math.inf)
+            crossing = _crossing(inner, level, left, end)
+            if crossing is not None:
+                points.add(crossing)
     return Function(
         f"{outer.name}({inner.name})",
         lambda x: outer.evaluate(inner.evaluate(x)),
-        inner.turning_points,
+        tuple(sorted(points)),
     )
+
+
+def _crossing(function: Function, level: float, left: float, right: float) -> float | None:
+    """The last argument of a monotone piece on the same side of `level` as `left`; None if it stays there."""
+
+    def is_above(x: float) -> bool:
+        with np.errstate(over="ignore"):
+            return bool(function.evaluate(np.array([x]))[0] > level)
+
+    side = is_above(left)
+    if is_above(right) == side:
+        return None
+    while (middle := (left + right) / 2) not in (left, right):
+        left, right = (middle, right) if is_above(middle) == side else (left, middle)
+    return left

@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -60,6 +61,25 @@ def _codes_of(
     return np.clip(np.rint(value), target.lo, target.hi).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The arguments that the steps are given: x = start + u * step, for integers u in [left, right]."""
+
+    start: Fraction
+    step: Fraction
+    left: int
+    right: int
+
+    def real(self, u: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        # Dividing last keeps quotients that float64 can hold (averages) exact.
+        scaled = u.astype(np.float64) * float(self.step.numerator) / float(self.step.denominator)
+        return scaled + float(self.start)
+
+    def last_before(self, point: float) -> int:
+        """The largest u with x <= point."""
+        return math.floor((Fraction(point) - self.start) / self.step)
+
+
 def plan_function(
     function: Function,
     ratios: Sequence[Fraction],
@@ -69,8 +89,9 @@ def plan_function(
 ) -> Rescale:
     """Rescale for code = quantise(f(acc * ratio + bias)), where ratio and bias are REAL (not in codes).
 
-    The plain cases (identity, ReLU) need no steps. Otherwise the grid step is the finest power of two
-    at which int32 still reaches every argument that can change the code.
+    The plain cases (identity, ReLU) need no steps. With one ratio and bias the steps are those of the
+    accumulator itself. Otherwise all channels share a grid, the finest whose int32 reach every argument at
+    which the code changes.
     """
     if target.scale is None:
         raise NumericsError("the output of a rescale needs a scale")
@@ -85,62 +106,103 @@ def plan_function(
             target.hi,
             accumulator_bound,
         )
-    reach = max(ratios) * accumulator_bound + max(abs(bias) for bias in biases)
-    exponent = _grid_exponent(function, float(reach), target)
-    unit = Fraction(2) ** exponent
-    plain = plan_multipliers(
-        [ratio / unit for ratio in ratios],
-        [bias / unit for bias in biases],
-        0,
-        target.lo,
-        target.hi,
-        accumulator_bound,
-    )
-    thresholds, codes = _steps(function, float(unit), target)
+    if accumulator_bound > INT32_MAX:
+        raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
+    if min(ratios) <= 0:
+        raise NumericsError(f"ratio {float(min(ratios))}, expected a positive one")
+    if len(set(ratios)) == len(set(biases)) == 1:
+        # M = 2, s = 1: u is the accumulator.
+        plain = plan_multipliers([Fraction(1)], [Fraction(0)], 0, target.lo, target.hi, INT32_MAX)
+        grid = _Grid(biases[0], ratios[0], -accumulator_bound, accumulator_bound)
+    else:
+        grid = _common_grid(function, ratios, biases, target, accumulator_bound)
+        plain = plan_multipliers(
+            [ratio / grid.step for ratio in ratios],
+            [(bias - grid.start) / grid.step for bias in biases],
+            0,
+            target.lo,
+            target.hi,
+            accumulator_bound,
+        )
+    thresholds, codes = _steps(function, grid, target)
+    if not thresholds:
+        # One code for every input: a threshold that changes nothing says so.
+        thresholds, codes = [INT32_MAX], codes * 2
     return dataclasses.replace(
         plain, thresholds=constant(thresholds, np.int32), codes=constant(codes, np.int16)
     )
 
 
-def _grid_exponent(function: Function, reach: float, target: Tensor) -> int:
-    """e of the grid step 2**e: beyond 2**(e + 31) the code no longer changes, or no argument gets there."""
-    ends = _codes_of(function, np.array([-1e300, 1e300]), target)
-    furthest = max((abs(point) for point in function.turning_points), default=0.0)
-    for power in range(-8, 64):
-        edge = math.ldexp(1.0, power)
-        settled = edge > furthest and np.array_equal(
-            _codes_of(function, np.array([-edge, edge]), target), ends
-        )
-        if settled or edge >= reach:
-            return power - 31
-    raise NumericsError(f"{function.name} of arguments up to {reach:.3g} does not settle")
+def _common_grid(
+    function: Function,
+    ratios: Sequence[Fraction],
+    biases: Sequence[Fraction],
+    target: Tensor,
+    accumulator_bound: int,
+) -> _Grid:
+    """The grid 2**e * (u0 + u) of all channels: from the first argument at which the code changes to the last."""
+    reach = max(ratios) * accumulator_bound
+    low, high = _changes(function, float(min(biases) - reach), float(max(biases) + reach), target)
+    # Finer than 2**-34 of an argument is in vain: the multiplier has 31 bits. Coarser than 2**-29 of a ratio, so
+    # that it stays below 2**30.
+    exponent = max(
+        math.frexp(high - low)[1] - 32,
+        math.frexp(max(abs(low), abs(high)))[1] - 34,
+        math.frexp(float(max(ratios)))[1] - 29,
+    )
+    while True:
+        unit = Fraction(2) ** exponent
+        first, last = math.floor(Fraction(low) / unit), math.ceil(Fraction(high) / unit)
+        middle = (first + last) // 2
+        if first - 1 - middle >= INT32_MIN and last + 1 - middle <= INT32_MAX:
+            return _Grid(middle * unit, unit, first - 1 - middle, last + 1 - middle)
+        exponent += 1
 
 
-def _steps(function: Function, unit: float, target: Tensor) -> tuple[list[int], list[int]]:
-    """Breakpoints T and codes C on the grid: code(u) = C[number of T <= u], for every int32 u."""
-    edges = [INT32_MIN]
+def _changes(function: Function, low: float, high: float, target: Tensor) -> tuple[float, float]:
+    """The arguments of [low, high] outside of which the code is that of the ends."""
+    inside = [point for point in function.turning_points if low < point < high]
+    edges = [low, *(edge for p in inside for edge in (p, math.nextafter(p, math.inf))), high]
+    return _settled(function, edges, target), _settled(function, edges[::-1], target)
+
+
+def _settled(function: Function, edges: Sequence[float], target: Tensor) -> float:
+    """The last argument, counted from the first edge, up to which the code stays; pieces are monotone."""
+    codes = _codes_of(function, np.array(edges), target)
+    other = np.flatnonzero(codes != codes[0])
+    if not other.size:
+        return edges[0]
+    first = int(other[0])
+    stays, changes = edges[first - 1], edges[first]
+    while (middle := (stays + changes) / 2) not in (stays, changes):
+        if _codes_of(function, np.array([middle]), target)[0] == codes[0]:
+            stays = middle
+        else:
+            changes = middle
+    return stays
+
+
+def _steps(function: Function, grid: _Grid, target: Tensor) -> tuple[list[int], list[int]]:
+    """Breakpoints T and codes C on the grid: code(u) = C[number of T <= u], for every u of the grid."""
+    edges = [grid.left]
     for point in function.turning_points:
-        cut = math.floor(point / unit)
-        if INT32_MIN < cut < INT32_MAX:
+        cut = grid.last_before(point)
+        if grid.left <= cut < grid.right:
             # Both grid neighbours of a turning point end a piece, so each piece is monotone.
             edges += [cut, cut + 1]
-    edges.append(INT32_MAX)
-    first = int(_codes_of(function, np.array([INT32_MIN * unit]), target)[0])
+    edges.append(grid.right)
+    ends = [int(c) for c in _codes_of(function, grid.real(np.array(edges)), target)]
     breaks: dict[int, int] = {}
-    current = first
-    for left, right in itertools.pairwise(edges):
-        start, end = (int(c) for c in _codes_of(function, np.array([left, right]) * unit, target))
-        if start != current:
-            breaks[left] = start
-        current = end
-        breaks.update(_monotone_steps(function, unit, target, left, right, start, end))
-    return sorted(breaks), [first, *(breaks[cut] for cut in sorted(breaks))]
+    for piece, codes in zip(itertools.pairwise(edges), itertools.pairwise(ends), strict=True):
+        breaks.update(_monotone_steps(function, grid, target, piece, codes))
+    return sorted(breaks), [ends[0], *(breaks[cut] for cut in sorted(breaks))]
 
 
 def _monotone_steps(
-    function: Function, unit: float, target: Tensor, left: int, right: int, start: int, end: int
+    function: Function, grid: _Grid, target: Tensor, piece: tuple[int, int], codes: tuple[int, int]
 ) -> dict[int, int]:
-    """First u in (left, right] at which each code between `start` and `end` is reached; bisection on integers."""
+    """First u of a piece at which each code between those of its ends is reached; bisection on integers."""
+    (left, right), (start, end) = piece, codes
     if start == end:
         return {}
     direction = 1 if end > start else -1
@@ -149,7 +211,7 @@ def _monotone_steps(
     high = np.full(wanted.shape, right, np.int64)  # reached here
     while np.any(high - low > 1):
         middle = (low + high) >> 1
-        code = _codes_of(function, middle.astype(np.float64) * unit, target)
+        code = _codes_of(function, grid.real(middle), target)
         reached = (code - wanted) * direction >= 0
         high = np.where(reached, middle, high)
         low = np.where(reached, low, middle)

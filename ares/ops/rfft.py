@@ -47,10 +47,10 @@ MAGNITUDE, PHASE = "magnitude", "phase"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rfft(KernelOperation):
-    """`out[...,k] = first + number of steps that |X[k]| or arg X[k] passes`, `X[k] = sum over n of (in[...,n] - z) * w^(nk)`
+    """`out[...,k] = first + number of steps below |X[k]| or arg X[k]`, X the DFT of `in[...,n] - z`
 
     Input [..., N], N from 2 to 1024, output [..., N // 2 + 1]. `part` is "magnitude" (with `thresholds`, int64) or
-    "phase" (with `directions`, int32 [n, 2], of which `below` point below the real axis). `cosine`, `sine`: int32 [N], Q30.
+    "phase" (with `directions`, int32 [n, 2], the first `below` with negative sine). `cosine`, `sine`: int32 [N], Q30.
     """
 
     OP_TYPE = "OP_RFFT"

@@ -34,6 +34,7 @@ def documents(root: Path) -> Mapping[str, Callable[[str], str]]:
         "docs/supported_operations.md": partial(_supported_operations, manifests),
         "docs/deviations.md": partial(_deviations, manifests),
         "docs/zoo.md": partial(_zoo, manifests),
+        "docs/fidelity.md": partial(_fidelity, manifests),
     }
 
 
@@ -89,7 +90,29 @@ def _supported_operations(manifests: Mapping[str, Any], _current: str) -> str:
             f"| `{operation.LAYER_TYPE}` | `{operation.PYTHON_CLASS}` | `{operation.OP_TYPE}` "
             f"| {formula} | {_eps(operation.EPS)} | {_networks(users)} |"
         )
+    lines += [
+        "",
+        "Composites are one layer with one descriptor; their stages are operations of the table above, each judged",
+        "and compared on its own.",
+        "",
+        "| layer type | Python class | OpType | formula | eps | networks |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind in COMPOSITES:
+        users = [
+            name for name, manifest in manifests.items() if kind.op_type in _composites(manifest)
+        ]
+        classes = ", ".join(f"`ares.nn.{name}`" for name in kind.classes)
+        lines.append(
+            f"| `{kind.layer_type}` | {classes} | `{kind.op_type}` | {kind.formula} | its stages' "
+            f"| {_networks(users)} |"
+        )
     return "\n".join([*lines, ""])
+
+
+def _composites(manifest: Any) -> set[str]:
+    """OpTypes of the composites in a network."""
+    return set(manifest["provenance"].get("composites", {}).values())
 
 
 def _formula(operation: type[KernelOperation]) -> str:
@@ -168,6 +191,43 @@ def _zoo(manifests: Mapping[str, Any], _current: str) -> str:
             f"| `{name}` | {len(layers)} | {', '.join(kinds)} | {' | '.join(_accuracies(manifest))} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _fidelity(manifests: Mapping[str, Any], _current: str) -> str:
+    lines = [
+        "# Fidelity",
+        "",
+        GENERATED,
+        "",
+        "What the C computes from end to end, against the Brevitas model in float64 from end to end, over all cases of the",
+        "golden: nothing is corrected on the way, so single codes may fall on the other side of a tie and the difference",
+        "may grow from layer to layer. `codes`: the last tensor of codes of each output; `equal`: the share that is the",
+        "same, in all cases and in each (the inputs of the edge case lie on the ties of the input quantiser, which binary32",
+        "and float64 round differently); `largest`: the largest difference in codes. For networks that end in binary32 logits: the largest error",
+        "relative to the largest logit, and the share of cases with the same class. Accuracies of the trained networks:",
+        "[zoo.md](zoo.md). That every single layer is right is the witness's business: [deviations.md](deviations.md).",
+        "",
+        "| network | codes | equal | realistic | random | edge | largest | logits | same class | accuracy Brevitas "
+        "| accuracy C |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, manifest in manifests.items():
+        facts = manifest["provenance"].get("fidelity")
+        if facts is None:
+            continue
+        logits = f"{facts['outputs']:.1e}" if "outputs" in facts else ""
+        same = f"{100 * facts['same_class']:.0f} %" if "same_class" in facts else ""
+        _, brevitas, c, _ = _accuracies(manifest)
+        lines.append(
+            f"| `{name}` | {facts['codes']} | {_percent(facts['equal'])} "
+            f"| {' | '.join(_percent(share) for share in facts['equal_by_case'].values())} | {facts['largest']} "
+            f"| {logits} | {same} | {brevitas} | {c} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
 
 
 def _accuracies(manifest: Any) -> Iterator[str]:

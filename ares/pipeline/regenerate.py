@@ -35,6 +35,7 @@ from ares.golden import (
 )
 from ares.ir import Graph, GraphError
 from ares.ops import run_reference
+from ares.pipeline.fidelity import fidelity
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import plan
@@ -84,6 +85,7 @@ def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:
     golden_cases = tuple(_golden_case(graph, case, network) for case in cases)
     judgements = _accepted(model, graph, golden_cases)
     provenance = _provenance(network, graph, state, info, judgements)
+    provenance["fidelity"] = fidelity(model, graph, golden_cases)
     golden = Golden(paths.name, provenance, golden_cases)
     old = _stored(paths)
     if old is not None:
@@ -182,6 +184,7 @@ def _provenance(
         "state_sha256": sha256(state),
         "seed": info.seed,
         "deviations": _deviations(graph, judgements),
+        **_composites(graph),
         VERSIONS: {"ares": __version__}
         | {name: version(name) for name in ("brevitas", "numpy", "torch")},
     }
@@ -192,6 +195,12 @@ def _provenance(
             **_c_accuracy(network, graph),
         }
     return facts
+
+
+def _composites(graph: Graph) -> dict[str, Any]:
+    """Name -> OpType of the layers that are several operations; nothing where there are none."""
+    found = {composite.name: composite.op_type for composite in graph.composites}
+    return {"composites": found} if found else {}
 
 
 def _c_accuracy(network: NetworkFile, graph: Graph) -> dict[str, Any]:

@@ -175,13 +175,20 @@ class Session:
                 detail = self._difference(case, line.name, found)
                 return self._fail(
                     "reference",
-                    f"{self.name}: case {case.name}: layer {line.layer} ({line.op_type}): "
+                    f"{self.name}: case {case.name}: {self._place(line.layer, line.op_type)}: "
                     f"the reference differs from the golden\n{detail}\n"
                     + self._blame(number, line.name),
                     fault="difference",
                     layer=line.layer,
                 )
         return self._pass("reference")
+
+    def _place(self, layer: str, op_type: str) -> str:
+        """A layer as messages name it; of a stage also the composite that it is part of."""
+        for composite in self.graph.composites:
+            if layer in composite.members:
+                return f"layer {composite.name} ({composite.op_type}), stage {layer} ({op_type})"
+        return f"layer {layer} ({op_type})"
 
     def _difference(self, case: GoldenCase, name: str, found: Array) -> str:
         golden = case.arrays.get(name)
@@ -231,7 +238,7 @@ class Session:
             what = "the golden" if self._knows(case, first.tensor) else "what the reference makes"
         return self._fail(
             "torch",
-            f"{self.name}: case {where}: layer {producer.name} ({producer.OP_TYPE}): "
+            f"{self.name}: case {where}: {self._place(producer.name, producer.OP_TYPE)}: "
             f"the Brevitas model does not accept {what} of {first.tensor} at {first.event}\n"
             f"worst of {first.elements} elements at {list(first.index)}: code {first.code:g}, "
             f"model means {first.real:.9g}; deviation {first.deviation:.3g}, allowed {first.eps:.3g}\n"
@@ -272,7 +279,7 @@ class Session:
             judged = self._blame(number, point.tensor, c_agrees=False)
             return self._fail(
                 stage,
-                f"{self.name}: {stage}: case {case.name}: layer {point.layer} ({point.op_type}): "
+                f"{self.name}: {stage}: case {case.name}: {self._place(point.layer, point.op_type)}: "
                 f"tensor {point.tensor} differs from the golden\n{detail}\n{judged}",
                 fault="difference",
                 layer=point.layer,

@@ -30,10 +30,10 @@ typedef struct ares_rfft_params {
     int32_t is_phase;
     int32_t below;
     int32_t num_steps;
-    const int32_t *cosine;      /* [length] */
-    const int32_t *sine;        /* [length] */
-    const int64_t *thresholds;  /* [num_steps], magnitude only */
-    const int32_t *directions;  /* [num_steps][2], phase only */
+    const int32_t *cosine;     /* [length] */
+    const int32_t *sine;       /* [length] */
+    const int64_t *thresholds; /* [num_steps], magnitude only */
+    const int32_t *directions; /* [num_steps][2], phase only */
 } ares_rfft_params;
 
 ares_status ares_rfft(const void *params, const void *const *inputs, void *const *outputs,

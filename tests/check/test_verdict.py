@@ -301,11 +301,11 @@ def test_a_class_called_like_a_supported_one_is_no_free_pass(
     liar = """\
 class QuantAdd(nn.Module):
     def forward(self, x, y):
-        return x.value * y.value
+        return x.value - y.value
 
 """
     source = model_source(["self.add = QuantAdd()", QUANT], ["x = self.quant(self.add(x, x))"])
     path = write(tmp_path, source.replace(PRELUDE, PRELUDE + liar))
     found = check("--model-file", path, "--model-class", "Model")
     assert found.code == 1
-    assert [error["layer"] for error in found.errors()] == ["add.mul"]
+    assert [error["layer"] for error in found.errors()] == ["add.sub"]

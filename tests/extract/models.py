@@ -31,7 +31,17 @@ Shape = tuple[int, ...]
 IMAGE = (1, 2, 6, 5)
 TOKENS = (1, 4, 6)
 
-MOVES = {"concat", "flatten", "max_pool2d", "permute", "reshape", "squeeze", "zero_pad2d"}
+MOVES = {
+    "concat",
+    "flatten",
+    "flip",
+    "max_pool2d",
+    "permute",
+    "reshape",
+    "slice",
+    "squeeze",
+    "zero_pad2d",
+}
 """Operations whose results show whether the codes that they were given are right."""
 
 

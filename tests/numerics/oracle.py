@@ -178,9 +178,68 @@ def gelu_tanh(x: Fraction) -> Fraction:
     return x * (1 - tail if x > 0 else tail)
 
 
+def sigmoid(x: Fraction) -> Fraction:
+    """1 / (1 + e**-x), within 2**-380."""
+    if abs(x) > 280:
+        return Fraction(x > 0)
+    power = _exp(abs(x))
+    return Fraction(power if x > 0 else ONE, ONE + power)
+
+
+def tanh(x: Fraction) -> Fraction:
+    return 2 * sigmoid(2 * x) - 1
+
+
+def elu(x: Fraction, alpha: Fraction = Fraction(1)) -> Fraction:
+    """x above zero, alpha * (e**x - 1) below."""
+    if x > 0:
+        return x
+    return alpha * (Fraction(ONE, _exp(-x)) - 1 if x > -280 else -1)
+
+
+def hardswish(x: Fraction) -> Fraction:
+    return x * min(max(x + 3, Fraction(0)), Fraction(6)) / 6
+
+
+def leaky_relu(x: Fraction, slope: Fraction = Fraction(1, 100)) -> Fraction:
+    return x if x > 0 else slope * x
+
+
+def _log(value: Fraction) -> Fraction:
+    """The natural logarithm of a number of at least 1: 2 atanh((v - 1) / (v + 1)), powers of two apart."""
+
+    def twice_atanh(y: Fraction) -> Fraction:
+        fixed = int(abs(y) * ONE)
+        square, power, total, n = fixed * fixed >> BITS, fixed, 0, 1
+        while power:
+            total += power // n
+            power, n = power * square >> BITS, n + 2
+        return Fraction(2 * total if y > 0 else -2 * total, ONE)
+
+    twos = 0
+    while value > Fraction(3, 2):
+        value, twos = value / 2, twos + 1
+    return twice_atanh((value - 1) / (value + 1)) + twos * twice_atanh(Fraction(1, 3))
+
+
+def softplus(x: Fraction, beta: Fraction = Fraction(1), threshold: int = 20) -> Fraction:
+    """log(1 + e**(beta * x)) / beta; x itself where beta * x passes the threshold."""
+    z = beta * x
+    if z > threshold:
+        return x
+    return _log(1 + (Fraction(_exp(z), ONE) if z > 0 else Fraction(ONE, _exp(-z)))) / beta
+
+
 FUNCTIONS: dict[str, Callable[[Fraction], Fraction]] = {
     "identity": lambda x: x,
     "relu": lambda x: max(x, Fraction(0)),
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
+    "silu": lambda x: x * sigmoid(x),
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "hardswish": hardswish,
+    "elu": elu,
+    "leaky_relu": leaky_relu,
+    "softplus": softplus,
 }

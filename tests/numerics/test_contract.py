@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COUNT = 10
+COUNT = 17
 FACTS = ("Limits", "Python", "C", "Tests", "Awkward")
 
 

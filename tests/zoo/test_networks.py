@@ -16,23 +16,85 @@ from ares.zoo.state import read_info, restore
 from ares.zoo.training import accuracy
 
 ROOT = Path(__file__).parents[2]
+PICTURE = [(1, 1, 28, 28)]
+EEG = [(1, 1, 22, 1280)]
 
-# Input shapes, output shape, multiply-accumulates (one a weight use), weights and biases.
-# Counted by hand from the descriptions of the networks.
+# Input shapes, output shape, multiply-accumulates of convolutions and linear layers (one a weight use),
+# parameters (norms, tables, queries and state spaces included, quantisers not). Counted by hand from the descriptions
+# of the networks. Linear with a bias: (in + 1) out; LayerNorm 2 D; RMSNorm D; attention 4 (D + 1) D; MLP
+# (D + 1) H + (H + 1) D; Mamba block of d features, inner i, n states, rank r: 2 d i + 5 i + i r + (r + 1) i + 2 i n
+# + i n + i + i d.
 DIMENSIONS = {
-    "test_1_simplecnn": ("SimpleCNN", [(1, 1, 28, 28)], (1, 10), 1_031_744, 20_490),
-    "test_2_tinycnn": ("TinyCNN", [(1, 1, 28, 28)], (1, 10), 172_480, 15_898),
-    "test_3_mlp": ("MLP", [(1, 1, 28, 28)], (1, 10), 234_752, 235_146),
-    "test_4_resnet_basic": ("ResNetBasic", [(1, 1, 28, 28)], (1, 10), 1_919_392, 2_618),
-    "test_5_densenet_basic": ("DenseNetBasic", [(1, 1, 28, 28)], (1, 10), 967_456, 10_834),
+    "test_1_simplecnn": ("SimpleCNN", PICTURE, (1, 10), 1_031_744, 20_490),
+    "test_2_tinycnn": ("TinyCNN", PICTURE, (1, 10), 172_480, 15_898),
+    "test_3_mlp": ("MLP", PICTURE, (1, 10), 234_752, 235_146),
+    "test_4_resnet_basic": ("ResNetBasic", PICTURE, (1, 10), 1_919_392, 2_618),
+    "test_5_densenet_basic": ("DenseNetBasic", PICTURE, (1, 10), 967_456, 10_834),
     "test_6_multitilecnn": ("MultiTileCNN", [(1, 1, 96, 96)], (1, 10), 5_317_056, 13_378),
-    "test_7_bottleneck": ("BottleneckNet", [(1, 1, 28, 28)], (1, 10), 1_028_928, 4_842),
-    "test_8_stride2": ("Stride2Net", [(1, 1, 28, 28)], (1, 10), 3_048_352, 18_842),
-    "test_9_padding": ("PaddingNet", [(1, 1, 28, 28)], (1, 10), 21_075_680, 35_226),
-    "test_10_resnet18": ("ResNet18MNIST", [(1, 1, 28, 28)], (1, 10), 28_573_184, 699_978),
+    "test_7_bottleneck": ("BottleneckNet", PICTURE, (1, 10), 1_028_928, 4_842),
+    "test_8_stride2": ("Stride2Net", PICTURE, (1, 10), 3_048_352, 18_842),
+    "test_9_padding": ("PaddingNet", PICTURE, (1, 10), 21_075_680, 35_226),
+    "test_10_resnet18": ("ResNet18MNIST", PICTURE, (1, 10), 28_573_184, 699_978),
+    # LN(784), 784-10
+    "test_11_layernorm_basic": ("QuantLayerNormBasic", PICTURE, (1, 10), 7_840, 9_418),
+    "test_12_gelu_basic": ("QuantGELUBasic", PICTURE, (1, 10), 50_816, 50_890),
+    # 320 + (256 + 16,640 + 16,576) + 128 + 650; 196 (256 + 16,384 + 16,384) + 640
+    "test_13_transformer_simple": ("SimpleTransformer", PICTURE, (1, 10), 6_473_344, 34_570),
+    # 640 + 4 (512 + 66,048 + 65,920) + 256 + 1,290; 196 (512 + 4 * 131,072) + 1,280
+    "test_14_multiblock_transformer": (
+        "MultiBlockTransformer",
+        PICTURE,
+        (1, 10),
+        102_862_080,
+        532_106,
+    ),
+    # 4,032 + (768 + 148,224 + 295,872) + 384 + 1,351; 50 (3,840 + 442,368) + 1,344
+    "test_15_tinymyo_tiny": ("TinyMyoTinyQuant", [(1, 1, 5, 200)], (1, 7), 22_311_744, 450_631),
+    # 32 * 5 + 330; 64 * 32 * 4 + 320
+    "test_16_mamba_conv1d": ("MambaConv1DTest", [(1, 32, 64)], (1, 10), 8_512, 490),
+    # 64 + 96 + 2 * 128 + 128 + 32 + 330; 16 * 384 + 320
+    "test_17_mamba_ssm": ("MambaSSMTest", [(1, 16, 32)], (1, 10), 6_464, 906),
+    # A block: 4,096 + 320 + 128 + 192 + 512 + 256 + 64 + 2,048 = 7,616; 16 * 7,168 multiplications
+    "test_18_mamba_block": ("MambaBlockTest", [(1, 16, 32)], (1, 10), 115_008, 7_946),
+    "test_19_mamba_stacked": ("MambaStackedTest", [(1, 16, 32)], (1, 10), 344_384, 23_178),
+    "test_20_bidirectional_mamba": (
+        "BidirectionalMambaTest",
+        [(1, 16, 32)],
+        (1, 10),
+        229_696,
+        15_562,
+    ),
+    # 175 + 4 * 144,896 + 1,760
+    "test_21_femba_patchembedder": (
+        "FEMBAPatchEmbedderTest",
+        [(1, 1, 10, 32)],
+        (1, 10),
+        9_171_606,
+        581_519,
+    ),
+    # the same + table 16 * 175 + two LN(175)
+    "test_22_femba_full": ("FEMBAFullTest", [(1, 1, 10, 32)], (1, 10), 9_171_606, 585_019),
+    # 1,155 + 4 * 313,344 + table 30,800 + 1,540 + 772
+    "test_23_femba_full_input": ("FEMBATinyFullInput", EEG, (1, 2), 100_683_010, 1_287_643),
+    # 1,155 + 4 * 970,200 + 33,112
+    "test_24_femba_full_expand2": ("FEMBATiny", EEG, (1, 2), 306_768_770, 3_915_067),
+    # 1,155 + 4 * 1,940,400 + 33,112: the published 7.80 M
+    "test_25_femba_tiny_int8": ("FEMBATinyInt8", EEG, (1, 2), 612_551_170, 7_795_867),
+    # 4,032 + 8 * 444,864 + 384 + 1,158
+    "test_26_tinymyo_8ch_400tok": (
+        "TinyMyo8Ch400Quant",
+        [(1, 1, 8, 1000)],
+        (1, 6),
+        1_417_114_752,
+        3_564_486,
+    ),
     "test_27_linear3d_bench": ("Linear3DBenchQuant", [(1, 400, 192)], (1, 7), 117_966_144, 297_223),
-    "test_28_conv2d_remainder": ("Conv2DRemainderNet", [(1, 1, 28, 28)], (1, 10), 924_656, 5_072),
+    "test_28_conv2d_remainder": ("Conv2DRemainderNet", PICTURE, (1, 10), 924_656, 5_072),
+    # 18,040 + 128 + 1,408 + (8,192 + 16,640) + 8 * 789,760 + 512 + (256 + 263,168) + 1,285
+    "test_29_luna_base": ("LUNABaseTest", [(1, 22, 1280)], (1, 5), 225_005_824, 6_627_709),
     "test_30_autotune_stress": ("AutotuneStressNet", [(1, 64)], (1, 5), 1_008_877, 1_011_296),
+    # The published 7,101,371 without 16,897 that inference does not need: see the file.
+    "test_31_luna_full": ("LUNAFullTest", [(1, 22, 1280)], (1, 2), 253_010_944, 7_084_474),
     "test_36_drowsiness_fusion": (
         "DrowsinessFusionNetwork",
         [(1, 1, 8, 2200), (1, 1, 2, 2200)],
@@ -43,10 +105,16 @@ DIMENSIONS = {
     "test_37_zeropad2d": ("ZeroPad2dTestNet", [(1, 1, 8, 64)], (1, 10), 25_856, 1_574),
     "test_38_ne16_linear": ("NE16LinearTest", [(1, 49, 192)], (1, 49, 10), 834_176, 17_162),
     "test_39_ne16_large": ("NE16LargeTest", [(1, 49, 256)], (1, 49, 10), 12_970_496, 264_704),
-    "test_40_depthwise_conv": ("DepthwiseConvNet", [(1, 1, 28, 28)], (1, 10), 356_576, 3_946),
+    "test_40_depthwise_conv": ("DepthwiseConvNet", PICTURE, (1, 10), 356_576, 3_946),
     "test_41_large_depthwise": ("LargeDepthwiseNet", [(1, 3, 64, 64)], (1, 10), 43_878_912, 52_426),
+    # 16,640 + 33,088 + 3 * 64 + 260
+    "test_42_llama_minimal": ("MinimalLlama", [(1, 32, 64)], (1, 4), 1_573_120, 50_180),
+    # 37,800 + 6 (97,740 + 32,580 + 260,100 + 720) + 360 + 724
+    "test_43_cerebro_original": ("CerebroOriginal", [(1, 14, 8)], (1, 4), 261_556_560, 2_385_724),
+    # 16,640 + 3 * 64 * 172 + 3 * 64 + 260
+    "test_44_llama_swiglu": ("LlamaSwiGLU", [(1, 16, 64)], (1, 4), 790_784, 50_116),
 }
-TRAINED = [name for name in DIMENSIONS if re.match(r"test_(\d|10|40)_", name)]
+TRAINED = [name for name in DIMENSIONS if re.match(r"test_(\d|1[0-4]|40)_", name)]
 # Below 97 %: two networks that see five or six pixels and then average over the image, and one with
 # 353 of 364 right (float: 355), which another recipe did not improve.
 EXPECTED_BELOW = {"test_4_resnet_basic": 0.88, "test_7_bottleneck": 0.92, "test_9_padding": 0.965}

@@ -1,0 +1,51 @@
+"""What the two products of attention have in common: two operands of codes, groups, heads, a quantiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from ares.extract._call import Call
+from ares.extract._quantizers import Quantizer
+from ares.extract._values import Codes, Real, Unknown, Value
+from ares.ir import Tensor
+from ares.ops import KernelOperation
+
+
+def attention_product(
+    call: Call,
+    operation: type[KernelOperation],
+    operands: tuple[tuple[str, str], tuple[str, str]],
+    terms: Callable[[Tensor, Tensor], tuple[Fraction, int]],
+) -> Value:
+    """`operation` on the call's two arguments, each given by its name and its role in messages.
+
+    `terms` gives the real value of a step times a step, less the two scales, and the accumulator's bound.
+    """
+    module = call.module
+    values = [call.argument(position, name) for position, (name, _) in enumerate(operands)]
+    quantizer = call.quantizer(module.quant.act_quant)
+    if any(isinstance(value, Unknown) for value in values):
+        return Unknown()
+    first, second = (
+        call.codes(value, role) for value, (_, role) in zip(values, operands, strict=True)
+    )
+    left, right = call.tensor(first), call.tensor(second)
+    factor, bound = terms(left, right)
+    ratio = factor * Fraction(left.scale or 0) * Fraction(right.scale or 0)
+
+    def finish(known: Quantizer) -> str:
+        return call.add(
+            operation,
+            (first.tensor, second.tensor),
+            known,
+            num_heads=module.num_heads,
+            num_kv_heads=module.num_kv_heads,
+            outer=module.outer,
+            inner=module.inner,
+            shared=module.shared_queries,
+            rescale=call.rescale(known, [ratio], [Fraction(0)], bound),
+        )
+
+    product = Real(f"the real output of {call.name} ({call.layer_type})", finish)
+    return product if quantizer is None else Codes(call.quantize(product, quantizer).tensor)

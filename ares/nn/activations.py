@@ -1,0 +1,30 @@
+"""Activation functions with a quantiser of their own: QuantSiLU."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn import SiLU
+from torch.nn.functional import silu
+
+from ares.nn.quant_tensor import AnyTensor, value_of
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+
+__all__ = ["QuantSiLU", "SiLU"]
+
+
+class QuantSiLU(nn.Module):
+    """y = quant(silu(x)), with silu(x) = x / (1 + e^-x). Any shape.
+
+    After a layer without a quantiser (Conv2d, Linear) it is part of that layer's one rounding; on codes it is a
+    table. The one quantiser is `quant`, on the result.
+    """
+
+    def __init__(
+        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+    ) -> None:
+        super().__init__()
+        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+
+    def forward(self, x: AnyTensor) -> AnyTensor:
+        """quant(silu(x))"""
+        return self.quant(silu(value_of(x)))

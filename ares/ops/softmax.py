@@ -1,0 +1,113 @@
+"""Softmax over the last axis, on codes, and the quantiser after it.
+
+eps: a code's value before rounding is a product and quotient of numbers with these relative errors: m of the key
+2**-32; the sum 2**-32 from the m in it and 2048 * 2**-50 from its truncations, as it is at least one; T 2**-31;
+numerator 2**-32; R, which is at least 2**30, 2**-30. Together 2.26 * 2**-30, of at most 255.5 codes within the range:
+2**-20.8. Keys below 2**-63 of the largest are left out: 2**-33 codes at the finest scale of 2**-30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ares.ir import CODES, OutputRule, Tensor
+from ares.numerics import LONGEST_ROW, softmax_codes
+from ares.ops._operation import (
+    Array,
+    Call,
+    KernelOperation,
+    Layout,
+    Site,
+    Struct,
+    require,
+    require_codes,
+    row_major,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Softmax(KernelOperation):
+    """`out[...,j] = clamp(round(exp(in[...,j] * scale_in) / sum over kept keys / scale_out + z_out))`
+
+    Up to 2048 keys. `causal`: row i of [..., n, n] keeps the keys 0..i, the others get the code of zero.
+    `mantissas`, `exponents`: the exponential as a table; `numerator`, `exponent`: 1 / scale_out (N13).
+    """
+
+    OP_TYPE = "OP_SOFTMAX"
+    LAYER_TYPE = "Softmax"
+    PYTHON_CLASS = "torch.nn.Softmax"
+    EPS = 2.0**-20
+    KERNEL = "softmax"
+
+    causal: bool
+    mantissas: Array
+    exponents: Array
+    numerator: int
+    exponent: int
+
+    def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
+        (source,) = inputs
+        require_codes(source)
+        rank = len(source.shape)
+        require(rank >= 2, f"{self.name}: input {list(source.shape)} has no axis beside the batch")
+        keys = source.shape[-1]
+        require(
+            keys <= LONGEST_ROW,
+            f"{self.name}: rows of {keys} keys, expected at most {LONGEST_ROW}",
+        )
+        require(
+            not self.causal or (rank >= 3 and source.shape[-2] == keys),
+            f"{self.name}: input {list(source.shape)} has no square of queries and keys to be causal in",
+        )
+        require(
+            self.mantissas.shape == self.exponents.shape == (256,)
+            and 2**31 <= self.numerator < 2**32
+            and -64 <= self.exponent <= -1,
+            f"{self.name}: expected tables of 256 and a reciprocal of 32 bits",
+        )
+        return ((source.shape, CODES),)
+
+    def layouts(
+        self, site: Site, given: tuple[Layout, ...]
+    ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
+        del given
+        order = row_major(len(site.inputs[0].shape))
+        return (order,), (order,)
+
+    def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        (target,) = site.outputs
+        keys = arrays[0].shape[-1]
+        kept = np.tri(keys, dtype=np.bool_) if self.causal else np.ones(keys, np.bool_)
+        return (
+            softmax_codes(
+                arrays[0],
+                kept,
+                (self.mantissas, self.exponents),
+                (self.numerator, self.exponent),
+                target.zero_point,
+                target.lo,
+                target.hi,
+            ),
+        )
+
+    def lower(self, site: Site) -> Call:
+        (source,), (target,) = site.inputs, site.outputs
+        fields = (
+            ("rows", source.size // source.shape[-1]),
+            ("keys", source.shape[-1]),
+            ("causal", self.causal),
+            ("input_signed", source.dtype.lo < 0),
+            ("mantissas", self.mantissas),
+            ("exponents", self.exponents),
+            ("numerator", self.numerator),
+            ("exponent", self.exponent),
+            ("zero_point", target.zero_point),
+            ("lo", target.lo),
+            ("hi", target.hi),
+        )
+        return Call(
+            "ares_softmax", "softmax.h", Struct("ares_softmax_params", fields), in_place=(0,)
+        )

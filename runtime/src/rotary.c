@@ -1,0 +1,41 @@
+#include "rotary.h"
+
+/* N14: the code of acc * multiplier / 2^(shift + 32), |acc| < 2^39. */
+static int32_t finish(const ares_rotary_params *p, int64_t acc)
+{
+    const int64_t high = ares_floor_shift(acc, 32);
+    const uint64_t low = ((uint64_t)acc & UINT32_MAX) * (uint64_t)p->multiplier; /* below 2^63 */
+    const int64_t offset = (int64_t)p->zero_point * ((int64_t)1 << p->shift);
+    const int64_t value = high * p->multiplier + (int64_t)(low >> 32) + offset;
+    const int64_t quotient = ares_floor_shift(value, p->shift);
+    const uint64_t half = (uint64_t)1 << (p->shift - 1);
+    const uint64_t rest = (uint64_t)value & (half + (half - 1u));
+    const int32_t above_half = rest > half || (rest == half && (low & UINT32_MAX) != 0);
+    const int32_t up = above_half || (rest == half && (quotient & 1) != 0);
+    return ares_clamp(quotient + up, p->lo, p->hi);
+}
+
+ares_status ares_rotary(const void *params, const void *const *inputs, void *const *outputs,
+                        void *scratch)
+{
+    const ares_rotary_params *const p = (const ares_rotary_params *)params;
+    const uint8_t *const in = (const uint8_t *)inputs[0];
+    uint8_t *const out = (uint8_t *)outputs[0];
+    int32_t at = 0;
+    (void)scratch;
+
+    for (int32_t l = 0; l < p->outer * p->length; ++l) {
+        const int32_t *const cos = p->cos + l % p->length * p->pairs;
+        const int32_t *const sin = p->sin + l % p->length * p->pairs;
+        for (int32_t h = 0; h < p->inner * p->heads; ++h) {
+            for (int32_t i = 0; i < p->pairs; ++i) {
+                const int64_t a = ares_load_code(in, at, p->input_signed) - p->input_zero_point;
+                const int64_t b = ares_load_code(in, at + 1, p->input_signed) - p->input_zero_point;
+                out[at] = ares_code_byte(finish(p, a * cos[i] - b * sin[i]));
+                out[at + 1] = ares_code_byte(finish(p, a * sin[i] + b * cos[i]));
+                at += 2;
+            }
+        }
+    }
+    return ARES_OK;
+}

@@ -1,0 +1,310 @@
+"""Token ids in real models: embeddings, positions, and the cases that a golden makes of them (N17)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from brevitas import nn as qnn
+from torch import nn
+from typer.testing import CliRunner
+
+from ares.cli.app import app
+from ares.emit import emit
+from ares.extract import analyse, extract
+from ares.golden.cases import make_cases
+from ares.ir import DType, Graph, save_graph
+from ares.nn.embedding import PositionalEmbedding
+from ares.ops import read_graph, run_reference
+from ares.plan import plan
+from ares.toolchain import build, run
+from ares.witness import Witness
+from tests.extract.models import (
+    Net,
+    fast_target,
+    identity,
+    kinds,
+    linear,
+    plain_identity,
+    relu,
+    seeded,
+    set_scale,
+    tensor_quant,
+)
+
+VOCABULARY, DIM, LENGTH = 31, 6, 5
+
+
+def ids_of(batch: int = 2, kind: torch.dtype = torch.int64) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(7)
+    return torch.randint(0, VOCABULARY, (batch, LENGTH), generator=draw, dtype=kind)
+
+
+def calibrated(model: nn.Module, inputs: torch.Tensor) -> nn.Module:
+    with torch.no_grad():
+        model.train()
+        for _ in range(3):
+            model(inputs)
+    return model.eval()
+
+
+def checked(model: nn.Module, kind: torch.dtype = torch.int64, c: bool = True) -> Graph:
+    """The Graph, after all witnesses and the C have agreed on the three golden cases."""
+    ids = ids_of(3, kind)
+    calibrated(model, ids)
+    graph = extract(model, [ids], "net")
+    assert save_graph(read_graph(save_graph(graph))) == save_graph(graph)
+    cases = make_cases(graph, [ids[:1].numpy()])
+    references = [run_reference(graph, case.inputs) for case in cases]
+    witness = Witness(model, graph)
+    for case, reference in zip(cases, references, strict=True):
+        judgements = witness.judge(case.inputs, reference)
+        assert judgements
+        assert all(judgement.accepted for judgement in judgements)
+    stacked = {
+        tensor.name: np.concatenate([reference[tensor.name] for reference in references])
+        for _, tensor in graph.produced()
+    }
+    batch = [np.concatenate([case.inputs[0] for case in cases])]
+    assert all(judgement.accepted for judgement in witness.judge(batch, stacked))
+    if c:
+        project = emit(plan(graph))
+        traces = run(build(project, fast_target()), project, [case.inputs for case in cases])
+        for reference, trace in zip(references, traces, strict=True):
+            for name, array in trace.tensors.items():
+                assert (array == reference[name]).all(), name
+    return graph
+
+
+def refusal(model: nn.Module, inputs: torch.Tensor) -> str:
+    analysis = analyse(model.eval(), [inputs], "net", allow_uncalibrated=True)
+    assert len(analysis.errors) == 1, analysis.errors
+    assert analysis.errors[0].suggestion
+    return analysis.errors[0].reason
+
+
+def embedded(layer: nn.Module, quant: nn.Module) -> Net:
+    return Net(
+        lambda m, x: m.head(m.quant(m.table(x))), table=layer, quant=quant, head=linear(DIM, 3)
+    )
+
+
+QUANTIZERS: dict[str, Callable[[], nn.Module]] = {
+    "signed": identity,
+    "plain": plain_identity,
+    "four bits": lambda: identity(bit_width=4),
+    "relu": relu,
+}
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32])
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_float_table(name: str, kind: torch.dtype) -> None:
+    model = seeded(lambda: embedded(nn.Embedding(VOCABULARY, DIM), QUANTIZERS[name]()))
+    graph = checked(model, kind, c=kind is torch.int64)
+    assert kinds(graph) == ["embedding", "linear_fp32"]
+    ids = graph.tensor(graph.inputs[0])
+    assert (ids.dtype, ids.scale, ids.lo, ids.hi) == (DType.S32, 1.0, 0, VOCABULARY - 1)
+    weight = model.table.weight.detach().double().numpy()  # type: ignore[union-attr]
+    scale = graph.tensor("table").scale or 0.0
+    table = graph.operations[0].table  # type: ignore[attr-defined]
+    clipped = np.clip(weight / scale, graph.tensor("table").lo, graph.tensor("table").hi)
+    assert (np.abs(table - clipped) <= 0.5).all()
+    assert len(np.unique(table)) > 5
+
+
+def test_ties_go_to_the_even_code() -> None:
+    """A table of halves with a scale of one: the quantiser's rounding, at extraction."""
+    model = embedded(nn.Embedding(VOCABULARY, DIM), identity())
+    calibrated(model, ids_of())
+    set_scale(model, "quant.act_quant", 128.0)
+    assert float(tensor_quant(model, "quant.act_quant")(torch.zeros(()))[1]) == 1.0
+    halves = torch.arange(VOCABULARY * DIM).reshape(VOCABULARY, DIM) - 90.5
+    model.table.weight.data.copy_(halves)  # type: ignore[union-attr]
+    graph = extract(model, [ids_of()], "net")
+    expected = [[round(float(value)) for value in row] for row in halves]
+    assert graph.operations[0].table.tolist() == expected  # type: ignore[attr-defined]
+    assert all(value % 2 == 0 for row in expected for value in row)
+    ids = np.arange(VOCABULARY, dtype=np.int32)[None]
+    arrays = run_reference(extract(model, [torch.from_numpy(ids)], "net"), [ids])
+    judged = Witness(model, extract(model, [torch.from_numpy(ids)], "net")).judge([ids], arrays)
+    assert all(judgement.accepted for judgement in judged)
+
+
+@pytest.mark.parametrize("requantised", [False, True])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_quantised_table(requantised: bool, bits: int) -> None:
+    def make() -> Net:
+        table = qnn.QuantEmbedding(
+            VOCABULARY, DIM, weight_bit_width=bits, return_quant_tensor=not requantised
+        )
+        if requantised:
+            return embedded(table, identity())
+        return Net(lambda m, x: m.head(m.table(x)), table=table, head=linear(DIM, 3))
+
+    graph = checked(seeded(make))
+    assert kinds(graph) == ["embedding", *["requantize"] * requantised, "linear_fp32"]
+
+
+def test_padding_and_sparse_change_nothing() -> None:
+    table = nn.Embedding(VOCABULARY, DIM, padding_idx=0, sparse=True)
+    graph = checked(embedded(table, identity()))
+    assert (graph.operations[0].table[0] == 0).all()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_positions(constant: bool) -> None:
+    def make() -> Net:
+        positions = (
+            PositionalEmbedding(table=torch.linspace(-2, 2, LENGTH * DIM).reshape(LENGTH, DIM))
+            if constant
+            else PositionalEmbedding(LENGTH, DIM)
+        )
+        return Net(
+            lambda m, x: m.head(m.positions(m.quant(m.table(x)))),
+            table=nn.Embedding(VOCABULARY, DIM),
+            quant=identity(),
+            positions=positions,
+            head=linear(DIM, 3),
+        )
+
+    model = seeded(make)
+    graph = checked(model)
+    assert kinds(graph) == ["embedding", "constant", "add", "linear_fp32"]
+    parameters = dict(model.named_parameters())
+    assert ("positions.table" in parameters) != constant
+    assert tuple(model(ids_of(4)).shape) == (4, LENGTH, 3)
+
+
+def test_positions_that_do_not_fit() -> None:
+    for arguments in (
+        {},
+        {"num_positions": 3},
+        {"num_positions": 3, "dim": 2, "table": torch.zeros(3, 2)},
+    ):
+        with pytest.raises(ValueError, match="table"):
+            PositionalEmbedding(**arguments)  # type: ignore[arg-type]
+    for shape in ((3,), (2, 3, 4), (1, 0, 2)):
+        with pytest.raises(ValueError, match="expected \\[T, D\\]"):
+            PositionalEmbedding(table=torch.zeros(shape))
+    with pytest.raises(ValueError, match="3 positions of 2 features"):
+        PositionalEmbedding(3, 2)(torch.zeros(1, 4, 2))
+
+
+def test_golden_cases_hold_valid_ids() -> None:
+    graph = checked(embedded(nn.Embedding(VOCABULARY, DIM), identity()), c=False)
+    examples = np.array([[3, 1, 4, 1, 5]])
+    realistic, random, edge = make_cases(graph, [examples])
+    assert all(case.inputs[0].dtype == np.int32 for case in (realistic, random, edge))
+    assert (realistic.inputs[0] == examples).all()
+    assert set(edge.inputs[0].reshape(-1)) == {0, VOCABULARY - 1}
+    assert len(np.unique(random.inputs[0])) > 2
+    with pytest.raises(ValueError, match="do not fit s32"):
+        make_cases(graph, [examples + 2**40])
+
+
+def test_two_tables_share_their_ids() -> None:
+    model = Net(
+        lambda m, x: m.add(m.qa(m.a(x)), m.qb(m.b(x))),
+        a=nn.Embedding(VOCABULARY, DIM),
+        b=nn.Embedding(2 * VOCABULARY, DIM),
+        qa=plain_identity(),
+        qb=plain_identity(),
+        add=_Sum(),
+    )
+    graph = checked(model)
+    assert graph.tensor("input").hi == VOCABULARY - 1
+
+
+class _Sum(nn.Module):
+    """A quantised sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant = identity()
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return self.quant(a + b)
+
+
+def test_refusals() -> None:
+    ids = ids_of()
+    limited = embedded(nn.Embedding(VOCABULARY, DIM, max_norm=1.0), identity())
+    assert "max_norm=1" in refusal(limited, ids)
+    broken = embedded(nn.Embedding(VOCABULARY, DIM), identity())
+    broken.table.weight.data[3, 2] = float("nan")  # type: ignore[union-attr]
+    assert "NaN" in refusal(broken, ids)
+    per_row = embedded(
+        qnn.QuantEmbedding(VOCABULARY, DIM, weight_scaling_per_output_channel=True), identity()
+    )
+    assert "per-tensor" in refusal(per_row, ids)
+    unquantised = embedded(qnn.QuantEmbedding(VOCABULARY, DIM, weight_quant=None), identity())
+    assert "not quantised" in refusal(unquantised, ids)
+    bare = Net(
+        lambda m, x: m.head(m.table(x)), table=nn.Embedding(VOCABULARY, DIM), head=linear(DIM, 3)
+    )
+    assert "not quantised" in refusal(bare, ids)
+
+
+def test_ids_that_meet_something_else() -> None:
+    for forward in (
+        lambda m, x: m.quant(x),
+        lambda m, x: m.quant(x + x),
+        lambda m, x: m.quant(m.table(x + 1)),
+        lambda m, x: m.quant(m.table(torch.flip(x, (1,)))),
+        lambda m, x: m.quant(torch.cat([x, x], dim=1)),
+        lambda m, x: m.quant(x.double()),
+    ):
+        model = Net(forward, quant=identity(), table=nn.Embedding(VOCABULARY + 1, DIM))
+        analysis = analyse(model.eval(), [ids_of()], "net", allow_uncalibrated=True)
+        assert analysis.errors
+
+
+FILE = """\
+import torch
+from torch import nn
+from brevitas.nn import QuantIdentity, QuantLinear
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = QuantIdentity()
+        self.table = nn.Embedding(9, 4)
+        self.quant = QuantIdentity(return_quant_tensor=True)
+        self.head = QuantLinear(4, 2)
+
+    def forward(self, {signature}):
+        {lines}
+        return self.head(self.quant(self.table(ids)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("signature", "options"),
+    [
+        ("ids", ("--input-shape", "1,7")),
+        ("ids", ()),
+        ("ids, x", ("--input-shape", "1,7", "--input-shape", "1,3")),
+        ("x, ids", ("--input-shape", "1,3", "--input-shape", "1,7")),
+    ],
+)
+def test_check_finds_integer_inputs(
+    signature: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.py"
+    lines = "x = self.scale(x)" if "x" in signature else "pass"
+    path.write_text(FILE.format(signature=signature, lines=lines))
+    result = CliRunner().invoke(app, ["check", "--model-file", str(path), *options])
+    assert result.exit_code == 0, result.output
+
+
+def test_check_takes_integers_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    example = "\ndef example_inputs():\n    return (torch.tensor([[0, 8, 3]]),)\n"
+    path.write_text(FILE.format(signature="ids", lines="pass") + example)
+    result = CliRunner().invoke(app, ["check", "--model-file", str(path)])
+    assert result.exit_code == 0, result.output

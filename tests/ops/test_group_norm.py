@@ -1,0 +1,174 @@
+"""GroupNorm: oracle -> reference -> C (N11), in both orders of memory, and groups as large as they come."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ares.ir import GraphError
+from ares.ops import Site
+from ares.ops.group_norm import GroupNorm
+from ares.ops.permute import Permute
+from tests.ops.graphs import check_graph, graph_of
+from tests.ops.harness import codes
+from tests.ops.norms import (
+    Case,
+    build,
+    check_cases,
+    expected_codes,
+    patterned,
+    real_codes,
+    square_root,
+)
+
+CASES = (
+    Case(
+        "N C H W",
+        (1, 12, 3, 5),
+        6,
+        ("s8", 0.05, 0),
+        ("s8", 3 / 127, 0),
+        tuple((-1) ** i * 0.25 * i for i in range(12)),
+        tuple(0.1 * (i % 7 - 3) for i in range(12)),
+        reaches=("constant group", "one code off", "full range", "negative gamma", "high clip"),
+    ),
+    Case(
+        "N C T, odd zero points",
+        (1, 6, 13),
+        6,
+        ("u8", 0.03, 117),
+        ("u8", 8 / 255, 131),
+        (1.5, -2.0, 0.5, 0.0, 1e-6, 7.0),
+        reaches=("prime size", "odd zero points", "code above 127", "negative gamma"),
+    ),
+    Case(
+        "N C: a layer norm of groups",
+        (1, 33),
+        3,
+        ("s8", 0.25, 0),
+        ("s8", 0.125, 0),
+        beta=tuple(0.0625 * (2 * i - 15) for i in range(33)),
+        reaches=("prime size", "tie up", "tie down", "constant group"),
+    ),
+    Case("one group", (1, 4, 4, 3), 1, ("s8", 0.1, 0), ("u8", 0.01, 100), reaches=("full range",)),
+    Case("rank 5", (1, 4, 2, 3, 2), 2, ("u8", 0.1, 0), ("s8", 0.02, 0), reaches=("below zero",)),
+    Case(
+        "GELU",
+        (1, 6, 4, 2),
+        3,
+        ("s8", 0.05, 0),
+        ("s8", 3 / 127, -3),
+        (1.0, 1.5, 2.0, -1.0, 0.5, 1.0),
+        function="gelu",
+        reaches=("below zero", "above zero"),
+    ),
+)
+LARGE = Case(
+    "2**17 codes a group",
+    (1, 2, 64, 1024),
+    1,
+    ("u8", 0.02, 0),
+    ("s8", 0.02, 0),
+    (1.0, -300.0),
+    (0.25,),
+)
+
+
+def _layer(name: str, x: str, y: str, groups: int, constants: Any) -> GroupNorm:
+    return GroupNorm(name, (x,), (y,), *constants, groups)
+
+
+def test_all_cases_in_one_program() -> None:
+    check_cases(CASES, _layer, is_centred=True)
+
+
+@pytest.mark.parametrize("kind", ["random", "one code off", "half and half"])
+def test_the_largest_group(kind: str) -> None:
+    """Every sum is at its bound when half of the codes are 0 and half 255."""
+    source, target = codes("x", LARGE.shape, *LARGE.source), codes("y", LARGE.shape, *LARGE.target)
+    operation, split = build(LARGE, _layer, source, target, True)
+    x = patterned(LARGE, 1, source.size, source, 5)
+    if kind == "one code off":
+        x = np.full_like(x, 254)
+        x[0, 1, 3, 7] = 255
+    elif kind == "half and half":
+        x = np.where(np.arange(source.size) % 2, 255, 0).reshape(source.shape)
+    # Equal codes of a channel have equal results: the oracle works on one of each.
+    reals = _reals_of_a_histogram(x)
+    assert {len(set(row)) for row in reals.reshape(2, -1)} <= {1, 2, 256}
+    graph = graph_of([operation], [source, target], ["x"], ["y"])
+    check_graph(graph, {"x": x}, {"y": expected_codes(LARGE, target, reals)})
+    assert split == (1, 1, 2, 65536)
+
+
+def _reals_of_a_histogram(x: Any) -> Any:
+    """As `real_codes`, of each code of each channel once."""
+    scale, out_scale = Fraction(LARGE.source[1]), Fraction(LARGE.target[1])
+    values, places, counts = np.unique(x, return_inverse=True, return_counts=True)
+    steps = [int(v) * scale for v in values]
+    mean = sum(s * int(c) for s, c in zip(steps, counts, strict=True)) / x.size
+    spread = sum((s - mean) ** 2 * int(c) for s, c in zip(steps, counts, strict=True)) / x.size
+    root = square_root(spread + Fraction(LARGE.epsilon))
+    rows = []
+    for channel in range(2):
+        gamma, beta = Fraction(LARGE.gamma[channel]), Fraction(LARGE.beta[0])
+        table = np.array([((s - mean) / root * gamma + beta) / out_scale for s in steps], object)
+        rows.append(table[places.reshape(2, -1)[channel]])
+    return np.array(rows, object)
+
+
+def test_channels_last_and_row_major_give_the_same() -> None:
+    """Between two permutations the same codes lie channels last, row-major, and with the positions turned."""
+    case = CASES[0]
+    source, target = codes("x", case.shape, *case.source), codes("y", case.shape, *case.target)
+    operation, split = build(case, _layer, source, target, True)
+    x = patterned(case, 6, 30, source, 3)
+    expected = expected_codes(
+        case, target, np.array(list(real_codes(case, x, split, True)), object)
+    )
+    for axes in ((0, 2, 3, 1), (0, 1, 2, 3), (0, 3, 2, 1)):
+        # The network's input is row-major: turned back, the tensor lies in memory as `axes` say.
+        first = codes("first", [case.shape[axis] for axis in axes], *case.source)
+        back = tuple(int(i) for i in np.argsort(axes))
+        turn = Permute("turn", ("first",), ("x",), back)
+        graph = graph_of([turn, operation], [first, source, target], ["first"], ["y"])
+        check_graph(graph, {"first": x.transpose(axes)}, {"y": expected})
+
+
+def test_the_kernel_finds_its_elements() -> None:
+    """Strides of every layout that is chosen, against numpy's own transposition."""
+    source, target = codes("x", (1, 6, 2, 5)), codes("y", (1, 6, 2, 5))
+    operation, _ = build(Case("", source.shape, 3, (), ()), _layer, source, target, True)
+    x = np.arange(60).reshape(source.shape)
+    for layout in permutations(range(4)):
+        site = Site((source,), (target,))
+        (wanted,), produced = operation.layouts(site, (layout,))
+        assert produced == (wanted,)
+        assert wanted == layout or layout[0] != 0 or 1 not in (layout[1], layout[3])
+        fields = dict(
+            operation.lower(Site((source,), (target,), (wanted,), (wanted,))).params.fields
+        )
+        memory = x.transpose(wanted).reshape(-1)
+        for channel in range(6):
+            places = channel * fields["channel_stride"] + fields["position_stride"] * np.arange(10)
+            assert set(memory[places]) == set(x[0, channel].flat), layout
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "message"),
+    [
+        ((5,), 1, "has no channels"),
+        ((1, 5, 3), 2, "no channels .axis 1. for 2 groups"),
+        ((1, 5), 0, "for 0 groups"),
+        ((1, 2, 256, 257), 1, "over 131584 values, at most 131072"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape: tuple[int, ...], groups: int, message: str) -> None:
+    source = codes("x", (1, 2), "s8")
+    rescale = build(Case("", (1, 2), 1, (), ()), _layer, source, source, True)[0].rescale  # type: ignore[attr-defined]
+    with pytest.raises(GraphError, match=message):
+        _layer("norm", "x", "y", groups, (0, 1, rescale)).infer([codes("x", shape)])

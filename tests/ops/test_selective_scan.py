@@ -1,0 +1,489 @@
+"""SelectiveScan: oracle -> reference -> C. The oracle is the real recurrence in decimals of 60 digits (N15)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ares.ir import GraphError, Tensor, constant
+from ares.numerics import NumericsError, decay_factors, plan_scan
+from ares.ops import Site
+from ares.ops.selective_scan import SelectiveScan, scan_range
+from tests.ops.harness import check_operation, codes
+
+Array = npt.NDArray[Any]
+Codes = tuple[Any, ...]  # dtype, scale, zero point, and lo, hi where they are not the type's
+
+S8 = ("s8", 0.03, 0)
+DIGITS = Context(prec=60)
+# The oracle may not sit closer to a tie than the layer's proven error, or its code would be luck.
+NEAR_TIE = Decimal(2) ** -21
+
+
+@dataclass(frozen=True)
+class Case:
+    """`rates` are |A| of the states (each channel's times 1, 1.1, 1.2 ..); `gain` is D of every channel."""
+
+    name: str
+    shape: tuple[int, int]
+    rates: tuple[float, ...]
+    reaches: tuple[str, ...]
+    gain: float = 1.0
+    x: Codes = S8
+    dt: Codes = ("u8", 0.0004, 0)
+    b: Codes = S8
+    c: Codes = S8
+    y: Codes = ("s8", 0.01, 0)
+    values: str = "normal"
+
+
+PUBLISHED = tuple(float(n + 1) for n in range(16))
+CLIPS = ("low clip", "high clip")
+CASES = (
+    Case(
+        "published A, -1 to -16",
+        (37, 5),
+        PUBLISHED,
+        (*CLIPS, "k of zero", "largest k", "A below -1", "D", "B-bar is dt B"),
+        y=("s8", 0.02, 0),
+    ),
+    Case(
+        "fast: A to -2000",
+        (23, 3),
+        (16.0, 200.0, 2000.0),
+        ("A below -1", "B-bar is dt B", "state forgotten"),
+        dt=("u8", 0.004, 0),
+        gain=0.0,
+        y=("s8", 0.013, 0),
+    ),
+    Case(
+        "slow and long",
+        (1024, 2),
+        (1e-4, 1e-3, 0.07),
+        ("state kept", "both signs"),
+        y=("s8", 0.6, 0),
+    ),
+    Case(
+        "slow, long and of one sign",
+        (1021, 1),
+        (1e-5, 1e-4),
+        ("state kept", "high clip"),
+        dt=("u8", 0.0004, 0, 0, 1),
+        y=("s8", 0.05, 0),
+        values="ends",
+    ),
+    Case(
+        "zero points and u8",
+        (19, 7),
+        (1.0, 2.0, 3.0),
+        ("odd zero points", *CLIPS, "D"),
+        gain=-0.7,
+        x=("u8", 0.02, 113),
+        dt=("u8", 0.003, 3, 3, 255),
+        b=("s8", 0.03, -7),
+        c=("u8", 0.03, 131),
+        y=("u8", 0.02, 127),
+    ),
+    Case(
+        "4 bits",
+        (11, 3),
+        (1.0, 5.0),
+        CLIPS,
+        x=("s8", 0.4, 0, -8, 7),
+        dt=("u8", 0.01, 0, 0, 15),
+        b=("s8", 0.4, 0, -7, 7),
+        c=("s8", 0.4, 0, -8, 7),
+        y=("s8", 0.1, 0, -8, 7),
+    ),
+    Case("one of everything", (1, 1), (1.0,), ("D",), y=("s8", 0.02, 0)),
+    Case(
+        "twin poles that cancel",
+        (131, 2),
+        (1.0, 1.0001),
+        ("both signs",),
+        gain=0.0,
+        dt=("u8", 0.0004, 0),
+        c=("s8", 0.03, 0),
+        y=("s8", 2e-5, 0),
+        values="twins",
+    ),
+)
+
+
+def _tensors(case: Case) -> tuple[Tensor, ...]:
+    steps, channels = case.shape
+    wide, narrow = (1, steps, channels), (1, steps, len(case.rates))
+    return (
+        codes("x", wide, *case.x),
+        codes("dt", wide, *case.dt),
+        codes("b", narrow, *case.b),
+        codes("c", narrow, *case.c),
+        codes("y", wide, *case.y),
+    )
+
+
+def _log_rates(case: Case) -> npt.NDArray[np.float32]:
+    spread = 1.0 + 0.1 * np.arange(case.shape[1])[:, None]
+    return np.log(spread * np.array(case.rates)).astype(np.float32)
+
+
+def _scale(tensor: Tensor) -> Fraction:
+    return Fraction(tensor.scale or 0)
+
+
+def _operation(case: Case, tensors: tuple[Tensor, ...]) -> SelectiveScan:
+    x, dt, b, c, y = tensors
+    decay = decay_factors(_log_rates(case).astype(np.float64), _scale(dt))
+    product = _scale(c) * _scale(dt) * _scale(b)
+    held, plan = plan_scan(
+        int(decay.max()),
+        [Fraction(case.gain) / product] * case.shape[1],
+        product * _scale(x) / _scale(y),
+        scan_range(tensors[:4]),
+    )
+    return SelectiveScan(
+        "scan",
+        ("x", "dt", "b", "c"),
+        ("y",),
+        constant(decay, np.int64),
+        constant(held, np.int64),
+        plan.fraction,
+        plan.drop,
+        plan.multiplier,
+        plan.shift,
+    )
+
+
+def _arrays(case: Case, tensors: tuple[Tensor, ...]) -> list[Array]:
+    draw = np.random.Generator(np.random.Philox(key=len(case.name)))
+    found = []
+    for tensor in tensors[:4]:
+        middle, spread = tensor.zero_point, (tensor.hi - tensor.lo) / 5
+        raw = np.rint(draw.normal(middle, spread, tensor.shape))
+        if tensor.name == "dt":
+            raw = np.rint(tensor.lo - 4 + draw.exponential(spread, tensor.shape))
+        found.append(np.clip(raw, tensor.lo, tensor.hi))
+    if case.values == "ends":
+        found = [np.full(tensor.shape, tensor.hi) for tensor in tensors[:4]]
+    if case.values == "twins":
+        found[2] = np.repeat(found[2][:, :, :1], 2, axis=2)
+        found[3] = np.broadcast_to(np.array([127, -127]), tensors[3].shape)
+    return [array.astype(t.dtype.numpy) for array, t in zip(found, tensors, strict=False)]
+
+
+def _reals(
+    case: Case,
+    tensors: tuple[Tensor, ...],
+    arrays: list[Array],
+    *,
+    clip: float = np.inf,
+    gain: bool = True,
+    hold: bool = False,
+) -> list[list[Decimal]]:
+    """y in codes, [T][d_inner], before rounding; the options plant the faults that are known of this layer."""
+    steps, channels = case.shape
+    x, dt, b, c = (
+        [[(int(q) - t.zero_point) for q in row] for row in array[0]]
+        for array, t in zip(arrays, tensors, strict=False)
+    )
+    s_x, s_dt, s_b, s_c, s_y = (Decimal(t.scale or 0) for t in tensors)
+    log_rates = _log_rates(case)
+    rows = [[Decimal(0)] * channels for _ in range(steps)]
+    with localcontext(DIGITS):
+        for d in range(channels):
+            for n in range(len(case.rates)):
+                rate = min(Decimal(float(log_rates[d, n])).exp(), Decimal(clip))
+                factors: dict[int, Decimal] = {}
+                h = Decimal(0)
+                for t in range(steps):
+                    k = dt[t][d]
+                    factor = factors.setdefault(k, (-k * s_dt * rate).exp())
+                    step = (1 - factor) / rate if hold else k * s_dt
+                    h = factor * h + step * (b[t][n] * s_b) * (x[t][d] * s_x)
+                    rows[t][d] += c[t][n] * s_c * h
+            for t in range(steps):
+                rows[t][d] += Decimal(case.gain if gain else 0) * x[t][d] * s_x
+                rows[t][d] = rows[t][d] / s_y + tensors[4].zero_point
+    return rows
+
+
+def _codes(tensor: Tensor, rows: list[list[Decimal]]) -> Array:
+    """Half to even, then clamped; refuses a value too near a tie."""
+    found = np.zeros(tensor.shape, np.int64)
+    for t, row in enumerate(rows):
+        for d, value in enumerate(row):
+            if tensor.lo - 1 < value < tensor.hi + 1 and value != 0:
+                assert abs(abs(value % 1) - Decimal("0.5")) > NEAR_TIE, f"{value} is nearly a tie"
+            found[0, t, d] = max(tensor.lo, min(tensor.hi, int(value.to_integral_value())))
+    return found
+
+
+def _reached(
+    case: Case, tensors: tuple[Tensor, ...], arrays: list[Array], found: Array, rows: Any
+) -> set[str]:
+    k = arrays[1].astype(np.int64) - tensors[1].zero_point
+    y = tensors[4]
+    alpha = float(tensors[1].scale or 0) * np.exp(_log_rates(case))
+    plain = found[0]
+
+    def differs(**fault: Any) -> bool:
+        wrong = _reals(case, tensors, arrays, **fault)
+        clipped = [[max(y.lo, min(y.hi, round(v))) for v in row] for row in wrong]
+        return bool((np.array(clipped) != plain).any())
+
+    facts = {
+        "low clip": any(v < y.lo for row in rows for v in row) and bool((found == y.lo).any()),
+        "high clip": any(v > y.hi for row in rows for v in row) and bool((found == y.hi).any()),
+        "both signs": bool((found < 0).any() and (found > 0).any()),
+        "k of zero": bool((k == 0).any()),
+        "largest k": bool((k == 255).any()),
+        "odd zero points": sum(t.zero_point % 2 for t in tensors) >= 4,
+        "state forgotten": bool((np.exp(-k.max() * alpha) < 2.0**-62).any()),
+        "state kept": bool(np.exp(-k.sum() * alpha.min()) > 0.01 or alpha.min() < 1e-7),
+        "A below -1": "A below -1" in case.reaches and differs(clip=1.0),
+        "D": "D" in case.reaches and differs(gain=False),
+        "B-bar is dt B": "B-bar is dt B" in case.reaches and differs(hold=True),
+    }
+    return {name for name, reached in facts.items() if reached}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_scan(case: Case) -> None:
+    tensors = _tensors(case)
+    arrays = _arrays(case, tensors)
+    rows = _reals(case, tensors, arrays)
+    expected = _codes(tensors[4], rows)
+    assert set(case.reaches) <= _reached(case, tensors, arrays, expected, rows)
+    operation = _operation(case, tensors)
+    assert operation.proven_error(tensors[:4]) <= SelectiveScan.EPS
+    check_operation(operation, tensors[:4], tensors[4:], arrays, [expected])
+
+
+def _halving(steps: int, channels: int, states: int, zero_point: int) -> Any:
+    """A scan with exp(-alpha) = 1/2 and scales that are powers of two: exact, and full of ties."""
+    x = codes("x", (1, steps, channels), "s8", 0.5)
+    dt = codes("dt", (1, steps, channels), "u8", 0.5, 0, 0, 3)
+    b = codes("b", (1, steps, states), "s8", 0.5)
+    c = codes("c", (1, steps, states), "s8", 0.5)
+    y = codes("y", (1, steps, channels), "s8", 64.0, zero_point)
+    held, plan = plan_scan(
+        2**61, [Fraction(64)] * channels, Fraction(1, 2**10), scan_range((x, dt, b, c))
+    )
+    operation = SelectiveScan(
+        "scan",
+        ("x", "dt", "b", "c"),
+        ("y",),
+        constant(np.full((channels, states), 2**61), np.int64),
+        constant(held, np.int64),
+        plan.fraction,
+        plan.drop,
+        plan.multiplier,
+        plan.shift,
+    )
+    return operation, (x, dt, b, c, y)
+
+
+@pytest.mark.parametrize("zero_point", [0, 5])
+def test_ties_go_to_the_even_code(zero_point: int) -> None:
+    operation, tensors = _halving(41, 13, 2, zero_point)
+    draw = np.random.Generator(np.random.Philox(key=7))
+    x, b, c = (8 * draw.integers(-8, 9, tensors[i].shape) for i in (0, 2, 3))
+    k = draw.integers(0, 4, tensors[1].shape)
+    expected = np.zeros(tensors[4].shape, np.int64)
+    ties = set()
+    for d in range(13):
+        h = [Fraction(0)] * 2
+        for t in range(41):
+            kd, xd = int(k[0, t, d]), int(x[0, t, d])
+            h = [h[n] / 2**kd + kd * xd * int(b[0, t, n]) for n in range(2)]
+            total = sum(int(c[0, t, n]) * h[n] for n in range(2)) + 64 * xd
+            value = total / 2**10 + zero_point
+            if value.denominator == 2 and abs(value) < 127:
+                ties.add((value > 0, int(value - Fraction(1, 2)) % 2))
+            expected[0, t, d] = max(-128, min(127, round(value)))
+    assert ties == {(sign, parity) for sign in (True, False) for parity in (0, 1)}
+    arrays = [a.astype(t.dtype.numpy) for a, t in zip((x, k, b, c), tensors, strict=False)]
+    check_operation(operation, tensors[:4], tensors[4:], arrays, [expected])
+
+
+def test_the_last_rounding_sees_the_whole_product() -> None:
+    """C = 0 and x = 1 leave the skip, one value a channel: a tie, and one unit beside it, of either sign."""
+    values = [
+        (2 * code + 1) * 2**53 + beside for code in (-60, -3, 0, 2, 61) for beside in (-1, 0, 1)
+    ]
+    inputs = (
+        codes("x", (1, 1, 15), "s8", 1.0, 0, 0, 1),
+        codes("dt", (1, 1, 15), "u8", 1.0, 0, 0, 1),
+        codes("b", (1, 1, 1)),
+        codes("c", (1, 1, 1)),
+    )
+    target = codes("y", (1, 1, 15), "s8", 1.0, 3)
+    operation = SelectiveScan(
+        "scan",
+        ("x", "dt", "b", "c"),
+        ("y",),
+        constant(np.zeros((15, 1)), np.int64),
+        constant(values, np.int64),
+        fraction=40,
+        drop=12,
+        multiplier=2**30,
+        shift=84,
+    )
+    expected = np.array([round(Fraction(value, 2**54) + 3) for value in values])
+    assert len(set(expected.tolist())) == 10
+    arrays = [np.full(t.shape, int(t.name == "x"), t.dtype.numpy) for t in inputs]
+    check_operation(operation, inputs, (target,), arrays, [expected.reshape(target.shape)])
+
+
+def test_every_inner_rounding_is_the_one_of_the_clause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With h held to half a unit only, each rounding shows in the codes: exact integers are the oracle."""
+    monkeypatch.setattr(SelectiveScan, "EPS", 1e9)  # no model may be held so coarsely
+    inputs = (
+        codes("x", (1, 23, 5), "s8", 1.0, 0, -3, 3),
+        codes("dt", (1, 23, 5), "u8", 1.0, 0, 0, 3),
+        codes("b", (1, 23, 2), "s8", 1.0, 0, -3, 3),
+        codes("c", (1, 23, 2), "s8", 1.0, 0, -3, 3),
+    )
+    target = codes("y", (1, 23, 5), "s8")
+    draw = np.random.Generator(np.random.Philox(key=2))
+    decay = draw.integers(2**60, 2**62, (5, 2))
+    decay[0] = 2**61  # halves: ties
+    operation = SelectiveScan(
+        "scan",
+        ("x", "dt", "b", "c"),
+        ("y",),
+        constant(decay, np.int64),
+        constant(np.zeros(5), np.int64),
+        fraction=2,
+        drop=1,
+        multiplier=2**30,
+        shift=33,
+    )
+    x, k, b, c = (draw.integers(t.lo, t.hi + 1, t.shape)[0].tolist() for t in inputs)
+    expected = np.zeros(target.shape, np.int64)
+    for d in range(5):
+        h = [0, 0]
+        for t in range(23):
+            total = 0
+            for n in range(2):
+                power = 2**62
+                for _ in range(k[t][d]):
+                    power = (2 * power * int(decay[d, n]) + 2**62) // 2**63
+                size = (2 * abs(h[n]) * power + 2**62) // 2**63
+                h[n] = (size if h[n] >= 0 else -size) + 4 * k[t][d] * b[t][n] * x[t][d]
+                total += c[t][n] * round(Fraction(h[n], 2))
+            expected[0, t, d] = max(-128, min(127, round(Fraction(total, 8))))
+    arrays = [
+        np.array([a]).astype(t.dtype.numpy) for a, t in zip((x, k, b, c), inputs, strict=True)
+    ]
+    check_operation(operation, inputs, (target,), arrays, [expected])
+
+
+def test_extremes_do_not_overflow() -> None:
+    """Every code at its end for 509 steps, C of either sign: the largest |h| and |sum| (gcc-asan watches)."""
+    for sign in (127, -128):
+        operation, tensors = _halving(509, 1, 3, 0)
+        tensors = (tensors[0], codes("dt", (1, 509, 1), "u8", 0.5), *tensors[2:])
+        held, plan = plan_scan(
+            2**62, [Fraction(2**20)], Fraction(1, 2**29), scan_range(tensors[:4])
+        )
+        operation = dataclasses.replace(
+            operation,
+            decay=constant(np.full((1, 3), 2**62), np.int64),
+            skip=constant(held, np.int64),
+            fraction=plan.fraction,
+            drop=plan.drop,
+            multiplier=plan.multiplier,
+            shift=plan.shift,
+        )
+        arrays = [
+            np.full(tensors[0].shape, -128, np.int8),
+            np.full(tensors[1].shape, 255, np.uint8),
+            np.full(tensors[2].shape, -128, np.int8),
+            np.full(tensors[3].shape, sign, np.int8),
+        ]
+        per_step = 255 * 128 * 128
+        values = [Fraction((t + 1) * per_step * 3 * sign - 128 * 2**20, 2**29) for t in range(509)]
+        assert max(map(abs, values)) > 127
+        expected = np.array([max(-128, min(127, round(value))) for value in values])
+        check_operation(
+            operation, tensors[:4], tensors[4:], arrays, [expected.reshape(tensors[4].shape)]
+        )
+        reach = scan_range(tensors[:4])
+        assert 2**59 < plan.sum_bound(reach) <= 2**61
+
+
+def test_the_published_widths_are_proven() -> None:
+    """FEMBA-Tiny (T 80, 16 states), and T 1024 with the finest dt."""
+    for steps, dt in ((80, 0.1 / 255), (1024, 1e-2 / 255), (1024, 5 / 255)):
+        case = Case(
+            "wide",
+            (steps, 1),
+            PUBLISHED,
+            (),
+            dt=("u8", dt, 0),
+            y=("s8", max(4.0, dt * 255) / 127, 0),
+        )
+        tensors = _tensors(case)
+        assert _operation(case, tensors).proven_error(tensors[:4]) < 2.0**-22
+
+
+BASE = Case("base", (5, 3), (1.0, 2.0), ())
+
+
+def _renamed(tensor: Tensor, **changes: Any) -> Tensor:
+    return dataclasses.replace(tensor, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t, op: (t[:3], op), "3 inputs, expected x, dt, B and C"),
+        (lambda t, op: ((t[0], _renamed(t[1], shape=(1, 5, 4)), *t[2:]), op), "do not fit"),
+        (lambda t, op: ((_renamed(t[0], shape=(5, 3)), *t[1:]), op), "'x' has rank 2"),
+        (
+            lambda t, op: ((t[0], codes("dt", t[1].shape, "s8"), *t[2:]), op),
+            "dt has codes -128..127 with zero point 0 and may be negative",
+        ),
+        (lambda t, op: (t, dataclasses.replace(op, fraction=61)), "constants outside"),
+        (lambda t, op: (t, dataclasses.replace(op, shift=32)), "constants outside"),
+        (lambda t, op: (t, dataclasses.replace(op, fraction=55)), "its state could reach"),
+        (lambda t, op: (t, dataclasses.replace(op, skip=op.skip * 2**12)), "its sum"),
+        (lambda t, op: (t, dataclasses.replace(op, shift=36)), "proven to"),
+        (lambda t, op: (t, dataclasses.replace(op, decay=-op.decay)), "constants outside"),
+    ],
+    ids=range(10),
+)
+def test_what_does_not_fit_is_refused(change: Any, words: str) -> None:
+    tensors = _tensors(BASE)
+    inputs, operation = change(tensors[:4], _operation(BASE, tensors))
+    with pytest.raises(GraphError, match=words) as found:
+        operation.infer(inputs)
+    assert str(found.value).startswith("scan: ")
+    assert "\n" not in str(found.value)
+
+
+def test_scales_beyond_64_bits_are_refused() -> None:
+    reach = scan_range(_tensors(BASE)[:4])
+    with pytest.raises(NumericsError, match="its state could reach"):
+        plan_scan(2**62, [Fraction(0)], Fraction(1), dataclasses.replace(reach, steps=2**40))
+    with pytest.raises(NumericsError, match="D is too large"):
+        plan_scan(0, [Fraction(2**140)], Fraction(1), reach)
+    with pytest.raises(NumericsError, match="which 64 bits do not hold"):
+        plan_scan(0, [Fraction(0)], Fraction(2**60), reach)
+
+
+def test_order_and_work() -> None:
+    tensors = _tensors(BASE)
+    site = Site(tensors[:4], tensors[4:])
+    operation = _operation(BASE, tensors)
+    assert operation.macs(site) == 2 * prod((5, 3, 2))
+    assert operation.layouts(site, ((0, 2, 1),) * 4) == (((0, 1, 2),) * 4, ((0, 1, 2),))

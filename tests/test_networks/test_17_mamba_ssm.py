@@ -1,0 +1,27 @@
+"""The selective state space alone: dt, B and C from the input, the published recurrence, D x.
+
+Quantised tensors between the layers. Not trained.
+"""
+
+from torch import Tensor, nn
+
+from ares.nn import Linear, QuantSSM, QuantIdentity, QuantMean
+from ares.zoo import signals
+
+TOKENS, DIM = 16, 32
+
+
+class MambaSSMTest(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant_in = QuantIdentity(return_quant_tensor=True)
+        self.ssm = QuantSSM(DIM, d_state=4, dt_rank=2)
+        self.mean = QuantMean(dim=1)
+        self.fc = Linear(DIM, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.mean(self.ssm(self.quant_in(x))))
+
+
+def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
+    return (signals.tokens(TOKENS, DIM, sample),)
