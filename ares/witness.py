@@ -220,7 +220,7 @@ def free_running(
         calls[path] = number + 1
         value, scale, zero_point, _ = output
         codes = torch.round(value / scale + zero_point).numpy()
-        found.update({name: codes for name in quantizers.get(f"{path}#{number}", ())})
+        found.update(dict.fromkeys(quantizers.get(f"{path}#{number}", ()), codes))
 
     def at_node(key: str, index: int, value: torch.Tensor) -> None:
         for name in nodes.get(f"{key}@{index}" if index else key, ()):

@@ -1,7 +1,8 @@
 """The table of detectors: which module class or function is handled by which file of this folder.
 
-A detector takes a `Call` and returns the Value of the call's first output, or a tuple with one for each output. A user's subclass of a layer is found
-by its base; a library's own subclass is another layer (Brevitas' TruncAvgPool2d is no AvgPool2d).
+A detector takes a `Call` and returns the Value of the call's first output, or a tuple with one for each output. A
+user's subclass of a layer is found by its base; a library's own subclass is another layer (Brevitas' TruncAvgPool2d
+is no AvgPool2d).
 """
 
 from __future__ import annotations

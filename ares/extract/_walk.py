@@ -153,7 +153,7 @@ class _Walk:
             if node.module is not None:
                 _refuse_changed(node.module)
             found = detector(call)
-            values = found if type(found) is tuple else (found,)
+            values = found if isinstance(found, tuple) else (found,)
             for index, value in enumerate(values):
                 self._refuse_other(node, index, value)
         except Unmappable as error:

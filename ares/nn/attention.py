@@ -32,7 +32,7 @@ class QuantSelfAttention(nn.Module):
     `num_kv_heads` divides num_heads: heads share keys and values. `use_integer_softmax` is accepted and
     changes nothing: the softmax is quantised here, and integer in the C, either way.
 
-    Raises ValueError for sizes that do not fit each other, in the constructor and in forward.
+    Raises MappingError, a ValueError, for sizes that do not fit each other, in the constructor and in forward.
     """
 
     def __init__(
@@ -150,8 +150,8 @@ class QuantCrossAttention(nn.Module):
     """Learned queries attend over the input: proj(softmax(q k^T / sqrt(head_dim)) v), every step quantised.
 
     Shapes: x [B, N, D] gives [B, num_queries, D], or [B, outer * inner * num_queries, D] group by group, N =
-    outer * kv_len * inner. `kv_len` None: any N that the groups divide. `norm`: a LayerNorm of its
-    own for queries, keys and values, each with a quantiser after it. Raises ValueError for sizes that do not fit each other.
+    outer * kv_len * inner. `kv_len` None: any N that the groups divide. `norm`: a LayerNorm of its own for queries,
+    keys and values, each with a quantiser after it. Raises MappingError for sizes that do not fit each other.
     """
 
     def __init__(
@@ -279,9 +279,7 @@ def _head_dim(layer: nn.Module, embed_dim: int, num_heads: int) -> int:
     return embed_dim // num_heads
 
 
-def _require_tokens(
-    layer: nn.Module, x: AnyTensor, tokens: int, name: str, size: int
-) -> None:
+def _require_tokens(layer: nn.Module, x: AnyTensor, tokens: int, name: str, size: int) -> None:
     shape = list(value_of(x).shape)
     if len(shape) != 3 or shape[1] != tokens:
         raise MappingError(

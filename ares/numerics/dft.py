@@ -52,7 +52,8 @@ def dft_tables(length: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _rounded(value: float) -> int:
-    return round(value * 2**FRACTION_BITS)
+    scaled: int = round(value * 2**FRACTION_BITS)
+    return scaled
 
 
 def dft_sums(
@@ -144,4 +145,7 @@ def _scaled(re: IntArray, im: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     largest = np.maximum(np.abs(re), np.abs(im))
     # Sums are below 2**53, where frexp is exact: the exponent is the number of bits.
     down = np.maximum(np.frexp(largest.astype(np.float64))[1].astype(np.int64) - _PART_BITS, 0)
-    return np.sign(re) * (np.abs(re) >> down), np.sign(im) * (np.abs(im) >> down), down
+    small_re, small_im = (
+        np.asarray(np.sign(part) * (np.abs(part) >> down), np.int64) for part in (re, im)
+    )
+    return small_re, small_im, np.asarray(down, np.int64)

@@ -4,8 +4,8 @@ Every value is the float32 rounding of one float64 product of an exact random un
 correctly rounded operations, so all machines agree to the last bit. Bounds: convolution and linear
 sqrt(6 / fan_in) (He, uniform), biases 1 / sqrt(fan_in); norms: weights 0.5 .. 1.5, biases -0.25 .. 0.25;
 embeddings, position tables and learned queries 1. State spaces start as published: their projections, and those
-that leave a Mamba block, 1 / sqrt(fan_in), A_log[d, n] = ln(n + 1), D = 1, the bias of dt such that softplus of it is 10^-3 .. 10^-1, evenly in its logarithm;
-decimal arithmetic rounds these rightly.
+that leave a Mamba block, 1 / sqrt(fan_in), A_log[d, n] = ln(n + 1), D = 1, the bias of dt such that softplus of it is
+10^-3 .. 10^-1, evenly in its logarithm; decimal arithmetic rounds these rightly.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def initialise(model: nn.Module, network: str) -> None:
                 _start_projection(module.out_proj.weight, f"{key}out_proj")
 
 
-def _range(
-    module: nn.Module, name: str, parameter: nn.Parameter, path: str
-) -> tuple[float, float]:
+def _range(module: nn.Module, name: str, parameter: nn.Parameter, path: str) -> tuple[float, float]:
     """Centre and half-width of the interval that the parameter's values are drawn from."""
     if isinstance(module, _LAYERS) and name in ("weight", "bias"):
         fan_in = module.weight[0].numel()

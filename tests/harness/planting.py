@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ares.golden import STATE, Golden, GoldenCase, load_golden, pack
+from ares.golden import STATE, Golden, GoldenCase, GoldenError, load_golden, pack
 from ares.golden.store import tensor_digest
 from ares.ir import Project
 from ares.pipeline.regenerate import regenerate
@@ -77,6 +78,9 @@ BLAMES_EXTRACTION = (
 )
 BLAMES_GOLDEN = (
     "neither reference nor torch agrees with the golden: the golden is damaged or out of date"
+)
+BLAMES_BOTH = (
+    "torch differs; reference and golden agree: both compute another integer than the model means"
 )
 
 
@@ -208,6 +212,12 @@ def one_code_changed(array: Array, index: tuple[int, ...], by: int = 1) -> Array
 # --- arithmetic that is wrong
 
 
+def half_away_shift(value: Any, shift: Any) -> Any:
+    """`round_half_even_shift`, had it been written with C's `round`: ties go away from zero."""
+    number, bits = np.asarray(value, np.int64), np.asarray(shift, np.int64)
+    return np.sign(number) * half_up_shift(np.abs(number), bits)
+
+
 def half_up_shift(value: Any, shift: Any) -> Any:
     """`round_half_even_shift`, had it been written so that ties go up."""
     number, bits = np.asarray(value, np.int64), np.asarray(shift, np.int64)
@@ -218,6 +228,47 @@ def truncating_shift(value: Any, shift: Any) -> Any:
     """The same, toward zero."""
     number, bits = np.asarray(value, np.int64), np.asarray(shift, np.int64)
     return np.sign(number) * (np.abs(number) >> bits)
+
+
+# --- Python and C agree, and both are wrong
+
+
+def agreed_golden(paths: ZooPaths, folder: Path) -> ZooPaths:
+    """A golden beside the same state, made as a harness without torch witness makes it: by the reference alone."""
+    other = replace(paths, golden=folder / "agreed")
+    other.golden.mkdir()
+    if (paths.golden / STATE).exists():
+        shutil.copyfile(paths.golden / STATE, other.golden / STATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ares.pipeline.regenerate._accepted", lambda *_: ())
+        return with_golden(other)
+
+
+def assert_only_torch_objects(
+    paths: ZooPaths,
+    folder: Path,
+    *,
+    layer: str,
+    in_c: Callable[[Project], Project] = lambda project: project,
+    says: tuple[str, ...] = (),
+) -> Session:
+    """Python is broken already, `in_c` breaks the C alike: both agree on every integer, and torch on none such golden.
+
+    Returns a session with the golden on which they agree.
+    """
+    __tracebackhide__ = True
+    with pytest.raises(GoldenError, match=f"the torch witness rejects {re.escape(layer)} at "):
+        regenerate(paths)
+    session = Session(agreed_golden(paths, folder))
+    for name in ("check", "extract", "reference"):
+        verdict = session.stage(name)
+        assert verdict.outcome is Outcome.PASS, verdict.message
+    # The golden is the reference's: a C that is equal to it has the same fault.
+    verdict = c_verdict(session, in_c(session.project))
+    assert verdict.outcome is Outcome.PASS, verdict.message
+    words = ("the Brevitas model does not accept the golden", BLAMES_BOTH, *says)
+    assert_red(session.stage("torch"), layer=layer, says=words)
+    return session
 
 
 # --- what must be said
@@ -233,7 +284,7 @@ def assert_red(
     for words in says:
         assert words in verdict.message, verdict.message
     if layer:
-        assert f"layer {layer} (OP_" in verdict.message, verdict.message
+        assert re.search(rf"(layer|stage) {re.escape(layer)} \(OP_", verdict.message), verdict.message
     target = re.fullmatch(r"c\[(.*)\]", verdict.stage)
     command = f"ares networks {verdict.network}" + (f" --target {target[1]}" if target else "")
     assert verdict.message.splitlines()[-1] == f"to repeat it: {command}"

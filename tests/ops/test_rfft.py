@@ -101,7 +101,7 @@ def rows_of(length: int, lo: int, hi: int, zero_point: int = 0) -> Array:
     return np.clip(rows, lo, hi)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Seen:
     """What a case reached."""
 

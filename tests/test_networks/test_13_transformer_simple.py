@@ -49,7 +49,7 @@ class SimpleTransformer(nn.Module):
         return self.fc(self.quant_pool(self.squeeze(self.pool(x))))
 
 
-RECIPE = Recipe(float_epochs=10, quantised_epochs=1, float_rate=2e-3, quantised_rate=1e-4)
+RECIPE = Recipe(float_epochs=40, quantised_epochs=2, float_rate=2e-3, quantised_rate=1e-4)
 
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:

@@ -52,7 +52,7 @@ class MultiBlockTransformer(nn.Module):
         return self.fc(self.quant_pool(self.squeeze(self.pool(x))))
 
 
-RECIPE = Recipe(float_epochs=5, quantised_epochs=1, float_rate=1e-3, quantised_rate=1e-4)
+RECIPE = Recipe(float_epochs=12, quantised_epochs=1, float_rate=1e-3, quantised_rate=1e-4)
 
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:

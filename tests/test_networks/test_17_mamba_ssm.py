@@ -5,7 +5,7 @@ Quantised tensors between the layers. Not trained.
 
 from torch import Tensor, nn
 
-from ares.nn import Linear, QuantSSM, QuantIdentity, QuantMean
+from ares.nn import Linear, QuantIdentity, QuantMean, QuantSSM
 from ares.zoo import signals
 
 TOKENS, DIM = 16, 32

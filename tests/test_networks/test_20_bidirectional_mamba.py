@@ -5,7 +5,7 @@ Quantised tensors between the layers. Not trained.
 
 from torch import Tensor, nn
 
-from ares.nn import Linear, QuantMambaWrapper, QuantIdentity, QuantMean
+from ares.nn import Linear, QuantIdentity, QuantMambaWrapper, QuantMean
 from ares.zoo import signals
 
 TOKENS, DIM = 16, 32

@@ -1,4 +1,4 @@
-"""LUNA-Base as published: both patch embeddings, four queries per time patch, eight RoPE blocks, 7.1 million parameters.
+"""LUNA-Base as published: two patch embeddings, four queries per time patch, eight RoPE blocks, 7.1 M parameters.
 
 The published checkpoint counts 7,101,371 parameters. 16,897 of them are not computed at inference and are not here:
 the network that turns electrode positions into a table (64-128-64 with a norm: 16,832; the table is a constant), the
@@ -130,9 +130,7 @@ class Unification(nn.Module):
 
 def block() -> TransformerBlock:
     attention = QuantRoPESelfAttention(WIDE, num_heads=8, seq_len=STEPS, pool_sequence="none")
-    return TransformerBlock(
-        WIDE, attention=attention, mlp=FeedForward(WIDE, 4 * WIDE, norm=True)
-    )
+    return TransformerBlock(WIDE, attention=attention, mlp=FeedForward(WIDE, 4 * WIDE, norm=True))
 
 
 class LUNAFullTest(nn.Module):
