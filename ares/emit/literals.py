@@ -18,6 +18,7 @@ from ares.ops import Struct
 
 BYTES_PER_LINE = 32
 NUMBERS_PER_LINE = 12
+SHARED_BYTES = 512
 _C_TYPES = {
     "int8": "int8_t",
     "uint8": "uint8_t",
@@ -124,6 +125,25 @@ def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:
         yield ", ".join(literals[start : start + NUMBERS_PER_LINE]) + ","
 
 
+class Constants:
+    """The constant arrays of a network by name, in order; large ones with the same content are kept once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self._names: dict[tuple[str, bytes], str] = {}
+
+    def add(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Keep an array, unless it is empty; the name under which it stands."""
+        if array.size == 0:
+            return name
+        kept = np.ascontiguousarray(array)
+        if kept.nbytes >= SHARED_BYTES:
+            # Rotary tables, for example, are the same in every layer.
+            name = self._names.setdefault((kept.dtype.name, kept.tobytes()), name)
+        self.arrays.setdefault(name, kept)
+        return name
+
+
 @dataclass(frozen=True, slots=True)
 class Initialiser:
     """A C initialiser as lines, and the static objects that must be defined before it."""
@@ -133,7 +153,7 @@ class Initialiser:
 
 
 def struct_initialiser(
-    struct: Struct, name: str, constants: dict[str, npt.NDArray[Any]], indent: str = "    "
+    struct: Struct, name: str, constants: Constants, indent: str = "    "
 ) -> Initialiser:
     """`.field = value,` lines of a Struct called `name`; its arrays are added to `constants`.
 
@@ -148,9 +168,8 @@ def struct_initialiser(
             before += nested.before
             lines += [f"{indent}.{field} = {{", *nested.lines, f"{indent}}},"]
         elif isinstance(value, np.ndarray):
-            if value.size:
-                constants[inner] = np.ascontiguousarray(value)
-            lines.append(f"{indent}.{field} = {array_reference(inner, value)},")
+            shared = constants.add(inner, value)
+            lines.append(f"{indent}.{field} = {array_reference(shared, value)},")
         elif isinstance(value, tuple):
             before += _array_of_structs(value, inner, constants)
             lines.append(f"{indent}.{field} = {inner},")
@@ -159,9 +178,7 @@ def struct_initialiser(
     return Initialiser(tuple(lines), tuple(before))
 
 
-def _array_of_structs(
-    structs: tuple[Struct, ...], name: str, constants: dict[str, npt.NDArray[Any]]
-) -> list[str]:
+def _array_of_structs(structs: tuple[Struct, ...], name: str, constants: Constants) -> list[str]:
     before: list[str] = []
     body: list[str] = []
     for index, item in enumerate(structs):

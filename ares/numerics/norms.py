@@ -19,8 +19,8 @@ from ares.ir import Tensor, constant
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.functions import IDENTITY, RELU, Function
 from ares.numerics.rescale import MAX_SHIFT, Rescale
-from ares.numerics.rounding import IntArray
-from ares.numerics.tables import _common_grid, _steps
+from ares.numerics.rounding import IntArray, magnitude_bits, round_scaled
+from ares.numerics.tables import common_grid, steps_on_grid
 
 LARGEST_COUNT = 2**17
 """Codes in one group: |d| < 2**25 then, and |d| times the inverse root stays below 2**62."""
@@ -68,9 +68,9 @@ def plan_norm(
     elif function is not IDENTITY:
         # Normalised values reach 2**h; in units of 2**-31, so that gamma does not bound how fine the grid is.
         sizes = [abs(gamma) / 2**31 for gamma in gammas]
-        grid = _common_grid(function, sizes, betas, target, 2 ** (31 + root_bits(count)))
+        grid = common_grid(function, sizes, betas, target, 2 ** (31 + root_bits(count)))
         unit, start, zero_point = grid.step, grid.start, 0
-        thresholds, codes = _steps(function, grid, target)
+        thresholds, codes = steps_on_grid(function, grid, target)
         if not thresholds:
             # One code for every input: a threshold that changes nothing says so.
             thresholds, codes = [INT32_MAX], codes * 2
@@ -112,9 +112,11 @@ def _plan_radicand(
 
 def _plan_channel(gain: Fraction, addend: Fraction, count: int) -> tuple[int, int, int]:
     """(M, B, s) with the largest s for which |M| < 2**31 and |B| < 2**61: then |total| < 2**62."""
-    for shift in range(MAX_SHIFT, 0, -1):
-        multiplier = round(gain * Fraction(2) ** (shift - 30 + root_bits(count)))
-        offset = round(addend * 2**shift)
+    down = 30 - root_bits(count)
+    # |gain| > 2**(bits - 1): a larger shift would bring the multiplier to 2**31.
+    for shift in range(min(MAX_SHIFT, down + 32 - magnitude_bits(gain)), 0, -1):
+        multiplier = round_scaled(gain, shift - down)
+        offset = round_scaled(addend, shift)
         if abs(multiplier) <= INT32_MAX and abs(offset) < _OFFSET_LIMIT:
             return multiplier, offset, shift
     raise NumericsError(

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ares.ir import constant
 from ares.numerics.accumulate import INT32_MAX, NumericsError
-from ares.numerics.rounding import IntArray, round_half_even_shift
+from ares.numerics.rounding import IntArray, magnitude_bits, round_half_even_shift, round_scaled
 
 MAX_SHIFT = 61
 _LIMIT = 2**62
@@ -157,23 +157,14 @@ def _plan_channel(ratio: Fraction, addend: Fraction, bound: int) -> tuple[int, i
     if ratio < 0:
         raise NumericsError(f"negative ratio {float(ratio)}")
     # ratio > 2**(bits - 1): a larger shift would bring the multiplier to 2**31.
-    bits = ratio.numerator.bit_length() - ratio.denominator.bit_length()
-    for shift in range(min(MAX_SHIFT, 32 - bits) if ratio else MAX_SHIFT, 0, -1):
-        multiplier, offset = _scaled(ratio, shift), _scaled(addend, shift)
+    for shift in range(min(MAX_SHIFT, 32 - magnitude_bits(ratio)), 0, -1):
+        multiplier, offset = round_scaled(ratio, shift), round_scaled(addend, shift)
         if multiplier <= INT32_MAX and bound * multiplier + abs(offset) < _LIMIT:
             return multiplier, offset, shift
     raise NumericsError(
         f"one accumulator unit is worth {float(ratio):.3g} codes, bias {float(addend):.3g} codes: "
         "too large for 64 bits"
     )
-
-
-def _scaled(value: Fraction, shift: int) -> int:
-    """round(value * 2**shift), half to even; ten times faster than Fraction's own arithmetic."""
-    quotient, remainder = divmod(value.numerator << shift, value.denominator)
-    twice = 2 * remainder
-    up = twice > value.denominator or (twice == value.denominator and quotient % 2 == 1)
-    return quotient + up
 
 
 def plan_weighted_sum(

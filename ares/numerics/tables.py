@@ -62,7 +62,7 @@ def _codes_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """The arguments that the steps are given: x = start + u * step, for integers u in [left, right]."""
 
     start: Fraction
@@ -113,9 +113,9 @@ def plan_function(
     if len(set(ratios)) == len(set(biases)) == 1:
         # M = 2, s = 1: u is the accumulator.
         plain = plan_multipliers([Fraction(1)], [Fraction(0)], 0, target.lo, target.hi, INT32_MAX)
-        grid = _Grid(biases[0], ratios[0], -accumulator_bound, accumulator_bound)
+        grid = Grid(biases[0], ratios[0], -accumulator_bound, accumulator_bound)
     else:
-        grid = _common_grid(function, ratios, biases, target, accumulator_bound)
+        grid = common_grid(function, ratios, biases, target, accumulator_bound)
         plain = plan_multipliers(
             [ratio / grid.step for ratio in ratios],
             [(bias - grid.start) / grid.step for bias in biases],
@@ -124,7 +124,7 @@ def plan_function(
             target.hi,
             accumulator_bound,
         )
-    thresholds, codes = _steps(function, grid, target)
+    thresholds, codes = steps_on_grid(function, grid, target)
     if not thresholds:
         # One code for every input: a threshold that changes nothing says so.
         thresholds, codes = [INT32_MAX], codes * 2
@@ -133,13 +133,13 @@ def plan_function(
     )
 
 
-def _common_grid(
+def common_grid(
     function: Function,
     ratios: Sequence[Fraction],
     biases: Sequence[Fraction],
     target: Tensor,
     accumulator_bound: int,
-) -> _Grid:
+) -> Grid:
     """The grid 2**e * (u0 + u) of all channels: from the first argument at which the code changes to the last."""
     reach = max(ratios) * accumulator_bound
     low, high = _changes(function, float(min(biases) - reach), float(max(biases) + reach), target)
@@ -155,7 +155,7 @@ def _common_grid(
         first, last = math.floor(Fraction(low) / unit), math.ceil(Fraction(high) / unit)
         middle = (first + last) // 2
         if first - 1 - middle >= INT32_MIN and last + 1 - middle <= INT32_MAX:
-            return _Grid(middle * unit, unit, first - 1 - middle, last + 1 - middle)
+            return Grid(middle * unit, unit, first - 1 - middle, last + 1 - middle)
         exponent += 1
 
 
@@ -182,7 +182,7 @@ def _settled(function: Function, edges: Sequence[float], target: Tensor) -> floa
     return stays
 
 
-def _steps(function: Function, grid: _Grid, target: Tensor) -> tuple[list[int], list[int]]:
+def steps_on_grid(function: Function, grid: Grid, target: Tensor) -> tuple[list[int], list[int]]:
     """Breakpoints T and codes C on the grid: code(u) = C[number of T <= u], for every u of the grid."""
     edges = [grid.left]
     for point in function.turning_points:
@@ -199,7 +199,7 @@ def _steps(function: Function, grid: _Grid, target: Tensor) -> tuple[list[int], 
 
 
 def _monotone_steps(
-    function: Function, grid: _Grid, target: Tensor, piece: tuple[int, int], codes: tuple[int, int]
+    function: Function, grid: Grid, target: Tensor, piece: tuple[int, int], codes: tuple[int, int]
 ) -> dict[int, int]:
     """First u of a piece at which each code between those of its ends is reached; bisection on integers."""
     (left, right), (start, end) = piece, codes

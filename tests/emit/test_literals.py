@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from ares.emit.literals import (
+    SHARED_BYTES,
+    Constants,
     array_constant,
     array_reference,
     c_string,
@@ -117,18 +119,18 @@ def test_identifiers(text: str, name: str) -> None:
 def test_empty_arrays_are_null() -> None:
     empty = np.zeros(0, np.int32)
     assert array_reference("a", empty) == "NULL"
-    constants: dict[str, np.ndarray] = {}
+    constants = Constants()
     found = struct_initialiser(Struct("s", (("table", empty), ("n", 0))), "layer", constants)
     assert found.lines == ("    .table = NULL,", "    .n = 0,")
-    assert not constants
+    assert not constants.arrays
 
 
 def test_nested_structs_and_arrays_of_structs() -> None:
     inner = Struct("inner", (("table", np.array([1, 2], np.uint8)), ("n", 2)))
     outer = Struct("outer", (("one", inner), ("many", (inner, inner)), ("scale", np.float32(2))))
-    constants: dict[str, np.ndarray] = {}
+    constants = Constants()
     found = struct_initialiser(outer, "layer", constants)
-    assert list(constants) == ["layer_one_table", "layer_many_0_table", "layer_many_1_table"]
+    assert list(constants.arrays) == ["layer_one_table", "layer_many_0_table", "layer_many_1_table"]
     assert found.before[0] == "static const inner layer_many[2] = {"
     assert found.before[-1] == "};"
     assert found.lines[:3] == (
@@ -177,3 +179,15 @@ def test_a_compiler_reads_what_was_meant(tmp_path: Path) -> None:
 def _escaped(text: str) -> str:
     """Another way to write the same bytes: split after each, so that no digit joins an escape."""
     return '""'.join(f"\\x{byte:02x}" for byte in text.encode())
+
+
+def test_large_arrays_with_the_same_content_stand_once() -> None:
+    table = np.arange(SHARED_BYTES // 4, dtype=np.int32)
+    constants = Constants()
+    assert constants.add("first", table) == "first"
+    assert constants.add("second", table.copy()) == "first"
+    assert constants.add("other type", table.view(np.uint32)) == "other type"
+    assert constants.add("other value", table + 1) == "other value"
+    assert constants.add("small", table[:4]) == "small"
+    assert constants.add("small again", table[:4]) == "small again"
+    assert list(constants.arrays) == ["first", "other type", "other value", "small", "small again"]

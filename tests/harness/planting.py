@@ -284,7 +284,9 @@ def assert_red(
     for words in says:
         assert words in verdict.message, verdict.message
     if layer:
-        assert re.search(rf"(layer|stage) {re.escape(layer)} \(OP_", verdict.message), verdict.message
+        assert re.search(rf"(layer|stage) {re.escape(layer)} \(OP_", verdict.message), (
+            verdict.message
+        )
     target = re.fullmatch(r"c\[(.*)\]", verdict.stage)
     command = f"ares networks {verdict.network}" + (f" --target {target[1]}" if target else "")
     assert verdict.message.splitlines()[-1] == f"to repeat it: {command}"

@@ -1,10 +1,9 @@
 """The faults of systems that call themselves bit-exact, planted in Python AND in C: both agree, both are wrong.
 
-One test or more for each row of the first table of the list of faults seen elsewhere (`docs/pitfalls.md` has it, and names
-the tests). Each breaks the integer reference, or the extraction that feeds reference and C, and the C in the same
-way. Comparing C with reference is then green for every layer of every case; the torch witness, which shares no code with
-them, is red at the layer, and no golden can be made. Two rows are about networks, not integers: a structural guard
-answers those.
+One test or more for each row of the first table of `docs/pitfalls.md`. Each breaks the integer reference, or the
+extraction that feeds reference and C, and the C in the same way. Comparing C with reference is then green for every
+layer of every case; the torch witness, which shares no code with them, is red at the layer, and no golden can be made.
+Where a fault makes another network and no wrong integer (dt_rank, BatchNorm), a structural guard must answer it.
 
 Without a fault the same networks are green at every stage: that is how the fixture `good` makes them.
 """
@@ -26,7 +25,7 @@ from torch import nn
 
 from ares.extract import ExtractionError, _call, _norms, _registry, selective_scan, softmax
 from ares.ir import Project
-from ares.nn import QuantSSM
+from ares.nn import QuantMambaBlock, QuantSSM
 from ares.numerics import finish_rotation, round_half_even_shift
 from ares.ops import run_reference
 from ares.ops.avg_pool2d import AvgPool2d
@@ -196,9 +195,7 @@ def assert_red_together(
     __tracebackhide__ = True
     session = Session(network.paths)
     assert_red(session.stage("reference"), layer=layer, says=(BLAMES_REFERENCE,))
-    assert_red(
-        c_verdict(session, in_c(session.project)), layer=layer, says=(BLAMES_EXTRACTION,)
-    )
+    assert_red(c_verdict(session, in_c(session.project)), layer=layer, says=(BLAMES_EXTRACTION,))
 
 
 # --- softmax
@@ -232,7 +229,9 @@ def test_floored_probabilities(good: Good, tmp_path: Path, monkeypatch: Patch, k
     monkeypatch.setattr("ares.numerics.softmax._rounded", _floored)
 
     def in_c(project: Project) -> Project:
-        return patched(project, "runtime/src/softmax.c", "return code + up;", "return code + 0 * up;")
+        return patched(
+            project, "runtime/src/softmax.c", "return code + up;", "return code + 0 * up;"
+        )
 
     assert_red_together(network, "softmax", in_c)
     session = assert_only_torch_objects(network.paths, tmp_path, layer="softmax", in_c=in_c)
@@ -344,13 +343,15 @@ def test_unsigned_bytes_read_as_signed(good: Good, tmp_path: Path, monkeypatch: 
 # --- another network than the published one
 
 
-def test_dt_rank_not_forwarded(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
+def test_dt_rank_not_forwarded(tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 6: dt_rank d_inner // 16 instead of ceil(d_model / 16). Every witness is green: only a count can see it."""
-    assert good("mamba").graph.tensor("block.ssm.dt_low").shape[-1] == 2
+    assert QuantMambaBlock(32, d_inner=64, d_state=2).ssm.dt.in_features == 2
     published_number()
     original = QuantSSM.__init__
 
-    def forgetful(self: QuantSSM, d_inner: int, d_state: int, rank: Any, *rest: Any, **more: Any) -> None:
+    def forgetful(
+        self: QuantSSM, d_inner: int, d_state: int, rank: Any, *rest: Any, **more: Any
+    ) -> None:
         del rank
         original(self, d_inner, d_state, d_inner // 16, *rest, **more)
 
@@ -386,7 +387,9 @@ def _rotated_in_c(project: Project) -> Project:
         project = patched(project, path, f"{text} + {row};", f"const int32_t *{name} = p->{name};")
     inner = "for (int32_t i = 0; i < p->pairs; ++i) {"
     place = "h % p->heads * p->pairs"
-    return patched(project, path, inner, f"cos = p->cos + {place};\nsin = p->sin + {place};\n{inner}")
+    return patched(
+        project, path, inner, f"cos = p->cos + {place};\nsin = p->sin + {place};\n{inner}"
+    )
 
 
 def _scores_of_moved_tokens(session: Session) -> tuple[Array, Array]:
@@ -553,7 +556,9 @@ def test_two_roundings(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     def in_c(project: Project) -> Project:
         old = "const int64_t value = ares_round_shift(total, shift);"
         first = "const int32_t first = shift > 31 ? 31 : shift - 1;"
-        new = "const int64_t value = ares_round_shift(ares_round_shift(total, first), shift - first);"
+        new = (
+            "const int64_t value = ares_round_shift(ares_round_shift(total, first), shift - first);"
+        )
         return patched(project, NUMERICS, old, f"{first}\n{new}")
 
     assert_red_together(network, "conv", in_c)
@@ -586,3 +591,38 @@ def test_negative_averages_truncated(good: Good, tmp_path: Path, monkeypatch: Pa
 
     assert_red_together(network, "average", in_c)
     assert_only_torch_objects(network.paths, tmp_path, layer="average", in_c=in_c)
+
+
+# --- the list
+
+
+NAMED = re.compile(r"`(?:([\w/]+\.py)::)?(test_\w+)`")
+LISTS = (13, 8, 7, 7)
+
+
+def _tests_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_list_names_tests_that_exist() -> None:
+    """`docs/pitfalls.md` answers every point with a test, and names every test of this file."""
+    page = (checkout_dir() / "docs" / "pitfalls.md").read_text(encoding="utf-8")
+    sections = page.split("\n## ")[1:]
+    tables = [re.findall(r"^\| (?!point|row).+\|$", section, re.MULTILINE) for section in sections]
+    assert tuple(map(len, tables)) == LISTS
+    assert [int(row.split()[1]) for row in tables[0]] == list(range(1, LISTS[0] + 1))
+    own = Path(__file__)
+    named = set()
+    for row in (row for table in tables for row in table):
+        found = NAMED.findall(row)
+        assert found, f"no test in: {row}"
+        for file, name in found:
+            path = own.parents[1] / file if file else own
+            assert path.is_file(), row
+            assert name in _tests_of(path), f"{path} has no {name}"
+            named.add((path, name))
+    mine = {name for name in _tests_of(own) if name.startswith("test_")}
+    assert {name for path, name in named if path == own} == mine - {
+        "test_the_list_names_tests_that_exist"
+    }
