@@ -18,8 +18,8 @@ from ares.numerics.functions import (
 from ares.numerics.norms import plan_norm
 from ares.numerics.quantize import quantize_f32
 from ares.numerics.rescale import Rescale, plan_rescale, plan_weighted_sum
-from ares.numerics.rotary import finish_rotation, plan_rotation, rotation_tables
-from ares.numerics.rounding import round_half_even_shift
+from ares.numerics.rotary import plan_rotation, rotation_tables
+from ares.numerics.rounding import round_half_even_shift, wide_round
 from ares.numerics.scan import ScanPlan, ScanRange, decay_factors, plan_scan
 from ares.numerics.softmax import LONGEST_ROW, exp_table, plan_reciprocal, softmax_codes
 from ares.numerics.tables import lookup_table, plan_function
@@ -40,7 +40,6 @@ __all__ = [
     "elu",
     "exact_matmul",
     "exp_table",
-    "finish_rotation",
     "leaky_relu",
     "lookup_table",
     "plan_function",
@@ -56,4 +55,5 @@ __all__ = [
     "softmax_codes",
     "softplus",
     "times",
+    "wide_round",
 ]

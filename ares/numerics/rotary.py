@@ -20,7 +20,6 @@ from ares.numerics.accumulate import INT32_MAX, NumericsError
 
 _ONE = 2.0**30
 _LARGEST_SHIFT = 50
-_LOW = (1 << 32) - 1
 
 
 def rotation_tables(
@@ -43,16 +42,3 @@ def plan_rotation(ratio: Fraction) -> tuple[int, int]:
         if multiplier <= INT32_MAX:
             return multiplier, shift
     raise NumericsError(f"the input's scale is {float(ratio):.3g} times the output's: too large")
-
-
-def finish_rotation(
-    acc: npt.NDArray[np.int64], multiplier: int, shift: int, zero_point: int
-) -> npt.NDArray[np.int64]:
-    """round(acc * multiplier / 2**(shift + 32) + zero_point), half to even, for |acc| < 2**39 (N14)."""
-    low = (acc & _LOW) * np.int64(multiplier)
-    value = (acc >> 32) * np.int64(multiplier) + (low >> 32) + (zero_point << shift)
-    sticky = (low & _LOW) != 0
-    quotient = value >> shift
-    remainder, half = value & ((1 << shift) - 1), 1 << (shift - 1)
-    up = (remainder > half) | ((remainder == half) & (sticky | ((quotient & 1) == 1)))
-    return np.asarray(quotient + up, dtype=np.int64)

@@ -180,19 +180,3 @@ def scale_q62(state: IntArray, factor: npt.NDArray[np.uint64]) -> IntArray:
     """round(state * factor / 2**62), a tie away from zero; |state| <= 2**62."""
     magnitude = multiply_q62(np.abs(state).astype(np.uint64), factor).astype(np.int64)
     return np.where(state < 0, -magnitude, magnitude)
-
-
-def wide_round(value: IntArray, multiplier: int, shift: int, addend: int) -> IntArray:
-    """round(value * multiplier / 2**shift + addend), half to even, of a 92-bit product (N15).
-
-    |value| <= 2**61, 0 <= multiplier < 2**31, 33 <= shift <= 84, |addend| <= 255.
-    """
-    low = (value & 0xFFFFFFFF) * multiplier
-    product = (value >> 32) * multiplier + (low >> 32) + (addend << (shift - 32))
-    bits = shift - 32
-    quotient = product >> bits
-    remainder = product - (quotient << bits)
-    half = 1 << (bits - 1)
-    # What the low half has lost lifts a value off a tie.
-    beyond = ((low & 0xFFFFFFFF) != 0) | ((quotient & 1) == 1)
-    return np.asarray(quotient + ((remainder > half) | ((remainder == half) & beyond)), np.int64)

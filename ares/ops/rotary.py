@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ares.ir import CODES, OutputRule, Tensor
-from ares.numerics import INT32_MAX, finish_rotation
+from ares.numerics import INT32_MAX, wide_round
 from ares.ops._attention import group_length, require_tokens
 from ares.ops._operation import (
     Array,
@@ -81,7 +81,7 @@ class Rotary(KernelOperation):
         a, b = split[..., 0], split[..., 1]
         cos, sin = (t.astype(np.int64)[:, None, None, :] for t in (self.cos, self.sin))
         acc = np.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)
-        codes = finish_rotation(acc, self.multiplier, self.shift, target.zero_point)
+        codes = wide_round(acc, self.multiplier, self.shift + 32, target.zero_point)
         return (np.clip(codes, target.lo, target.hi).reshape(source.shape),)
 
     def lower(self, site: Site) -> Call:

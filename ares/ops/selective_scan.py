@@ -16,6 +16,7 @@ import numpy as np
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import ScanPlan, ScanRange, round_half_even_shift
+from ares.numerics.rounding import wide_round
 from ares.numerics.scan import (
     MAX_WIDE_SHIFT,
     MIN_WIDE_SHIFT,
@@ -23,7 +24,6 @@ from ares.numerics.scan import (
     multiply_q62,
     power_tables,
     scale_q62,
-    wide_round,
 )
 from ares.ops._operation import (
     Array,

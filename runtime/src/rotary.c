@@ -1,18 +1,12 @@
 #include "rotary.h"
 
+#include "wide.h"
+
 /* N14: the code of acc * multiplier / 2^(shift + 32), |acc| < 2^39. */
 static int32_t finish(const ares_rotary_params *p, int64_t acc)
 {
-    const int64_t high = ares_floor_shift(acc, 32);
-    const uint64_t low = ((uint64_t)acc & UINT32_MAX) * (uint64_t)p->multiplier; /* below 2^63 */
-    const int64_t offset = (int64_t)p->zero_point * ((int64_t)1 << p->shift);
-    const int64_t value = high * p->multiplier + (int64_t)(low >> 32) + offset;
-    const int64_t quotient = ares_floor_shift(value, p->shift);
-    const uint64_t half = (uint64_t)1 << (p->shift - 1);
-    const uint64_t rest = (uint64_t)value & (half + (half - 1u));
-    const int32_t above_half = rest > half || (rest == half && (low & UINT32_MAX) != 0);
-    const int32_t up = above_half || (rest == half && (quotient & 1) != 0);
-    return ares_clamp(quotient + up, p->lo, p->hi);
+    const int64_t value = ares_wide_round(acc, p->multiplier, p->shift + 32, p->zero_point);
+    return ares_clamp(value, p->lo, p->hi);
 }
 
 ares_status ares_rotary(const void *params, const void *const *inputs, void *const *outputs,

@@ -261,11 +261,7 @@ def test_sizes_that_do_not_fit(wrong: Wrong, how: str, tmp_path: Path, check: Ch
         assert wrong.reason in error["reason"]
 
 
-LAYER_TYPES = """
-    QuantIdentity QuantConv2d QuantLinear QuantReLU GELU SiLU MaxPool2d AvgPool2d GlobalAvgPool AdaptiveAvgPool1d
-    LayerNorm RMSNorm GroupNorm Add Concatenate Mean Flatten Squeeze Reshape Permute ZeroPad2d Embedding RFFT
-    MultiheadSelfAttention CrossAttention AlternatingAttention Conv1dDepthwise SSM MambaBlock MambaWrapper PatchEmbed
-""".split()
+LAYER_TYPES = ["QuantIdentity", "QuantConv2d", "QuantLinear", "QuantReLU", "GELU", "SiLU", "MaxPool2d", "AvgPool2d", "GlobalAvgPool", "AdaptiveAvgPool1d", "LayerNorm", "RMSNorm", "GroupNorm", "Add", "Concatenate", "Mean", "Flatten", "Squeeze", "Reshape", "Permute", "ZeroPad2d", "Embedding", "RFFT", "MultiheadSelfAttention", "CrossAttention", "AlternatingAttention", "Conv1dDepthwise", "SSM", "MambaBlock", "MambaWrapper", "PatchEmbed"]
 """The specification's table of operations, in its order."""
 
 OF_THE_SPECIFICATION = {

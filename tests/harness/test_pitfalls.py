@@ -26,7 +26,7 @@ from torch import nn
 from ares.extract import ExtractionError, _call, _norms, _registry, selective_scan, softmax
 from ares.ir import Project
 from ares.nn import QuantMambaBlock, QuantSSM
-from ares.numerics import finish_rotation, round_half_even_shift
+from ares.numerics import round_half_even_shift, wide_round
 from ares.ops import run_reference
 from ares.ops.avg_pool2d import AvgPool2d
 from ares.ops.linear import Linear
@@ -376,7 +376,7 @@ def _rotated(self: Rotary, site: Any, arrays: Any) -> Any:
     heads = split.shape[3]
     cos, sin = (table.astype(np.int64)[:heads] for table in (self.cos, self.sin))
     acc = np.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)
-    codes = finish_rotation(acc, self.multiplier, self.shift, target.zero_point)
+    codes = wide_round(acc, self.multiplier, self.shift + 32, target.zero_point)
     return (np.clip(codes, target.lo, target.hi).reshape(source.shape),)
 
 

@@ -340,7 +340,8 @@ def test_a_layer_writes_over_what_is_needed_later(resnet: Session) -> None:
 
 def test_the_output_is_copied_from_another_place(ties: Session) -> None:
     """Every layer is right; what the user of the network gets is not."""
-    right, wrong = "base + tensor->position, tensor->", "base + tensor->position + 4, tensor->"
+    right = "readable(&run, tensor), tensor->elements"
+    wrong = "(const uint8_t *)readable(&run, tensor) + 4, tensor->elements"
     project = patched(ties.project, "runtime/src/executor.c", right, wrong)
     verdict = c_verdict(ties, project)
     assert_red(verdict, layer="fc", says=("tensor fc is right, but not what the network puts out",))

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ares.numerics import ScanRange, decay_factors, plan_scan
+from ares.numerics.rounding import wide_round
 from ares.numerics.scan import (
     MAX_WIDE_SHIFT,
     MIN_WIDE_SHIFT,
     multiply_q62,
     power_tables,
     scale_q62,
-    wide_round,
 )
 
 ONE = 2**62
