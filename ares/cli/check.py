@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from ares.cli.model_options import (
     InitKwarg,
@@ -98,7 +96,8 @@ def _list_supported_types() -> None:
         for kind in COMPOSITES
         for name in kind.classes
     }
-    table = Table("layer type", "Python class", "OpType", box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in sorted(rows):
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    lines = [("layer type", "Python class", "OpType"), *sorted(rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    for layer_type, python_class, op_type in lines:
+        # Plain text: a table would cut names to the width of the terminal.
+        typer.echo(f"{layer_type:{widths[0]}}  {python_class:{widths[1]}}  {op_type}")

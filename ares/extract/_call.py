@@ -122,8 +122,11 @@ class Call:
             f"{role} is a constant of the model", "quantise it with a QuantIdentity first"
         )
 
-    def quantizer(self, proxy: nn.Module) -> Quantizer | None:
-        """The numbers of a proxy for this call, None when it does not quantise. Counts the call."""
+    def quantizer(self, proxy: nn.Module, *, one_is_usual: bool = False) -> Quantizer | None:
+        """The numbers of a proxy for this call, None when it does not quantise. Counts the call.
+
+        An untouched quantiser has the threshold 1, which earns a warning unless `one_is_usual` (probabilities).
+        """
         if not is_enabled(proxy):
             return None
         if id(proxy) not in self.context.proxy_paths:
@@ -135,7 +138,7 @@ class Call:
         never, suspicious = calibration_state(proxy)
         if never and not self.context.allow_uncalibrated:
             reject(f"its quantiser {path} was never calibrated", CALIBRATE)
-        if never or suspicious:
+        if never or (suspicious and not one_is_usual):
             self.context.warnings.append(
                 Finding(
                     self.name,

@@ -119,7 +119,8 @@ class _Walk:
             try:
                 graph = self.builder.graph([name for name in outputs if name is not None])
             except GraphError as error:
-                problems.append(Finding("", "model", Status.ERROR, str(error)))
+                advice = "docs/supported_operations.md says what can be mapped"
+                problems.append(Finding("", "model", Status.ERROR, str(error), advice))
         return Analysis((*problems, *self._report()), graph)
 
     def _value(self, node: Node) -> Value | tuple[Value, ...]:

@@ -21,7 +21,7 @@ _QUANTISE = "put a QuantIdentity after it, unsigned (act_quant=Uint8ActPerTensor
 @on_module(AttentionWeights)
 def attention_weights(call: Call) -> Value:
     value = _softmax(call, -1, call.module.causal)
-    quantizer = call.quantizer(call.module.quant.act_quant)
+    quantizer = call.quantizer(call.module.quant.act_quant, one_is_usual=True)
     if quantizer is None or isinstance(value, Unknown):
         return value
     return call.quantize(value, quantizer)

@@ -13,7 +13,6 @@ import torch
 from brevitas.nn import QuantIdentity, QuantLinear
 from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Uint8ActPerTensorFloat
 from torch import nn
-from torch.nn.functional import softplus
 
 from ares.nn.activations import QuantSiLU
 from ares.nn.joins import QuantAdd, QuantConcatenate, QuantMul
@@ -64,6 +63,7 @@ class QuantSSM(nn.Module):
         rank = math.ceil(d_inner / 32) if dt_rank is None else dt_rank
         self.dt_low = _projection(d_inner, rank, bit_width)
         self.dt = Linear(rank, d_inner, bit_width=bit_width)
+        self.softplus = nn.Softplus()
         self.dt_quant = QuantIdentity(act_quant=Uint8ActPerTensorFloat, bit_width=bit_width)
         self.B = _projection(d_inner, d_state, bit_width)
         self.C = _projection(d_inner, d_state, bit_width)
@@ -82,7 +82,7 @@ class QuantSSM(nn.Module):
     def forward(self, x: AnyTensor) -> AnyTensor:
         """y of x"""
         u = value_of(x)
-        dt = self.dt_quant(softplus(self.dt(self.dt_low(u))))
+        dt = self.dt_quant(self.softplus(self.dt(self.dt_low(u))))
         return self.y(u, dt, self.B(u), self.C(u))
 
 

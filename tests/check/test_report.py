@@ -124,7 +124,7 @@ def test_names_of_users_are_not_markup() -> None:
 def test_supported_types_are_those_of_the_operations(
     run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ares.ops import operations
+    from ares.ops import COMPOSITES, operations
 
     monkeypatch.setenv("COLUMNS", "80")
     outcome = run(check_command, "--list-supported-types")
@@ -132,6 +132,9 @@ def test_supported_types_are_those_of_the_operations(
     rows = {tuple(line.split()) for line in outcome.out.splitlines()}
     for operation in operations().values():
         assert (operation.LAYER_TYPE, operation.PYTHON_CLASS, operation.OP_TYPE) in rows
+    for kind in COMPOSITES:
+        for name in kind.classes:
+            assert (kind.layer_type, f"ares.nn.{name}", kind.op_type) in rows
 
 
 def test_check_model_leaves_the_model_as_it_is() -> None:

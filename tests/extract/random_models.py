@@ -126,7 +126,17 @@ class RandomModel(nn.Module):
         keepdim = draw.random() < 0.5
         size, padding = draw.randint(1, 3), draw.randint(0, 1)
         padding = min(padding, size // 2)
-        kinds: list[Function] = [_same, F.gelu]
+        width = x.shape[-1:]
+        groups = draw.choice([g for g in range(1, x.shape[1] + 1) if x.shape[1] % g == 0])
+        kinds: list[Function] = [
+            *(_same, F.gelu, F.silu, torch.sigmoid, torch.tanh, lambda y: y.softmax(-1)),
+            lambda y: F.layer_norm(y, width, eps=1e-5),
+            lambda y: F.rms_norm(y, width, eps=1e-5),
+        ]
+        if rank == 3:
+            kinds.append(lambda y: F.adaptive_avg_pool1d(y, size))
+        if rank > 2 and x[0].numel() > groups:  # PyTorch trains on no group of one value
+            kinds.append(lambda y: F.group_norm(y, groups, eps=1e-5))
         if rank <= 4:
             kinds.append(lambda y: y.mean(axes, keepdim=keepdim))
         if rank == 4 and min(x.shape[2:]) + 2 * padding >= size:
@@ -149,6 +159,8 @@ class RandomModel(nn.Module):
             lambda y: y.reshape(y.shape[0], *sizes),
             lambda y: y.flatten(start),
             lambda y: y.unsqueeze(start),
+            lambda y: y.flip(start),
+            lambda y: y.narrow(start, 0, (y.shape[start] + 1) // 2),
             F.relu,
         ]
         if rank == 4:
@@ -172,7 +184,10 @@ class RandomModel(nn.Module):
             operands = [chosen, draw.choice(alike)]
             draw.shuffle(operands)
             behind = draw.choice((_same, F.relu, _flat))
-            return Step(lambda a, b, q: q(behind(a + b)), tuple(operands), (self._quantizer(),))
+            join = draw.choice((torch.add, torch.mul))
+            return Step(
+                lambda a, b, q: q(behind(join(a, b))), tuple(operands), (self._quantizer(),)
+            )
         parts = (chosen, *draw.choices(beside, k=draw.randint(1, 2)))
         return Step(
             lambda *items: items[-1](torch.cat(items[:-1], axis + 1)), parts, (self._quantizer(),)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ares.extract import Status, analyse
 from ares.ir import DType, Graph
 from ares.nn.attention import (
     QuantAlternatingAttention,
@@ -127,7 +128,7 @@ def test_norms_on_queries_and_input() -> None:
         )
     )
     graph = checked(model, (1, 11, 8), c=True)
-    assert kinds(graph).count("layer_norm") == 2
+    assert kinds(graph).count("layer_norm") == 3
     assert graph.outputs == ("attn.proj",)
 
 
@@ -274,3 +275,17 @@ def test_operands_without_codes_are_refused() -> None:
     assert "its keys is the real output of l" in _refused(right, 1, 5, 8)
     turned = net(lambda m, x: m.f(m.l(m.q(x))), Rotary(4, 5))
     assert "its input is the real output of l" in _refused(turned, 1, 5, 8)
+
+
+def test_a_threshold_of_one_is_usual_for_probabilities() -> None:
+    """The first row of causal weights is [1, 0, ...]: the scale of an untouched quantiser is the right one."""
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.attn(m.q(x)),
+            q=identity(),
+            attn=QuantSelfAttention(8, 2, 5, pool_sequence="none", causal=True),
+        )
+    )
+    calibrated(model, (1, 5, 8))
+    findings = analyse(model, [torch.zeros(1, 5, 8)], "net").findings
+    assert not [finding for finding in findings if finding.status is not Status.SUPPORTED]

@@ -11,8 +11,13 @@ from tests.extract.models import checked, kinds, seeded
 from tests.extract.random_models import RandomModel
 
 _FIRST, _LAST = map(int, os.environ.get("ARES_RANDOM_MODELS", "0:5").split(":"))
-ALL_OPERATIONS = (1, 22)
+ALL_OPERATIONS = (9, 11, 16, 18, 20, 54)
 """Seeds whose models have all of them: sought, and checked below."""
+LEAVES = {
+    *("attention_context", "attention_scores", "constant", "conv1d_depthwise", "embedding"),
+    *("rfft", "rotary", "selective_scan"),
+}
+"""What the layers of `ares.nn` and tables are made of: their own tests join them in every way."""
 STEPS = 14
 
 
@@ -33,4 +38,4 @@ def test_every_operation() -> None:
     for seed in ALL_OPERATIONS:
         model = _model(seed)
         found |= set(kinds(checked(model, model.input_shape, c=True)))
-    assert found == set(operations())
+    assert found == set(operations()) - LEAVES

@@ -69,7 +69,7 @@ def test_every_element_type_passes_unchanged(name: str) -> None:
         "s32": (np.int32, [-(2**31), 2**31 - 1, 66051]),
         "f32": (np.float32, [-0.0, np.inf, 0.1]),
     }
-    rows = ", ".join(f'{{"t{i}", {i}, 3, ARES_SPACE_INPUT, ARES_S8}}' for i in range(5))
+    rows = ", ".join(f'{{"t{i}", {i}, 3, ARES_SPACE_INPUT, ARES_S8, NULL}}' for i in range(5))
     buffers = "".join(f"static uint32_t in{i}[3], out{i}[3];\n" for i in range(5))
     places = (
         ", ".join(f"{{{way}{i}, 3, ARES_{kind.upper()}}}" for i, kind in enumerate(ports))
@@ -93,11 +93,11 @@ static ares_status copy(const void *p, const void *const *in, void *const *out, 
     return ARES_OK;
 }}
 static const ares_tensor tensors[] = {{{rows},
-    {{"o0", 0, 3, ARES_SPACE_ARENA, ARES_S8}}, {{"o1", 16, 3, ARES_SPACE_ARENA, ARES_U8}},
-    {{"o2", 32, 3, ARES_SPACE_ARENA, ARES_S16}}, {{"o3", 48, 3, ARES_SPACE_ARENA, ARES_S32}},
-    {{"o4", 64, 3, ARES_SPACE_ARENA, ARES_F32}}}};
+    {{"o0", 0, 3, ARES_SPACE_ARENA, ARES_S8, NULL}}, {{"o1", 16, 3, ARES_SPACE_ARENA, ARES_U8, NULL}},
+    {{"o2", 32, 3, ARES_SPACE_ARENA, ARES_S16, NULL}}, {{"o3", 48, 3, ARES_SPACE_ARENA, ARES_S32, NULL}},
+    {{"o4", 64, 3, ARES_SPACE_ARENA, ARES_F32, NULL}}}};
 static const uint16_t from[] = {{0, 1, 2, 3, 4}}, to[] = {{5, 6, 7, 8, 9}};
-static const ares_layer layers[] = {{{{OP_ADD, "copy", copy, NULL, from, to, 5, 5, 1, 0}}}};
+static const ares_layer layers[] = {{{{OP_ADD, "copy", copy, NULL, from, to, 5, 5, 1, 0, NULL, 0}}}};
 static const ares_network network = {{"copy", tensors, layers, to, 1, 5}};
 int main(int argc, char **argv)
 {{

@@ -13,7 +13,14 @@ import torch
 
 from ares.ir import Graph
 from ares.pipeline.session import Session
-from ares.witness import EXACT_BITS, Judgement, Witness, WitnessError, _true_ties
+from ares.witness import (
+    EXACT_BITS,
+    Judgement,
+    Witness,
+    WitnessError,
+    _true_ties,
+    free_running,
+)
 from tests.harness.planting import (
     copy_network,
     one_code_changed,
@@ -252,3 +259,41 @@ def test_a_forward_that_fails_in_float64(simple: Session) -> None:
     model.forward = failing
     with pytest.raises(WitnessError, match="only float32 here"):
         _judge(simple, model=model)
+
+
+# --- without teacher forcing
+
+
+def test_free_running_gives_codes_and_real_outputs(simple: Session) -> None:
+    found = free_running(
+        simple.restored[0], simple.graph, simple.golden.cases[0].inputs, ["conv1", "flatten", "fc"]
+    )
+    assert np.array_equal(found["conv1"], np.rint(found["conv1"]))
+    assert np.abs(found["conv1"] - simple.expected(0)["conv1"]).max() <= 1
+    real, golden = found["fc"], simple.expected(0)["fc"]
+    assert real.argmax() == golden.argmax()
+    assert not np.array_equal(real, np.rint(real))
+
+
+def test_free_running_leaves_the_model_alone(simple: Session) -> None:
+    model = simple.restored[0]
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    free_running(model, simple.graph, simple.golden.cases[0].inputs, ["fc"])
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert next(model.parameters()).dtype == torch.float32
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("name", ["conv1", "nowhere"])
+def test_free_running_without_an_event(simple: Session, name: str) -> None:
+    tensors = tuple(
+        replace(tensor, origins=()) if tensor.name == "conv1" else tensor
+        for tensor in simple.graph.tensors
+    )
+    with pytest.raises(WitnessError, match=f"nothing in the model shows {name}"):
+        free_running(
+            simple.restored[0],
+            replace(simple.graph, tensors=tensors),
+            simple.golden.cases[0].inputs,
+            ["fc", name],
+        )

@@ -53,13 +53,13 @@ ares_status planted(const void *params, const void *const *inputs, void *const *
 
 static const uint16_t x[] = {0}, hidden[] = {1}, y[] = {2};
 static const ares_tensor tensors[] = {
-    {"x", 0, 4, ARES_SPACE_INPUT, ARES_S8},
-    {"hidden", 0, 3, ARES_SPACE_ARENA, ARES_S8},
-    {"y", 16, 2, ARES_SPACE_ARENA, ARES_S8},
+    {"x", 0, 4, ARES_SPACE_INPUT, ARES_S8, NULL},
+    {"hidden", 0, 3, ARES_SPACE_ARENA, ARES_S8, NULL},
+    {"y", 16, 2, ARES_SPACE_ARENA, ARES_S8, NULL},
 };
 static const ares_layer layers[] = {
-    {OP_LINEAR_INT8, "body.fc1", ares_linear, &params_1, x, hidden, 1, 1, 1, 0},
-    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 0},
+    {OP_LINEAR_INT8, "body.fc1", ares_linear, &params_1, x, hidden, 1, 1, 1, 0, NULL, 0},
+    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 0, NULL, 0},
 };
 const ares_network tiny_network = {"tiny", tensors, layers, y, 2, 1};
 """

@@ -265,7 +265,9 @@ def test_quantisers_are_used_and_not_saturated(name: str) -> None:
         assert source in on_grid, f"the input of {layer} left no quantiser"
 
     for module in model.modules():
-        if (isinstance(module, ActQuantProxyFromInjectorBase) and module.is_quant_enabled) or isinstance(module, JoinSpectrum):
+        if (
+            isinstance(module, ActQuantProxyFromInjectorBase) and module.is_quant_enabled
+        ) or isinstance(module, JoinSpectrum):
             module.register_forward_hook(remember)
         elif isinstance(module, MOVES):
             module.register_forward_hook(moves)

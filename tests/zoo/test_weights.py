@@ -1,5 +1,6 @@
 """Counter-based weights depend on names only."""
 
+import decimal
 import hashlib
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from torch import nn
 
+from ares.nn import PositionalEmbedding, QuantCrossAttention, QuantSSM
 from ares.zoo.weights import initialise
 
 
@@ -85,3 +87,72 @@ def test_unknown_parameters_are_refused() -> None:
         ValueError, match=r"'table.position' of Table .* define initialise\(model\)"
     ):
         initialise(nn.ModuleDict({"table": Table()}), "n")
+
+
+def state_space() -> QuantSSM:
+    model = nn.ModuleDict({"ssm": QuantSSM(400, 16, 13)})
+    initialise(model, "n")
+    return model["ssm"]
+
+
+def test_state_spaces_start_as_published() -> None:
+    ssm = state_space()
+    assert ssm.y.A_log.shape == (400, 16)
+    for state in range(16):
+        # ln(n + 1), correctly rounded: 50 digits, then float64, then the parameter's float32.
+        exact = decimal.Context(prec=50).ln(decimal.Decimal(state + 1))
+        assert (ssm.y.A_log[:, state] == torch.tensor(float(exact))).all()
+    assert (ssm.y.D == 1).all()
+
+
+def test_steps_of_state_spaces_are_log_uniform() -> None:
+    """softplus(bias) between 1e-3 and 0.1, as many in each half and quarter of the logarithm as there should be."""
+    bias = state_space().dt.bias.detach().double()
+    decades = torch.log10(torch.nn.functional.softplus(bias))
+    assert float(decades.min()) >= -3 - 1e-6
+    assert float(decades.max()) <= -1 + 1e-6
+    counts = torch.histc(decades, bins=4, min=-3.0, max=-1.0)
+    assert all(70 <= int(count) <= 130 for count in counts), counts  # 100 +- 3.5 sigma
+    assert len(bias.unique()) == 400
+
+
+def test_projections_of_state_spaces() -> None:
+    ssm = state_space()
+    for layer, fan_in in ((ssm.dt_low, 400), (ssm.B, 400), (ssm.C, 400), (ssm.dt, 13)):
+        largest = float(layer.weight.detach().abs().max())
+        assert 0.9 * fan_in**-0.5 < largest < fan_in**-0.5 * (1 + 2.0**-22)
+
+
+def test_tables_and_queries() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(1, 7, 16))
+
+    model = nn.ModuleDict(
+        {
+            "own": Own(),
+            "position": PositionalEmbedding(7, 16),
+            "cross": QuantCrossAttention(16, 2, 7),
+        }
+    )
+    initialise(model, "n")
+    found = [
+        model["own"].table,
+        next(p for n, p in model["position"].named_parameters() if n.endswith("table")),
+        model["cross"].queries,
+    ]
+    for parameter in found:
+        assert 0.8 < float(parameter.detach().abs().max()) < 1.0
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("shape", [(7, 16), (2, 7, 16), (16,)])
+def test_tables_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(shape))
+
+    with pytest.raises(ValueError, match="parameter 'table' of Own has no default initial value"):
+        initialise(Own(), "n")
