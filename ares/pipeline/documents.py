@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ares.golden import MANIFEST
+from ares.golden.cases import EDGE, RANDOM, REALISTIC
 from ares.ops import COMPOSITES, KernelOperation, operations
 from ares.pipeline.zoo import network_order
 
@@ -219,9 +220,10 @@ def _fidelity(manifests: Mapping[str, Any], _current: str) -> str:
         logits = f"{facts['outputs']:.1e}" if "outputs" in facts else ""
         same = f"{100 * facts['same_class']:.0f} %" if "same_class" in facts else ""
         _, brevitas, c, _ = _accuracies(manifest)
+        cases = (_percent(facts["equal_by_case"][case]) for case in (REALISTIC, RANDOM, EDGE))
         lines.append(
             f"| `{name}` | {facts['codes']} | {_percent(facts['equal'])} "
-            f"| {' | '.join(_percent(share) for share in facts['equal_by_case'].values())} | {facts['largest']} "
+            f"| {' | '.join(cases)} | {facts['largest']} "
             f"| {logits} | {same} | {brevitas} | {c} |"
         )
     return "\n".join([*lines, ""])

@@ -32,7 +32,9 @@ def check_memory(plan: Plan) -> None:
             assert (made.space, made.position) == (first.space, first.position), where
             value[result] = value.get(step.inputs[0], NOBODY)
             continue
-        taken = [_span(plan, name) for name in step.inputs if plan.tensor(name).space is Space.ARENA]
+        taken = [
+            _span(plan, name) for name in step.inputs if plan.tensor(name).space is Space.ARENA
+        ]
         if step.call.scratch:
             scratch = (step.scratch, step.scratch + step.call.scratch)
             assert step.scratch % ALIGNMENT == 0, where
@@ -43,19 +45,25 @@ def check_memory(plan: Plan) -> None:
         allowed = {step.inputs[position] for position in step.call.in_place}
         for name in step.outputs:
             made = plan.tensor(name)
-            assert made.space is Space.ARENA, f"{where}: {name} would be written into an input of the network"
+            assert made.space is Space.ARENA, (
+                f"{where}: {name} would be written into an input of the network"
+            )
             assert made.position % ALIGNMENT == 0, f"{where}: {name} is not aligned"
             inside = _span(plan, name)[1] <= plan.arena_bytes
             assert inside, f"{where}: {name} ends behind the arena"
             for other in step.inputs:
-                if plan.tensor(other).space is Space.ARENA and _overlap(_span(plan, name), _span(plan, other)):
+                if plan.tensor(other).space is Space.ARENA and _overlap(
+                    _span(plan, name), _span(plan, other)
+                ):
                     assert other in allowed, f"{where}: {name} overlaps its operand {other}"
                     whole = made.position == plan.tensor(other).position
                     assert whole, f"{where}: {name} would take over {other} in part"
             value[name] = index
             owner[slice(*_span(plan, name))] = index
     for name in plan.outputs:
-        assert plan.tensor(name).space is Space.ARENA, f"{plan.graph.name}: output {name} is not in the arena"
+        assert plan.tensor(name).space is Space.ARENA, (
+            f"{plan.graph.name}: output {name} is not in the arena"
+        )
         _demand(plan, owner, value, name, f"{plan.graph.name}: output")
 
 

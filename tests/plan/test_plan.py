@@ -152,7 +152,9 @@ def _planned(operations: Sequence[KernelOperation], *outputs: str) -> Plan:
 
 
 def _places(planned: Plan) -> dict[str, int]:
-    return {tensor.name: tensor.position for tensor in planned.tensors if tensor.space is Space.ARENA}
+    return {
+        tensor.name: tensor.position for tensor in planned.tensors if tensor.space is Space.ARENA
+    }
 
 
 def test_elementwise_layers_work_in_place() -> None:
