@@ -33,6 +33,7 @@ OTHER_HEADERS = {
     "dot": "the inner product of conv2d and linear, inline",
     "layer_descriptors": "the tables of a network",
     "numerics": "the clauses of docs/numerics.md, inline",
+    "wide": "products of more than 64 bits, inline",
 }
 
 # The specification's table (SUPPORTED_OPERATIONS.md): extracted layer type and OpType of every row.
@@ -181,7 +182,7 @@ assert list(operations()) == sorted(operations())
 assert "doubled" in load_detectors()
 assert module_detector(nn.Softsign()).__name__ == "doubled"
 enumeration = op_type_enum("/* begin generated */\\n\\n    /* end generated */")
-assert "    OP_DOUBLED,\\n    OP_FLATTEN," in enumeration
+assert "    OP_DOUBLED,\\n    OP_EMBEDDING," in enumeration
 """
 
 

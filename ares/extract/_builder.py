@@ -63,9 +63,12 @@ class Builder:
         try:
             ((shape, _),) = record.infer(sources)
         except GraphError as error:
+            advice = "change the shapes around it"
+            if any(source.dtype is DType.S32 for source in sources):
+                advice = "give a float32 input, or pass token ids straight to an Embedding"
             reject(
                 str(error).removeprefix(f"{name}: "),
-                "change the shapes around it; docs/supported_operations.md says what can be mapped",
+                f"{advice}; docs/supported_operations.md says what can be mapped",
             )
         self.tensors[name] = _output(name, shape, like)
         bound = record.accumulator_bound(Site(sources, (self.tensors[name],)))

@@ -33,7 +33,7 @@ class Constant(KernelOperation):
 
     OP_TYPE = "OP_CONSTANT"
     LAYER_TYPE = "Constant"
-    PYTHON_CLASS = "torch.nn.Parameter"
+    PYTHON_CLASS = "ares.nn.PositionalEmbedding"
     EPS = 2.0**-40
     KERNEL = ""
 
