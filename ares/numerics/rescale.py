@@ -34,8 +34,8 @@ LONGEST_TIE = 2**20
 class Rescale:
     """Constants of N3 to N5, for one channel (length 1) or for each output channel.
 
-    multiplier int32[n] in [0, 2**31), offset int64[n], shift uint8[n] in [1, 61]; `lo`, `hi` bound the codes.
-    With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise.
+    multiplier int32[n] in [0, 2**31), signed in N11, offset int64[n], shift uint8[n] in [1, 61]; `lo`, `hi` bound the
+    codes. With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise.
     """
 
     multiplier: npt.NDArray[Any]

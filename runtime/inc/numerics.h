@@ -40,7 +40,7 @@ static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
 
 /*
  * Constants of N3 to N5. Arrays have one element per channel, or a single one when channel_stride is 0.
- *   multiplier  [0, 2^31)
+ *   multiplier  [0, 2^31); signed where the clause says so (N11: the weights of a norm)
  *   offset      bias and zero point, scaled by 2^shift; |acc * multiplier + offset| < 2^62
  *   shift       [1, 61]
  *   lo, hi      bounds of the output codes (N4); unused when steps are present
