@@ -1,8 +1,6 @@
 """Weights and biases of quantised affine layers (convolutions, linear layers).
 
-Weight codes and scales come from the float32 model: that is what the user trained, and a scale recomputed in
-float64 can differ (`BREVITAS.md` section 5). A float bias is kept exact; a bias that Brevitas quantises at the
-accumulator's scale is integer.
+A float bias is kept exact; a bias that Brevitas quantises at the accumulator's scale is integer.
 """
 
 from __future__ import annotations
@@ -20,12 +18,10 @@ from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
 from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, agree, is_enabled, require_plain
 from ares.extract._values import Codes, Real, Unknown, Value
-from ares.ir import Tensor, constant
+from ares.extract._weights import read_weights, require_trained
+from ares.ir import Tensor
 
 _BIAS_QUANTIZERS = (PLAIN_QUANTIZER, "PrescaledRestrictIntQuant")
-
-# Codes times a binary32 scale, divided by it again, are off by 2**-17 at most.
-_OFF_GRID = 2.0**-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,40 +74,16 @@ def read_affine(call: Call, source: Tensor) -> Affine:
             "its weights are not quantised",
             "give it a weight_quant (default Int8WeightPerTensorFloat)",
         )
-    for name, value in (("weight", layer.weight), ("bias", layer.bias)):
-        if value is not None and not isinstance(value, torch.nn.Parameter):
-            reject(
-                f"its {name} is computed anew at every call (pruning, weight normalisation)",
-                "make that permanent, for example torch.nn.utils.prune.remove(layer, 'weight')",
-            )
-    if not bool(torch.isfinite(layer.weight).all()):
-        reject("its weights contain NaN or infinity", "train or load the model again")
-    integer = require_plain(layer.weight_quant.tensor_quant, "its weight quantiser")
-    if not integer.signed:
-        reject("its weights are unsigned, with a zero point", "use a symmetric weight quantiser")
-    if len(layer.weight_quant.tracked_module_list) != 1:
-        reject(
-            "its weight quantiser serves several layers",
-            "give each layer a weight_quant of its own",
-        )
-    with torch.no_grad():
-        quantized = layer.quant_weight()
-        exact = quantized.value.double() / quantized.scale.double()
-        codes = torch.round(exact)
-    if not 2 <= float(quantized.bit_width) <= 8:
-        reject(f"its weights have {float(quantized.bit_width):g} bits", "use 2 to 8 bits")
-    if not float((exact - codes).abs().max()) < _OFF_GRID:
-        reject("its weights are not multiples of their scale", "use an integer weight quantiser")
-    out_channels = codes.shape[0]
-    scale = quantized.scale.detach().double().numpy().reshape(-1)
-    if scale.size not in (1, out_channels):
+    require_trained(layer, "weight", "bias")
+    weights = read_weights(layer)
+    scale = weights.scale
+    if scale.size not in (1, len(weights.codes)):
         reject(
             f"it has {scale.size} weight scales",
             "quantise weights per tensor or per output channel",
         )
-    weight = constant(codes.numpy(), np.int8)
     bias_codes, bias = _read_bias(call, source, scale)
-    return Affine(weight, scale, bias_codes, bias)
+    return Affine(weights.codes, scale, bias_codes, bias)
 
 
 def _read_bias(

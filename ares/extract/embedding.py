@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 from brevitas import nn as qnn
 from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
-from ares.extract._quantizers import Quantizer, code_range, is_enabled, require_plain
+from ares.extract._quantizers import Quantizer, is_enabled
 from ares.extract._registry import on_module
 from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._weights import read_weights, require_trained
 from ares.ir import DType, Tensor, constant
 from ares.ops.embedding import Embedding
-
-# Codes times a binary32 scale, divided by it again, are off by 2**-17 at most.
-_OFF_GRID = 2.0**-12
 
 
 @on_module(nn.Embedding)
@@ -49,28 +46,10 @@ def quant_embedding(call: Call) -> Value:
     layer = call.single
     if not is_enabled(layer.weight_quant):
         reject("its weights are not quantised", "use torch.nn.Embedding and a QuantIdentity")
-    integer = require_plain(layer.weight_quant.tensor_quant, "its weight quantiser")
-    if not integer.signed:
-        reject("its weights are unsigned, with a zero point", "use a symmetric weight quantiser")
-    if len(layer.weight_quant.tracked_module_list) != 1:
-        reject(
-            "its weight quantiser serves several layers",
-            "give each layer a weight_quant of its own",
-        )
-    with torch.no_grad():
-        quantized = layer.quant_weight()
-        exact = quantized.value.double() / quantized.scale.double()
-        codes = torch.round(exact)
-    bits = float(quantized.bit_width)
-    if not 2 <= bits <= 8:
-        reject(f"its weights have {bits:g} bits", "use 2 to 8 bits")
-    if not float((exact - codes).abs().max()) < _OFF_GRID:
-        reject("its weights are not multiples of their scale", "use an integer weight quantiser")
+    weights = read_weights(layer)
     # Brevitas looks up rows in tables with one scale only.
-    lo, hi = code_range(int(bits), True, bool(integer.narrow_range))
-    like = Tensor("", (1,), DType.S8, float(quantized.scale), 0, lo, hi)
-    table = constant(codes.numpy(), np.int8)
-    return Codes(call.add(Embedding, (ids.tensor,), like, table=table))
+    like = Tensor("", (1,), DType.S8, float(weights.scale[0]), 0, weights.lo, weights.hi)
+    return Codes(call.add(Embedding, (ids.tensor,), like, table=weights.codes))
 
 
 def _ids(call: Call) -> Codes | Unknown:
@@ -87,13 +66,7 @@ def _ids(call: Call) -> Codes | Unknown:
             f"its rows are scaled to max_norm={layer.max_norm:g} when they are looked up",
             "scale the rows once and set max_norm=None",
         )
-    if not isinstance(layer.weight, nn.Parameter):
-        reject(
-            "its weight is computed anew at every call (pruning, weight normalisation)",
-            "make that permanent, for example torch.nn.utils.prune.remove(layer, 'weight')",
-        )
-    if not bool(torch.isfinite(layer.weight).all()):
-        reject("its weights contain NaN or infinity", "train or load the model again")
+    require_trained(layer, "weight")
     tensors = call.builder.tensors
     known = tensors[ids.tensor]
     tensors[known.name] = replace(

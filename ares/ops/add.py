@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from ares.ir import CODES, GraphError, OutputRule, Tensor
 from ares.numerics import INT32_MAX, Rescale
+from ares.ops._broadcast import common_order, require_broadcast, split
 from ares.ops._operation import (
     Array,
     Call,
@@ -23,11 +23,8 @@ from ares.ops._operation import (
     Layout,
     Site,
     Struct,
-    channels_last,
     require,
-    require_codes,
     rescale_struct,
-    row_major,
 )
 
 _TOTAL_LIMIT = 2**62
@@ -51,16 +48,7 @@ class Add(KernelOperation):
     rescale: Rescale
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
-        require(len(inputs) == 2, f"{self.name}: {len(inputs)} inputs, expected 2")
-        first, second = inputs
-        require_codes(first)
-        require_codes(second)
-        require(
-            len(first.shape) == len(second.shape)
-            and all(b in (1, a) for a, b in zip(first.shape, second.shape, strict=True)),
-            f"{self.name}: shapes differ: {list(first.shape)} and {list(second.shape)}; the second may "
-            "be smaller only by sizes of 1",
-        )
+        require_broadcast(self.name, inputs)
         require(
             self.rescale.channels == 1,
             f"{self.name}: {self.rescale.channels} offsets, expected one for the tensor",
@@ -72,7 +60,7 @@ class Add(KernelOperation):
             f"{self.name}: coefficients {list(self.coefficients)} leave [0, 2^31) or the weighted sum may "
             "pass 62 bits",
         )
-        return ((first.shape, CODES),)
+        return ((inputs[0].shape, CODES),)
 
     def _largest_total(self, inputs: Sequence[Tensor]) -> int:
         """Largest |a0 * code0 + a1 * code1 + offset|: the sum is 64 bit, so it has no int32 accumulator."""
@@ -85,28 +73,8 @@ class Add(KernelOperation):
     def layouts(
         self, site: Site, given: tuple[Layout, ...]
     ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
-        rank = len(given[0])
-        repeated = self._repeated(site)
-        outermost = (*repeated, *(axis for axis in range(rank) if axis not in repeated))
-        candidates = (*given, channels_last(rank), row_major(rank), outermost)
-        order = next(layout for layout in candidates if self._split(site, layout) is not None)
+        order = common_order(site, given)
         return (order, order), (order,)
-
-    def _repeated(self, site: Site) -> tuple[int, ...]:
-        """Axes along which the second input is repeated."""
-        first, second = site.inputs
-        pairs = enumerate(zip(first.shape, second.shape, strict=True))
-        return tuple(axis for axis, (a, b) in pairs if a != b)
-
-    def _split(self, site: Site, layout: Layout) -> tuple[int, int] | None:
-        """Memory as [repeats][count]; None unless the axes of repetition are the outermost."""
-        (first, second), repeated = site.inputs, self._repeated(site)
-        sizes = [first.shape[axis] for axis in layout]
-        end = max((layout.index(axis) + 1 for axis in repeated), default=0)
-        # Axes of size 1 may lie anywhere.
-        if prod(sizes[:end]) != prod(first.shape[axis] for axis in repeated):
-            return None
-        return prod(sizes[:end]), second.size
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         del site
@@ -118,13 +86,13 @@ class Add(KernelOperation):
 
     def lower(self, site: Site) -> Call:
         first, second = site.inputs
-        split = self._split(site, site.input_layouts[0])
-        if split is None or len(set(site.input_layouts)) != 1:
+        places = split(site, site.input_layouts[0])
+        if places is None or len(set(site.input_layouts)) != 1:
             raise GraphError(
                 f"{self.name}: inputs lie as {list(site.input_layouts)}, expected one order with the "
                 "repeated axes outermost"
             )
-        repeats, count = split
+        repeats, count = places
         fields = (
             ("repeats", repeats),
             ("count", count),
