@@ -115,7 +115,7 @@ def evaluated_copy(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model).eval()
     except Exception as error:
-        # The one broad except: copying runs the code of whatever the user's model holds.
+        # Broad: copying runs the code of whatever the user's model holds, which may raise anything; the user is told.
         message = " ".join(str(error).split())
         raise CheckError(
             f"the model cannot be copied: {type(error).__name__}: {message}; "

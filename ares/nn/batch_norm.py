@@ -190,7 +190,7 @@ def _trace(model: nn.Module) -> _Flow:
     try:
         graph = _Tracer().trace(model)
     except Exception as error:
-        # Broad: tracing runs the user's forward on proxies, which may fail with any exception at all.
+        # Broad: tracing runs the user's forward on proxies, which may raise anything; the user is told.
         reason = " ".join(str(error).split())
         raise ValueError(
             "fold_batch_norm cannot follow forward without data "

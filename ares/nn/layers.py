@@ -13,7 +13,7 @@ from brevitas.quant import Int8WeightPerChannelFloat
 from ares.nn.quantizers import DEFAULT_BIT_WIDTH
 
 
-class Conv2d(QuantConv2d):  # type: ignore[misc]  # Brevitas has no types
+class Conv2d(QuantConv2d):
     """[B, in_channels, H, W] codes -> [B, out_channels, H', W'] real values.
 
     `return_quant_tensor` is False by default: the result is not on a grid yet.
@@ -47,7 +47,7 @@ class Conv2d(QuantConv2d):  # type: ignore[misc]  # Brevitas has no types
         )
 
 
-class Linear(QuantLinear):  # type: ignore[misc]  # Brevitas has no types
+class Linear(QuantLinear):
     """[B, ..., in_features] codes -> [B, ..., out_features] real values.
 
     `return_quant_tensor` is False by default: the result is not on a grid yet.
@@ -71,7 +71,7 @@ class Linear(QuantLinear):  # type: ignore[misc]  # Brevitas has no types
         )
 
 
-class ReLU(QuantReLU):  # type: ignore[misc]  # Brevitas has no types
+class ReLU(QuantReLU):
     """max(x, 0), then unsigned codes 0 .. 2^n-1 with one scale per tensor. Any shape."""
 
     def __init__(

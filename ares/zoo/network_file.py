@@ -68,7 +68,7 @@ class NetworkFile:
             with _siblings_importable(self.path.resolve().parent):
                 model = factory(**self.init_kwargs)
         except Exception as error:
-            # Broad: the constructor is the user's code.
+            # Broad: the constructor is the user's code, which may raise anything; the user is told.
             arguments = ", ".join(f"{key}={value!r}" for key, value in self.init_kwargs.items())
             raise self._error(
                 f"{self.model_name}({arguments}) cannot be constructed: {_one_line(error)}; "
@@ -132,7 +132,7 @@ class NetworkFile:
             with _siblings_importable(self.path.resolve().parent):
                 return function(*arguments)
         except Exception as error:
-            # Broad: the function is the user's code.
+            # Broad: the function is the user's code, which may raise anything; the user is told.
             raise self._error(f"{name}() failed: {_one_line(error)}") from error
 
     def _error(self, message: str) -> NetworkFileError:

@@ -35,8 +35,8 @@ class Accuracy:
     """Shares of the held-out digits that are classified correctly.
 
     `float32` is the trained network with every quantiser switched off (same weights, no rounding);
-    `brevitas` the same network as it is, quantised, in float32. Three recipes (test_4, test_7, test_9)
-    were chosen with these numbers in view, so they are no estimate of accuracy on new digits; they
+    `brevitas` the same network as it is, quantised, in float32. Five recipes (test_4, test_7, test_9,
+    test_13, test_14) were chosen with these numbers in view, so they are no estimate of accuracy on new digits; they
     are there to be compared with each other and with the C's.
     """
 

@@ -75,7 +75,7 @@ def test_state_dict(suffix: str, tmp_path: Path, extract: Run) -> None:
     operations = {op.name: op for op in read_graph(target.read_bytes()).operations}
     weight = state["fc.weight"]
     codes = torch.round(weight / (weight.abs().max() / 127)).to(torch.int8)
-    assert operations["fc"].weight.tolist() == codes.tolist()  # type: ignore[attr-defined]
+    assert operations["fc"].weight.tolist() == codes.tolist()
 
 
 def test_test_network_uses_its_stored_state(tmp_path: Path, extract: Run) -> None:

@@ -109,9 +109,9 @@ def test_float_table(name: str, kind: torch.dtype) -> None:
     assert kinds(graph) == ["embedding", "linear_fp32"]
     ids = graph.tensor(graph.inputs[0])
     assert (ids.dtype, ids.scale, ids.lo, ids.hi) == (DType.S32, 1.0, 0, VOCABULARY - 1)
-    weight = model.table.weight.detach().double().numpy()  # type: ignore[union-attr]
+    weight = model.table.weight.detach().double().numpy()
     scale = graph.tensor("table").scale or 0.0
-    table = graph.operations[0].table  # type: ignore[attr-defined]
+    table = graph.operations[0].table
     clipped = np.clip(weight / scale, graph.tensor("table").lo, graph.tensor("table").hi)
     assert (np.abs(table - clipped) <= 0.5).all()
     assert len(np.unique(table)) > 5
@@ -124,10 +124,10 @@ def test_ties_go_to_the_even_code() -> None:
     set_scale(model, "quant.act_quant", 128.0)
     assert float(tensor_quant(model, "quant.act_quant")(torch.zeros(()))[1]) == 1.0
     halves = torch.arange(VOCABULARY * DIM).reshape(VOCABULARY, DIM) - 90.5
-    model.table.weight.data.copy_(halves)  # type: ignore[union-attr]
+    model.table.weight.data.copy_(halves)
     graph = extract(model, [ids_of()], "net")
     expected = [[round(float(value)) for value in row] for row in halves]
-    assert graph.operations[0].table.tolist() == expected  # type: ignore[attr-defined]
+    assert graph.operations[0].table.tolist() == expected
     assert all(value % 2 == 0 for row in expected for value in row)
     ids = np.arange(VOCABULARY, dtype=np.int32)[None]
     arrays = run_reference(extract(model, [torch.from_numpy(ids)], "net"), [ids])
@@ -153,7 +153,7 @@ def test_quantised_table(requantised: bool, bits: int) -> None:
 def test_padding_and_sparse_change_nothing() -> None:
     table = nn.Embedding(VOCABULARY, DIM, padding_idx=0, sparse=True)
     graph = checked(embedded(table, identity()))
-    assert (graph.operations[0].table[0] == 0).all()  # type: ignore[attr-defined]
+    assert (graph.operations[0].table[0] == 0).all()
 
 
 @pytest.mark.parametrize("constant", [False, True])
@@ -187,7 +187,7 @@ def test_positions_that_do_not_fit() -> None:
         {"num_positions": 3, "dim": 2, "table": torch.zeros(3, 2)},
     ):
         with pytest.raises(ValueError, match="table"):
-            PositionalEmbedding(**arguments)  # type: ignore[arg-type]
+            PositionalEmbedding(**arguments)
     for shape in ((3,), (2, 3, 4), (1, 0, 2)):
         with pytest.raises(ValueError, match="expected \\[T, D\\]"):
             PositionalEmbedding(table=torch.zeros(shape))
@@ -236,7 +236,7 @@ def test_refusals() -> None:
     limited = embedded(nn.Embedding(VOCABULARY, DIM, max_norm=1.0), identity())
     assert "max_norm=1" in refusal(limited, ids)
     broken = embedded(nn.Embedding(VOCABULARY, DIM), identity())
-    broken.table.weight.data[3, 2] = float("nan")  # type: ignore[union-attr]
+    broken.table.weight.data[3, 2] = float("nan")
     assert "NaN" in refusal(broken, ids)
     per_row = embedded(
         qnn.QuantEmbedding(VOCABULARY, DIM, weight_scaling_per_output_channel=True), identity()

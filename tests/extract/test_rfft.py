@@ -30,7 +30,7 @@ def features(length: int, **options: object) -> Net:
     return Net(
         lambda m, x: m.head(m.rfft(m.entry(x))),
         entry=identity(),
-        rfft=RFFTFeatures(length, **options),  # type: ignore[arg-type]
+        rfft=RFFTFeatures(length, **options),
         head=linear(2 * (length // 2 + 1), 3),
     )
 
@@ -43,7 +43,7 @@ def test_every_length(length: int) -> None:
     magnitude, phase, joined = graph.tensors[2:5]
     assert joined.shape == (1, 3, 2 * (length // 2 + 1))
     assert joined.scale == phase.scale
-    gain = model.rfft.gain  # type: ignore[union-attr]
+    gain = model.rfft.gain
     assert abs(gain * (phase.scale or 0) / (magnitude.scale or 1) - 1) < 2.0**-20
 
 
@@ -103,9 +103,9 @@ def test_both_parts_keep_their_resolution() -> None:
 
 def test_the_float_model_computes_a_dft() -> None:
     model = calibrated(features(40), (1, 50, 40))
-    rfft: RFFTFeatures = model.rfft  # type: ignore[assignment]
+    rfft: RFFTFeatures = model.rfft
     with torch.no_grad():
-        x = model.entry(torch.randn(1, 50, 40))  # type: ignore[operator]
+        x = model.entry(torch.randn(1, 50, 40))
         found = rfft(x).value
         ideal = torch.fft.rfft(x.value.double())
     magnitudes, phases = torch.split(found, 21, dim=-1)

@@ -186,7 +186,7 @@ def test_patches_are_columns() -> None:
         (lambda: QuantPatchEmbed((5, 6), 2, 2), "patches of 2 every 2 do not divide H = 5"),
         (lambda: QuantPatchEmbed((4, 7), (2, 3), (2, 3)), "do not divide W = 7"),
         (lambda: QuantPatchEmbed((4, 6), 8, 1), "patches of 8 every 1 do not divide H = 4"),
-        (lambda: QuantMambaWrapper(6, bidirectional_strategy="mean"), "expected 'add' or 'concat'"),  # type: ignore[arg-type]
+        (lambda: QuantMambaWrapper(6, bidirectional_strategy="mean"), "expected 'add' or 'concat'"),
         (lambda: QuantConv1dDepthwise(3, 0), "must be positive"),
         (lambda: SelectiveScan(3, 0), "must be positive"),
         (lambda: QuantPatchEmbed((4, 6), 2, 2)(torch.zeros(1, 1, 4, 8)), "expected .B, C, 4, 6."),

@@ -76,4 +76,4 @@ def test_what_is_no_number() -> None:
 
 def test_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="float64"):
-        quantize_f32(np.zeros(1), 1.0, 0, *S8)  # type: ignore[arg-type]  # float64, on purpose
+        quantize_f32(np.zeros(1), 1.0, 0, *S8)

@@ -169,6 +169,6 @@ def test_the_kernel_finds_its_elements() -> None:
 )
 def test_what_does_not_fit_is_refused(shape: tuple[int, ...], groups: int, message: str) -> None:
     source = codes("x", (1, 2), "s8")
-    rescale = build(Case("", (1, 2), 1, (), ()), _layer, source, source, True)[0].rescale  # type: ignore[attr-defined]
+    rescale = build(Case("", (1, 2), 1, (), ()), _layer, source, source, True)[0].rescale
     with pytest.raises(GraphError, match=message):
         _layer("norm", "x", "y", groups, (0, 1, rescale)).infer([codes("x", shape)])

@@ -87,7 +87,7 @@ def test_patches_become_tokens_without_a_copy() -> None:
     )
     target = codes("y", (1, 35, 2))
     weight = constant([[1, 2, 3], [-1, 0, 1]], np.int8)
-    rescale = plan_rescale([1], [0], 0, -128, 127, 6 * 131)  # type: ignore[list-item]
+    rescale = plan_rescale([1], [0], 0, -128, 127, 6 * 131)
     operations = (
         subject.operation,
         Flatten("flatten", ("image",), ("rows",), (1, 3, 35)),

@@ -138,7 +138,7 @@ def test_the_second_of_two_works_in_place() -> None:
 
 
 def _with(table: object) -> Requantize:
-    return Requantize("layer", ("x",), ("y",), constant(table, np.uint8))  # type: ignore[arg-type]
+    return Requantize("layer", ("x",), ("y",), constant(table, np.uint8))
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -118,15 +118,15 @@ DIMENSIONS = {
     "test_44_llama_swiglu": ("LlamaSwiGLU", [(1, 16, 64)], (1, 4), 790_784, 50_116),
 }
 TRAINED = [name for name in DIMENSIONS if re.match(r"test_(\d|1[0-4]|40)_", name)]
-# Below 97 %: two networks that see five or six pixels and then average over the image, two with 353 of 364
-# right, which another recipe did not improve, and two transformers that see which strokes there are, not where.
+# Below 97 %: two networks that see five or six pixels and then average over the image, two with 353 of 364 right (for
+# test_9 another recipe did not improve it), and two transformers that see which strokes there are, not where.
 EXPECTED_BELOW = {
     "test_4_resnet_basic": 0.88,
     "test_7_bottleneck": 0.92,
     "test_9_padding": 0.965,
     "test_11_layernorm_basic": 0.965,
-    "test_13_transformer_simple": 0.45,
-    "test_14_multiblock_transformer": 0.38,
+    "test_13_transformer_simple": 0.61,
+    "test_14_multiblock_transformer": 0.58,
 }
 
 

@@ -10,7 +10,7 @@ from ares.nn.quant_tensor import AnyTensor, value_of
 from ares.nn.quantizers import DEFAULT_BIT_WIDTH
 
 
-class QuantConv1dDepthwise(QuantConv1d):  # type: ignore[misc]  # Brevitas has no types
+class QuantConv1dDepthwise(QuantConv1d):
     """[B, in_channels, T] codes -> [B, in_channels, T] codes: y[t] = bias + sum over j of w[j] x[t + j - left].
 
     Outside x is zero. `left` is kernel_size - 1 when `causal` (y[t] sees nothing after t), else half of it, rounded
