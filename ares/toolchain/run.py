@@ -108,7 +108,7 @@ def _input_bytes(what: str, port: Port, array: npt.NDArray[Any]) -> bytes:
 
 
 def _start(binary: Binary, target: Target, mode: Mode, folder: Path, timeout: float) -> Finished:
-    command = (*target.runner, str(binary.path), "input", "output", mode)
+    command = target.machine.command(binary.path, ("input", "output", mode))
     if not binary.path.is_file():
         raise RunFailure("missing tool", target.name, f"there is no program at {binary.path}")
     try:

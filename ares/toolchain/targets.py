@@ -41,30 +41,55 @@ LINK = ("-Wl,--gc-sections", "-lm")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A compiler, its flags and the machine that runs the result.
+class Machine:
+    """The processor that a program runs on, and what runs it here.
 
-    `compiler` and `archiver` are command prefixes, and so is `runner`, which is empty where the host itself runs
-    the program. `flags` go to every command of the compiler, `link_flags` behind the inputs of the one
-    that links. `install` says how to get all of them.
+    `runner` is a command prefix, empty where the host itself runs the program. `board` names the folder of
+    runtime/boards with start-up code and linker script where there is no operating system; such a program gets its
+    words and its files by semihosting.
     """
 
     name: str
-    family: Literal["gcc", "zig"]
+    isa: str
+    byte_order: Literal["little", "big"]
+    pointer_bits: Literal[32, 64]
+    runner: tuple[str, ...] = ()
+    board: str | None = None
+
+    def command(self, program: Path, words: Sequence[str]) -> tuple[str, ...]:
+        """The command that runs a program with these words on its command line."""
+        if self.board is not None:
+            return (*self.runner, "-kernel", str(program), "-append", " ".join(words))
+        return (*self.runner, str(program), *words)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A compiler, its flags and the machine that runs the result.
+
+    `compiler` and `archiver` are command prefixes. `flags` go to every command of the compiler, `link_flags` behind
+    the inputs of the one that links. `install` says how to get all of them. `trace`: "full" has every tensor of
+    every layer handed over, "digests" asks only for the first that is wrong. `guarded`: the arena is planned with
+    gaps between its buffers, which sanitizers watch.
+    """
+
+    name: str
+    family: Literal["gcc", "clang", "zig", "tcc"]
     compiler: tuple[str, ...]
     archiver: tuple[str, ...]
     flags: tuple[str, ...]
     link_flags: tuple[str, ...]
     description: str
     install: str
-    runner: tuple[str, ...] = ()
-    byte_order: Literal["little", "big"] = sys.byteorder
+    machine: Machine
     run_environment: tuple[tuple[str, str], ...] = ()
-    default: bool = True
+    trace: Literal["full", "digests"] = "digests"
+    guarded: bool = False
+    default: bool = False
 
     def missing(self) -> str | None:
         """Why this target cannot be used here, and how to change that; None when it can."""
-        for command in (self.compiler, self.archiver, self.runner):
+        for command in (self.compiler, self.archiver, self.machine.runner):
             if command and _resolve(command) is None:
                 return f"{_what_is_missing(command)} ({self.install})"
         if self.family == "zig":
@@ -93,6 +118,8 @@ def _zig_triple(machine: str) -> str:
     return f"{names.get(machine.lower(), machine.lower())}-linux-musl"
 
 
+HOST = Machine("host", platform.machine(), sys.byteorder, 64 if sys.maxsize > 2**32 else 32)
+
 _GCC = "Debian: apt-get install gcc libc6-dev"
 _ZIG = (sys.executable, "-m", "ziglang")
 
@@ -106,6 +133,9 @@ TARGETS = (
         link_flags=LINK,
         description="the host's gcc, optimised",
         install=_GCC,
+        machine=HOST,
+        trace="full",
+        default=True,
     ),
     Target(
         name="gcc-asan",
@@ -122,6 +152,10 @@ TARGETS = (
         link_flags=LINK,
         description="the host's gcc with address and undefined-behaviour sanitizers",
         install=f"{_GCC}; Fedora: dnf install libasan libubsan",
+        machine=HOST,
+        trace="full",
+        guarded=True,
+        default=True,
         # Nothing is allocated, and the search for leaks fails where ptrace is forbidden (containers).
         run_environment=(
             ("ASAN_OPTIONS", "detect_leaks=0"),
@@ -138,6 +172,9 @@ TARGETS = (
         link_flags=(*LINK, "-s"),
         description="clang, as zig brings it: where there is no system compiler",
         install="pip install ziglang",
+        machine=HOST,
+        trace="full",
+        default=True,
     ),
 )
 

@@ -252,7 +252,8 @@ def test_missing_sanitizer_library_is_named(
 
 
 def test_missing_runner_and_package_are_named() -> None:
-    target = replace(any_target(), runner=("qemu-nowhere",), install="apt-get install it")
+    machine = replace(any_target().machine, runner=("qemu-nowhere",))
+    target = replace(any_target(), machine=machine, install="apt-get install it")
     assert target.missing() == "qemu-nowhere is not on the PATH (apt-get install it)"
     target = replace(any_target(), compiler=(sys.executable, "-m", "nopackage", "cc"))
     assert str(target.missing()).startswith("the Python package nopackage is not installed")

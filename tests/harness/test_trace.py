@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ares.ir import DType, Port, trace_digest
-from ares.toolchain import RunFailure, ToolchainError, build, default_targets, run
+from ares.toolchain import RunFailure, Target, ToolchainError, build, default_targets, run
 from ares.toolchain.process import run_process
 from tests.harness.tiny_network import (
     IGNORE,
@@ -223,10 +223,16 @@ def test_sanitizers_see_what_a_plain_build_does_not(kernel: str, words: str) -> 
     assert words in str(failure)
 
 
+def _run_by(*runner: str) -> Target:
+    """The first compiler there is, with programs started by these words."""
+    target = any_target()
+    return replace(target, machine=replace(target.machine, runner=runner))
+
+
 def test_hang_is_ended_with_all_its_children(tmp_path: Path) -> None:
     script, pids = tmp_path / "runner", tmp_path / "pids"
     script.write_text(f'sleep 600 &\necho $! > {pids}\n"$@"\nwait\n', encoding="utf-8")
-    target = replace(any_target(), runner=("sh", str(script)))
+    target = _run_by("sh", str(script))
     started = time.monotonic()
     failure = failure_of(tiny_project(f"{IGNORE} for (;;) {{}}"), target, timeout=2.0)
     assert failure.kind == "timeout"
@@ -272,7 +278,7 @@ def test_missing_program_and_runner_are_named() -> None:
     binary = build(project, target)
     with pytest.raises(RunFailure, match="missing tool: there is no program at"):
         run(replace(binary, path=binary.path / "gone"), project, [case(1, 2, 3, 4)])
-    other = replace(target, runner=("qemu-nowhere",))
+    other = _run_by("qemu-nowhere")
     with pytest.raises(RunFailure, match="missing tool: cannot start qemu-nowhere"):
         run(binary, project, [case(1, 2, 3, 4)], target=other)
 

@@ -27,7 +27,10 @@ def _run(
     command = [*target.compiler, *flags, f"-I{runtime / 'inc'}", *sources, "-o", str(program)]
     subprocess.run([*command, *target.link_flags], check=True, cwd=folder)
     return subprocess.run(
-        [*target.runner, str(program), str(FOLDER)], check=False, capture_output=True, text=True
+        target.machine.command(program, [str(FOLDER)]),
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
