@@ -7,12 +7,14 @@ The only package that starts processes. A fault of the compiler or of the progra
 from ares.toolchain.build import build, signature_of
 from ares.toolchain.faults import BuildFailure, RunFailure, ToolchainError
 from ares.toolchain.run import run
-from ares.toolchain.targets import TARGETS, Machine, Target, default_targets, select
+from ares.toolchain.table import TARGETS, default_targets, select
+from ares.toolchain.targets import Machine, Needs, Target
 
 __all__ = [
     "TARGETS",
     "BuildFailure",
     "Machine",
+    "Needs",
     "RunFailure",
     "Target",
     "ToolchainError",

@@ -20,7 +20,8 @@ from ares.ir import Binary, Port, Project, Trace, trace_digest
 from ares.toolchain.build import signature_of
 from ares.toolchain.faults import RunFailure, ToolchainError
 from ares.toolchain.process import Finished, run_process
-from ares.toolchain.targets import TARGETS, Target
+from ares.toolchain.table import TARGETS
+from ares.toolchain.targets import Target
 from ares.toolchain.transcript import check_transcript, expected_lines, last_event
 
 Mode = Literal["full", "outputs"]

@@ -1,19 +1,18 @@
-"""Which compilers and machines a network is built for: one row of `TARGETS` each.
+"""What a target is: a compiler, its flags and the machine that runs the result, and whether it can be used here.
 
-Adding a target is adding a row. Which flags and why: docs/numerics.md (N9), and `float_probe.h` for what
-happens without them.
+The rows stand in `ares/toolchain/table.py`. Which flags and why: docs/numerics.md (N9), and
+`runtime/inc/float_probe.h` for what happens without them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import importlib.util
-import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -21,23 +20,45 @@ from typing import Literal
 from ares.toolchain.faults import ToolchainError
 from ares.toolchain.process import run_process
 
-WARNINGS = (
-    "-Wall",
-    "-Wextra",
-    "-Wpedantic",
-    "-Wconversion",
-    "-Wshadow",
-    "-Werror",
-)
-COMMON = (
-    "-std=c11",
-    "-ffp-contract=off",
-    *WARNINGS,
-    "-ffunction-sections",
-    "-fdata-sections",
-)
-# Kernels that no table of the network names are dropped. libm is for sqrtf alone.
-LINK = ("-Wl,--gc-sections", "-lm")
+Family = Literal["gcc", "clang", "zig", "tcc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What must be installed: commands on the PATH and Python modules, and the packages that bring them."""
+
+    commands: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    debian: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+
+    def __add__(self, other: Needs) -> Needs:
+        return Needs(
+            _union(self.commands, other.commands),
+            _union(self.modules, other.modules),
+            _union(self.debian, other.debian),
+            _union(self.pip, other.pip),
+        )
+
+    def absent(self) -> str | None:
+        """The first thing that is not there."""
+        for command in self.commands:
+            if shutil.which(command) is None:
+                return f"{command} is not on the PATH"
+        for module in self.modules:
+            if importlib.util.find_spec(module) is None:
+                return f"the Python package {module} is not installed"
+        return None
+
+    @property
+    def advice(self) -> str:
+        """How to get everything."""
+        parts = []
+        if self.debian:
+            parts.append(f"Debian: apt-get install {' '.join(self.debian)}")
+        if self.pip:
+            parts.append(f"pip install {' '.join(self.pip)}")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,7 @@ class Machine:
     pointer_bits: Literal[32, 64]
     runner: tuple[str, ...] = ()
     board: str | None = None
+    needs: Needs = Needs()
 
     def command(self, program: Path, words: Sequence[str]) -> tuple[str, ...]:
         """The command that runs a program with these words on its command line."""
@@ -62,41 +84,58 @@ class Machine:
             return (*self.runner, "-kernel", str(program), "-append", " ".join(words))
         return (*self.runner, str(program), *words)
 
+    def identity(self) -> str:
+        """What runs the program, to the version: results of another one are other results."""
+        if not self.runner:
+            return f"{self.name} {_host_processor()}"
+        packages = [f"{name} {importlib.metadata.version(name)}" for name in self.needs.pip]
+        if packages:
+            return f"{self.name} {' '.join(packages)}"
+        version = _first_line((_resolved(self.runner[0]), "--version"))
+        return f"{self.name} {' '.join(self.runner[1:])} {version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A compiler, its flags and the machine that runs the result.
 
     `compiler` and `archiver` are command prefixes. `flags` go to every command of the compiler, `link_flags` behind
-    the inputs of the one that links. `install` says how to get all of them. `trace`: "full" has every tensor of
-    every layer handed over, "digests" asks only for the first that is wrong. `guarded`: the arena is planned with
-    gaps between its buffers, which sanitizers watch.
+    the inputs of the one that links. `trace`: "full" has every tensor of every layer handed over, "digests" asks
+    only for the first that is wrong. `guarded`: the arena is planned with gaps between its buffers, which
+    sanitizers watch.
     """
 
     name: str
-    family: Literal["gcc", "clang", "zig", "tcc"]
+    family: Family
     compiler: tuple[str, ...]
     archiver: tuple[str, ...]
     flags: tuple[str, ...]
     link_flags: tuple[str, ...]
     description: str
-    install: str
     machine: Machine
+    needs: Needs
     run_environment: tuple[tuple[str, str], ...] = ()
     trace: Literal["full", "digests"] = "digests"
     guarded: bool = False
     default: bool = False
 
+    @property
+    def install(self) -> str:
+        """How to get compiler and runner."""
+        return (self.needs + self.machine.needs).advice
+
     def missing(self) -> str | None:
         """Why this target cannot be used here, and how to change that; None when it can."""
-        for command in (self.compiler, self.archiver, self.machine.runner):
-            if command and _resolve(command) is None:
-                return f"{_what_is_missing(command)} ({self.install})"
-        if self.family == "zig":
-            return None  # brings all its parts; a trial would build its C library, half a minute
-        resolved = _resolve(self.compiler)
-        assert resolved is not None
-        fault = _link_fault((resolved, *self.compiler[1:]), self.flags, self.link_flags)
+        absent = (self.needs + self.machine.needs).absent()
+        if absent is not None:
+            return f"{absent} ({self.install})"
+        if self.family == "zig" or self.machine.board is not None:
+            # zig brings all its parts, and a trial would build its C library, half a minute; on a board the
+            # only library is the compiler's own.
+            return None
+        fault = _link_fault(
+            (_resolved(self.compiler[0]), *self.compiler[1:]), self.flags, self.link_flags
+        )
         return (
             f"{self.compiler[0]} cannot build a program: {fault} ({self.install})"
             if fault
@@ -105,114 +144,37 @@ class Target:
 
     def compiler_identity(self) -> str:
         """Version and place of the compiler: builds by another one are other builds."""
-        resolved = _resolve(self.compiler)
-        if resolved is None:
-            raise ToolchainError(f"{self.name}: {self.missing()}")
-        arguments = ("-m", "ziglang", "version") if self.family == "zig" else ("--version",)
-        return f"{self.family} {_first_line((resolved, *arguments))} at {resolved}"
+        absent = (self.needs + self.machine.needs).absent()
+        if absent is not None:
+            raise ToolchainError(f"{self.name}: {absent} ({self.install})")
+        resolved = _resolved(self.compiler[0])
+        arguments = {"zig": ("-m", "ziglang", "version"), "tcc": ("-v",)}
+        version = _first_line((resolved, *arguments.get(self.family, ("--version",))))
+        native = f" for {_host_processor()}" if "-march=native" in self.flags else ""
+        return f"{self.family} {version} at {resolved}{native}"
 
 
-def _zig_triple(machine: str) -> str:
-    """The host, named as zig does. Without a -target zig means this very processor (-march=native)."""
-    names = {"amd64": "x86_64", "arm64": "aarch64", "i686": "x86", "ppc64le": "powerpc64le"}
-    return f"{names.get(machine.lower(), machine.lower())}-linux-musl"
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
-HOST = Machine("host", platform.machine(), sys.byteorder, 64 if sys.maxsize > 2**32 else 32)
-
-_GCC = "Debian: apt-get install gcc libc6-dev"
-_ZIG = (sys.executable, "-m", "ziglang")
-
-TARGETS = (
-    Target(
-        name="gcc-O2",
-        family="gcc",
-        compiler=("gcc",),
-        archiver=("ar",),
-        flags=("-O2", *COMMON),
-        link_flags=LINK,
-        description="the host's gcc, optimised",
-        install=_GCC,
-        machine=HOST,
-        trace="full",
-        default=True,
-    ),
-    Target(
-        name="gcc-asan",
-        family="gcc",
-        compiler=("gcc",),
-        archiver=("ar",),
-        flags=(
-            "-O1",
-            "-g",
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all",
-            *COMMON,
-        ),
-        link_flags=LINK,
-        description="the host's gcc with address and undefined-behaviour sanitizers",
-        install=f"{_GCC}; Fedora: dnf install libasan libubsan",
-        machine=HOST,
-        trace="full",
-        guarded=True,
-        default=True,
-        # Nothing is allocated, and the search for leaks fails where ptrace is forbidden (containers).
-        run_environment=(
-            ("ASAN_OPTIONS", "detect_leaks=0"),
-            ("UBSAN_OPTIONS", "print_stacktrace=1"),
-        ),
-    ),
-    Target(
-        name="zig-O2",
-        family="zig",
-        compiler=(*_ZIG, "cc"),
-        archiver=(*_ZIG, "ar"),
-        # -O2 is not for speed alone: without any -O zig adds traps for undefined behaviour.
-        flags=("-target", _zig_triple(platform.machine()), "-O2", *COMMON),
-        link_flags=(*LINK, "-s"),
-        description="clang, as zig brings it: where there is no system compiler",
-        install="pip install ziglang",
-        machine=HOST,
-        trace="full",
-        default=True,
-    ),
-)
+def _resolved(command: str) -> str:
+    """The path of a command that is known to be there."""
+    path = shutil.which(command)
+    if path is None:
+        raise ToolchainError(f"{command} is not on the PATH")
+    return path
 
 
-def default_targets() -> tuple[Target, ...]:
-    """The targets of a run that names none, installed or not."""
-    return tuple(target for target in TARGETS if target.default)
-
-
-def select(globs: Sequence[str]) -> tuple[Target, ...]:
-    """The targets whose names match any of the patterns, in the order of the table.
-
-    Raises ToolchainError for a pattern that matches none.
-    """
-    for glob in globs:
-        if not any(fnmatchcase(target.name, glob) for target in TARGETS):
-            known = ", ".join(target.name for target in TARGETS)
-            raise ToolchainError(f"unknown target {glob!r}; known: {known}")
-    return tuple(t for t in TARGETS if any(fnmatchcase(t.name, glob) for glob in globs))
-
-
-def _resolve(command: Sequence[str]) -> str | None:
-    """The path of a command's program, if all that it needs is there."""
-    module = _python_module(command)
-    if module is not None and importlib.util.find_spec(module) is None:
-        return None
-    return shutil.which(command[0])
-
-
-def _what_is_missing(command: Sequence[str]) -> str:
-    module = _python_module(command)
-    if module is not None:
-        return f"the Python package {module} is not installed"
-    return f"{command[0]} is not on the PATH"
-
-
-def _python_module(command: Sequence[str]) -> str | None:
-    return command[2] if command[1:2] == ("-m",) else None
+@lru_cache
+def _host_processor() -> str:
+    """A digest of what the host's processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "processor"
+    facts = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 @lru_cache
