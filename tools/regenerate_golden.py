@@ -1,15 +1,25 @@
-"""Regenerate goldens: `python tools/regenerate_golden.py [NETWORK ...] [--check] [--retrain]`.
+"""Regenerate goldens: `python tools/regenerate_golden.py [NETWORK ...] [ops] [--check] [--retrain]`.
 
-A thin door to `ares golden`.
+A thin door to `ares golden`, with the unit cases of `tests/ops` besides: `ops` alone does only those.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ares.cli.door import run_command
-from ares.cli.golden import golden
+from ares.cli.golden import golden_with_operations
+from ares.golden.operations import OperationCase
+
+
+def record() -> Sequence[OperationCase]:
+    """Run the tests of the operations for their cases."""
+    from tests.ops.recording import record_operations
+
+    return record_operations()
+
 
 if __name__ == "__main__":
-    run_command(golden)
+    run_command(golden_with_operations(record))

@@ -1,67 +1,130 @@
-"""`ares golden`: make goldens anew, or check that they would come out the same."""
+"""`ares golden`: make goldens anew, or check that they would come out the same.
+
+`tools/regenerate_golden.py` is the same command with the unit cases of the operations besides: those are recorded from
+tests, which this package does not know.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
 from ares.cli.output import fail_usage
-from ares.pipeline.zoo import UnknownNetwork, network_names, zoo_paths
+from ares.pipeline.zoo import UnknownNetwork, ZooPaths, network_names, zoo_paths
 from ares.resources import ResourceError
 
+if TYPE_CHECKING:
+    from ares.golden.operations import OperationCase
+    from ares.pipeline.regenerate import Regenerated
 
-def golden(
-    names: Annotated[list[str] | None, typer.Argument(help="Networks; default: all.")] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")
-    ] = False,
-    retrain: Annotated[
-        bool,
-        typer.Option(
-            "--retrain", help="Also train or calibrate anew (other numbers on other machines)."
-        ),
-    ] = False,
-) -> None:
+Record = Callable[[], "Sequence[OperationCase]"]
+Names = Annotated[list[str] | None, typer.Argument(help="Networks; default: all.")]
+NamesWithOperations = Annotated[
+    list[str] | None,
+    typer.Argument(help="Networks, and `ops` for the unit cases of the operations; default: all."),
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")
+]
+Retrain = Annotated[
+    bool,
+    typer.Option(
+        "--retrain", help="Also train or calibrate anew (other numbers on other machines)."
+    ),
+]
+OPERATIONS = "ops"
+
+
+def golden(names: Names = None, check: Check = False, retrain: Retrain = False) -> None:
     """Regenerate goldens: integer reference, accepted only where the torch witness agrees.
 
     Prints what changes (tensors, elements, largest difference). Exit code 0: done, or nothing would change; 1: with
     --check, something would change, or a golden was refused; 2: usage.
     """
+    if any(_is_operations(name) for name in names or ()):
+        fail_usage(
+            f"operations are recorded from tests: python tools/regenerate_golden.py {OPERATIONS}"
+        )
+    _golden(names or network_names(), check=check, retrain=retrain, record=None)
+
+
+def golden_with_operations(record: Record) -> Callable[..., None]:
+    """The command of `tools/regenerate_golden.py`; `record` runs the tests of the operations for their cases."""
+
+    def regenerate_golden(
+        names: NamesWithOperations = None, check: Check = False, retrain: Retrain = False
+    ) -> None:
+        """Regenerate goldens: of networks as `ares golden` does, of operations from the cases of their tests.
+
+        Prints what changes (tensors, elements, largest difference; unit cases). Exit code 0: done, or nothing would
+        change; 1: with --check, something would change, or a golden was refused; 2: usage.
+        """
+        networks = [name for name in names or network_names() if not _is_operations(name)]
+        wanted = not names or len(networks) < len(names)
+        _golden(networks, check=check, retrain=retrain, record=record if wanted else None)
+
+    return regenerate_golden
+
+
+def _is_operations(name: str) -> bool:
+    """`ops`, or one of its suites: they are recorded together."""
+    return name == OPERATIONS or name.startswith(f"{OPERATIONS}_")
+
+
+def _golden(names: Iterable[str], *, check: bool, retrain: bool, record: Record | None) -> None:
     if check and retrain:
         fail_usage("--check writes nothing and --retrain makes a new state: use one of them")
     try:
-        chosen = [zoo_paths(name) for name in (names or network_names())]
+        chosen = [zoo_paths(name) for name in names]
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
+    console = Console(soft_wrap=True, highlight=False)
+    changed, refused, total = [], [], 0
+    for results in _results(chosen, retrain, record, console):
+        if isinstance(results, Exception):
+            total += 1
+            refused.append(results)
+            console.print(f"[red]refused[/] {results}")
+            continue
+        for result in results:
+            total += 1
+            if result.changes:
+                changed.append(result.network)
+            for line in result.changes:
+                console.print(f"{'would change' if check else 'changed'}: {line}", markup=False)
+            if not check:
+                result.write()
+    verb = "would change" if check else "changed"
+    console.print(
+        f"[bold]{total} goldens: {len(changed)} {verb}, {len(refused)} refused, "
+        f"{total - len(changed) - len(refused)} as they were[/]"
+    )
+    if refused or (check and changed):
+        raise typer.Exit(1)
+
+
+def _results(
+    networks: Sequence[ZooPaths], retrain: bool, record: Record | None, console: Console
+) -> Iterable[Sequence[Regenerated] | Exception]:
+    """What was regenerated, or why not, one after the other."""
     from ares.extract import ExtractionError
     from ares.golden import GoldenError
-    from ares.pipeline.regenerate import regenerate
+    from ares.pipeline.regenerate import regenerate, regenerate_operations
     from ares.witness import WitnessError
     from ares.zoo.network_file import NetworkFileError
     from ares.zoo.state import StateError
 
-    console = Console(soft_wrap=True, highlight=False)
-    changed, refused = [], []
-    for paths in track(chosen, "goldens", console=console, transient=True):
+    for paths in track(networks, "goldens", console=console, transient=True):
         try:
-            result = regenerate(paths, retrain=retrain)
+            yield [regenerate(paths, retrain=retrain)]
         except (ExtractionError, GoldenError, NetworkFileError, StateError, WitnessError) as error:
-            refused.append(paths.name)
-            console.print(f"[red]refused[/] {error}")
-            continue
-        if result.changes:
-            changed.append(paths.name)
-        for line in result.changes:
-            console.print(f"{'would change' if check else 'changed'}: {line}", markup=False)
-        if not check:
-            result.write()
-    verb = "would change" if check else "changed"
-    console.print(
-        f"[bold]{len(chosen)} goldens: {len(changed)} {verb}, {len(refused)} refused, "
-        f"{len(chosen) - len(changed) - len(refused)} as they were[/]"
-    )
-    if refused or (check and changed):
-        raise typer.Exit(1)
+            yield error
+    if record is not None:
+        try:
+            yield regenerate_operations(record())
+        except GoldenError as error:
+            yield error

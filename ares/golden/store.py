@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,25 +104,26 @@ def record(operation: Operation, tensor: Tensor, array: Array, found: Statistics
     )
 
 
-def pack(golden: Golden, state_size: int) -> Mapping[str, bytes]:
+def pack(golden: Golden, state_size: int, *, whole: bool = False) -> Mapping[str, bytes]:
     """File name -> bytes, within the budget together with a state of `state_size` bytes.
 
-    Case 0 keeps its tensors in order of execution while they fit; the manifest says which were left out.
+    Case 0 keeps its tensors in order of execution while they fit; the manifest says which were left out. `whole`:
+    every case keeps all of them, without a budget.
     """
     files: dict[str, bytes] = {}
     stored: dict[str, list[str]] = {}
     room = min(TENSORS_BUDGET, BUDGET - state_size - 256 * 1024)
     for number, case in enumerate(golden.cases):
-        kept: dict[str, Array] = {}
-        if number == 0:
+        kept: dict[str, Array] = dict(case.arrays) if whole else {}
+        if number == 0 and not whole:
             for name, array in case.arrays.items():
-                size = len(_compress({name: array}))
+                size = len(_pack_arrays({name: array}))
                 if size <= room:
                     kept[name] = array
                     room -= size
         stored[case.name] = list(kept)
         inputs = {f"{_INPUT}{i}": array for i, array in enumerate(case.inputs)}
-        files[_case_file(case.name)] = _compress({**inputs, **kept})
+        files[_case_file(case.name)] = _pack_arrays({**inputs, **kept})
     manifest = {
         "format": FORMAT,
         "network": golden.network,
@@ -142,9 +143,9 @@ def pack(golden: Golden, state_size: int) -> Mapping[str, bytes]:
     return files
 
 
-def load_golden(folder: Path) -> Golden:
-    """The golden in `folder`, every digest checked. Raises GoldenError."""
-    manifest = _manifest(folder)
+def load_golden(folder: Path, expected: Sequence[str] = _CASES) -> Golden:
+    """The golden in `folder`, which must hold the `expected` cases; every digest checked. Raises GoldenError."""
+    manifest = read_manifest(folder)
     try:
         names = [entry["name"] for entry in manifest["cases"]]
         cases = tuple(_load_case(folder, entry) for entry in manifest["cases"])
@@ -153,21 +154,22 @@ def load_golden(folder: Path) -> Golden:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise GoldenError(
-            f"{folder / MANIFEST}: damaged manifest ({type(error).__name__}: {error}); {_ADVICE}"
+            f"{folder / MANIFEST}: damaged manifest ({type(error).__name__}: {error}); {ADVICE}"
         ) from None
-    lost = [name for name in _CASES if name not in names]
+    lost = [name for name in expected if name not in names]
     if lost or len(set(names)) != len(names):
         raise GoldenError(
             f"{folder / MANIFEST}: its cases are {', '.join(names) or 'none'}; expected each of "
-            f"{', '.join(_CASES)} once; {_ADVICE}"
+            f"{', '.join(expected)} once; {ADVICE}"
         )
     return golden
 
 
-_ADVICE = "restore it with git checkout, or run python tools/regenerate_golden.py"
+ADVICE = "restore it with git checkout, or run python tools/regenerate_golden.py"
 
 
-def _manifest(folder: Path) -> Any:
+def read_manifest(folder: Path) -> Any:
+    """The manifest in `folder`: JSON of this version, nothing else is checked."""
     path = folder / MANIFEST
     if not path.exists():
         raise GoldenError(
@@ -176,10 +178,10 @@ def _manifest(folder: Path) -> Any:
     try:
         manifest = json.loads(path.read_text())
     except (ValueError, OSError, RecursionError) as error:
-        raise GoldenError(f"{path}: not readable as JSON ({error}); {_ADVICE}") from None
+        raise GoldenError(f"{path}: not readable as JSON ({error}); {ADVICE}") from None
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found is True or found != FORMAT:
-        raise GoldenError(f"{path}: format {found!r}, expected {FORMAT}; {_ADVICE}")
+        raise GoldenError(f"{path}: format {found!r}, expected {FORMAT}; {ADVICE}")
     return manifest
 
 
@@ -187,18 +189,16 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
     name = str(entry["name"])
     if not _CASE_NAME.fullmatch(name):
         # It becomes part of a path.
-        raise GoldenError(f"{folder / MANIFEST}: {name!r} is no name of a case; {_ADVICE}")
+        raise GoldenError(f"{folder / MANIFEST}: {name!r} is no name of a case; {ADVICE}")
     path = folder / _case_file(name)
     if not path.exists():
-        raise GoldenError(f"{path}: is missing; {_ADVICE}")
+        raise GoldenError(f"{path}: is missing; {ADVICE}")
     if path.stat().st_size > _LARGEST_FILE:
-        raise GoldenError(
-            f"{path}: {path.stat().st_size} bytes, at most {_LARGEST_FILE}; {_ADVICE}"
-        )
+        raise GoldenError(f"{path}: {path.stat().st_size} bytes, at most {_LARGEST_FILE}; {ADVICE}")
     data = path.read_bytes()
     if sha256(data) != entry["sha256"]:
-        raise GoldenError(f"{path}: its bytes are not those that the manifest records; {_ADVICE}")
-    arrays = _decompress(path, data)
+        raise GoldenError(f"{path}: its bytes are not those that the manifest records; {ADVICE}")
+    arrays = _unpack_arrays(path, data)
     records = tuple(
         TensorRecord(**{**line, "shape": tuple(line["shape"])}) for line in entry["layers"]
     )
@@ -206,10 +206,10 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
     tensors = {key: array for key, array in arrays.items() if not key.startswith(_INPUT)}
     inputs = [arrays[f"{_INPUT}{i}"] for i in range(len(arrays) - len(tensors))]
     if sorted(tensors) != sorted(entry["stored"]):
-        raise GoldenError(f"{path}: stores other tensors than the manifest says; {_ADVICE}")
+        raise GoldenError(f"{path}: stores other tensors than the manifest says; {ADVICE}")
     for key, array in tensors.items():
         if key not in by_name or tensor_digest(array) != by_name[key].digest:
-            raise GoldenError(f"{path}: tensor {key!r} is not the one in the manifest; {_ADVICE}")
+            raise GoldenError(f"{path}: tensor {key!r} is not the one in the manifest; {ADVICE}")
     return GoldenCase(name, tuple(inputs), records, tensors)
 
 
@@ -217,20 +217,34 @@ def _case_file(name: str) -> str:
     return f"case_{name}.safetensors.zst"
 
 
-def _compress(arrays: Mapping[str, Array]) -> bytes:
-    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-    return zstandard.ZstdCompressor(level=12).compress(save_arrays(contiguous))
+def compress(data: bytes) -> bytes:
+    """What a file of a golden holds instead of `data`."""
+    return zstandard.ZstdCompressor(level=12).compress(data)
 
 
-def _decompress(path: Path, data: bytes) -> Mapping[str, Array]:
+def decompress(path: Path, data: bytes) -> bytes:
+    """The inverse of `compress`; `path` is for the GoldenError."""
     try:
         # A size that the file itself announces would be allocated, whatever max_output_size says.
         if zstandard.frame_content_size(data) > _LARGEST_FILE:
             raise ValueError(f"more than {_LARGEST_FILE} bytes")
-        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST_FILE)
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST_FILE)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise GoldenError(f"{path}: cannot be unpacked ({error}); {ADVICE}") from None
+
+
+def _pack_arrays(arrays: Mapping[str, Array]) -> bytes:
+    return compress(
+        save_arrays({key: np.ascontiguousarray(array) for key, array in arrays.items()})
+    )
+
+
+def _unpack_arrays(path: Path, data: bytes) -> Mapping[str, Array]:
+    raw = decompress(path, data)
+    try:
         return load_arrays(raw)
-    except (zstandard.ZstdError, SafetensorError, ValueError) as error:
-        raise GoldenError(f"{path}: cannot be unpacked ({error}); {_ADVICE}") from None
+    except (SafetensorError, ValueError) as error:
+        raise GoldenError(f"{path}: cannot be unpacked ({error}); {ADVICE}") from None
 
 
 def changes(old: Golden | None, new: Golden) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -139,8 +139,15 @@ class Composite:
     members: tuple[str, ...]
 
 
+class _ByName:
+    """Room for the table that `Graph.tensor` looks names up in: no part of the record, made when first asked for."""
+
+    __slots__ = ("_by_name",)
+    _by_name: Mapping[str, Tensor]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class Graph(_ByName):
     """A network as integers: what the trained Brevitas model means.
 
     `operations` are in execution order; every tensor is produced once. No two composites share a member.
@@ -154,10 +161,14 @@ class Graph:
     composites: tuple[Composite, ...] = ()
 
     def tensor(self, name: str) -> Tensor:
-        for tensor in self.tensors:
-            if tensor.name == name:
-                return tensor
-        raise GraphError(f"{self.name}: no tensor named {name!r}")
+        try:
+            table = self._by_name
+        except AttributeError:
+            table = {tensor.name: tensor for tensor in reversed(self.tensors)}
+            object.__setattr__(self, "_by_name", table)
+        if name not in table:
+            raise GraphError(f"{self.name}: no tensor named {name!r}")
+        return table[name]
 
     def tensors_of(self, names: Sequence[str]) -> tuple[Tensor, ...]:
         return tuple(self.tensor(name) for name in names)

@@ -33,12 +33,22 @@ from ares.golden import (
     sha256,
     statistics,
 )
+from ares.golden.operations import (
+    OperationCase,
+    OperationSuite,
+    load_operation_suite,
+    make_suites,
+    operation_suites,
+    pack_suite,
+    suite_changes,
+)
 from ares.ir import Graph, GraphError
 from ares.ops import run_reference
 from ares.pipeline.fidelity import fidelity
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import plan
+from ares.resources import checkout_dir
 from ares.toolchain import build, default_targets, run
 from ares.witness import Judgement, Witness
 from ares.zoo.network_file import NetworkFile, load_network_file
@@ -51,20 +61,52 @@ FLOAT64_NOISE = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class Regenerated:
-    """What regenerating one network would change (`changes`, in words) and the files that hold it."""
+    """What regenerating one golden would change (`changes`, in words), the files that hold it, and those to remove."""
 
     network: str
     changes: tuple[str, ...]
     files: Mapping[Path, bytes]
+    gone: tuple[Path, ...] = ()
 
     def write(self) -> None:
-        """Write every changed file under a temporary name, then put them in place."""
+        """Write every changed file under a temporary name, then put them in place; remove what is gone."""
         for path, data in self.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
                 handle.write(data)
             os.chmod(handle.name, 0o644)
             os.replace(handle.name, path)
+        for path in self.gone:
+            path.unlink() if path.is_file() else path.rmdir()
+
+
+def regenerate_operations(
+    cases: Sequence[OperationCase], root: Path | None = None
+) -> tuple[Regenerated, ...]:
+    """The suites of these unit cases against those stored under `root` (default: the checkout's `golden/`).
+
+    Writes nothing. Raises GoldenError when the merged Graphs do not give what the cases say.
+    """
+    folder = root or checkout_dir() / "golden"
+    suites = make_suites(cases)
+    results = []
+    for suite in suites:
+        lines = suite_changes(_stored_suite(folder / suite.name), suite)
+        packed = pack_suite(suite) if lines else {}
+        files = {folder / suite.name / name: data for name, data in packed.items()}
+        results.append(Regenerated(suite.name, tuple(lines), files))
+    for name in sorted({*operation_suites(folder)} - {suite.name for suite in suites}):
+        gone = (*sorted((folder / name).iterdir()), folder / name)
+        results.append(Regenerated(name, (f"{name}: suite is gone",), {}, gone))
+    return tuple(results)
+
+
+def _stored_suite(folder: Path) -> OperationSuite | None:
+    try:
+        return load_operation_suite(folder)
+    except GoldenError:
+        # Missing or damaged: everything is new.
+        return None
 
 
 def regenerate(paths: ZooPaths, *, retrain: bool = False) -> Regenerated:

@@ -2,12 +2,13 @@
 
 A test gives the operation, its tensors, input arrays and the oracle's answer (computed in the test with Python
 integers or Fractions, sharing no code with ares). `check_operation` then demands that the integer reference and
-the compiled C on every default target that is installed give exactly that.
+the compiled C on every default target that is installed give exactly that. `check_graph` does so for several
+operations in one program: for what depends on the layer before, and where one build can serve many cases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ import numpy.typing as npt
 from ares.emit import emit
 from ares.ir import DType, Graph, Tensor
 from ares.ops import KernelOperation, Site
-from ares.plan import plan
+from ares.plan import Plan, plan
 from ares.toolchain import build, default_targets, run
+from tests.ops.recording import hand_over, is_recording
 
 Array = npt.NDArray[Any]
 
@@ -57,10 +59,6 @@ def check_operation(
     expected: Sequence[Array],
 ) -> None:
     """Reference and C of one operation must equal `expected` exactly."""
-    site = Site(tuple(inputs), tuple(outputs))
-    found = operation.reference(site, arrays)
-    for tensor, array, oracle in zip(outputs, found, expected, strict=True):
-        _assert_equal(f"reference {tensor.name}", array, oracle)
     graph = Graph(
         name=operation.name,
         tensors=(*inputs, *outputs),
@@ -68,13 +66,47 @@ def check_operation(
         inputs=operation.inputs,
         outputs=operation.outputs,
     ).validate()
-    project = emit(plan(graph))
+    check_graph(
+        graph,
+        dict(zip(operation.inputs, arrays, strict=True)),
+        dict(zip(operation.outputs, expected, strict=True)),
+    )
+
+
+def check_graph(graph: Graph, arrays: Mapping[str, Array], expected: Mapping[str, Array]) -> Plan:
+    """Reference and C of all operations must equal `expected` exactly; returns the plan for a closer look.
+
+    Every tensor that the test gives an answer for is compared, and every output of the network. The case must be
+    one of those that are stored (`recording`); while cases are recorded, no C is built.
+    """
+    values = dict(arrays)
+    for operation in graph.operations:
+        assert isinstance(operation, KernelOperation)
+        site = Site(graph.tensors_of(operation.inputs), graph.tensors_of(operation.outputs))
+        found = operation.reference(site, [values[name] for name in operation.inputs])
+        values.update(zip(operation.outputs, found, strict=True))
+    for name, oracle in expected.items():
+        _assert_equal(f"reference {name}", values[name], oracle)
+    planned = plan(graph)
+    case = [arrays[name] for name in graph.inputs]
+    if not is_recording():
+        _check_c(planned, case, expected, [values[name] for name in graph.outputs])
+    hand_over(graph, case, values, list(expected))
+    return planned
+
+
+def _check_c(
+    planned: Plan, case: Sequence[Array], expected: Mapping[str, Array], outputs: Sequence[Array]
+) -> None:
+    project = emit(planned)
     targets = [target for target in default_targets() if target.missing() is None]
     assert targets, "no C compiler is installed, not even ziglang"
     for target in targets:
-        (trace,) = run(build(project, target), project, [arrays])
-        for tensor, oracle in zip(outputs, expected, strict=True):
-            _assert_equal(f"C {target.name} {tensor.name}", trace.tensors[tensor.name], oracle)
+        (trace,) = run(build(project, target), project, [case])
+        for name, oracle in expected.items():
+            _assert_equal(f"C {target.name} {name}", trace.tensors[name], oracle)
+        for name, shown, value in zip(planned.graph.outputs, trace.outputs, outputs, strict=True):
+            _assert_equal(f"C {target.name} output {name}", shown, value)
 
 
 def _assert_equal(what: str, found: Array, expected: Array) -> None:

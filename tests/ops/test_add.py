@@ -16,15 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.emit import emit
 from ares.ir import Graph, GraphError, Tensor, constant
 from ares.numerics import plan_weighted_sum
 from ares.ops import Site
 from ares.ops.add import Add
 from ares.ops.max_pool2d import MaxPool2d
-from ares.plan import plan
-from ares.toolchain import build, default_targets, run
-from tests.ops.harness import check_operation, codes
+from tests.ops.harness import check_graph, check_operation, codes
 
 Array = npt.NDArray[Any]
 Codes = tuple[Any, ...]  # dtype, scale, zero point, and lo, hi where they are not the type's
@@ -237,14 +234,10 @@ def test_the_sum_may_overwrite_an_input(dies: int) -> None:
         ("x0", "x1"),
         ("y", f"p{1 - dies}"),
     ).validate()
-    planned = plan(graph)
+    planned = check_graph(graph, dict(zip(graph.inputs, arrays, strict=True)), {"y": expected})
     steps = [step for step in planned.steps if step.layer == "sum"]
     places = [planned.tensor(name).position for name in (*steps[0].outputs, *steps[0].inputs)]
     assert places[0] == places[1 + dies] != places[2 - dies]
-    project = emit(planned)
-    for compiler in (c for c in default_targets() if c.missing() is None):
-        (trace,) = run(build(project, compiler), project, [arrays])
-        assert np.array_equal(trace.tensors["y"], expected), compiler.name
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2), (2, 3, 5), (1, 3, 2, 4), (2, 3, 1, 4)])
