@@ -49,6 +49,7 @@ class LayerRow:
     num_outputs: int
     observed: int
     scratch: int
+    scratch_bytes: int
     stages: tuple[LayerRow, ...] = ()
 
 
@@ -197,6 +198,7 @@ def _grouped(plan: Plan, steps: list[LayerRow]) -> list[LayerRow]:
                 num_outputs=len(outputs),
                 observed=0,
                 scratch=0,
+                scratch_bytes=0,
                 stages=tuple(steps[first : last + 1]),
             )
         ]
@@ -232,6 +234,7 @@ def _layer_row(
         num_outputs=len(step.outputs),
         observed=int(step.observed),
         scratch=step.scratch,
+        scratch_bytes=call.scratch if call else 0,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Project:
     """A C project that stands alone: relative path -> content.
 
     `sources` are the network's own C files (the runtime's are under `runtime/` in `files`); `main` is the
-    tracing program's C file. `points` are all observed tensors in the order in which a run shows them.
+    tracing program's C file. `points` are all observed tensors in the order in which a run shows them. `digest` is the
+    content's.
     """
 
     name: str
@@ -76,16 +77,20 @@ class Project:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     points: tuple[TracePoint, ...]
+    digest: str = field(init=False)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over all paths and contents: the same project, the same digest."""
-        state = hashlib.sha256()
-        for path in sorted(self.files):
-            content = self.files[path]
-            state.update(f"{len(path)} {path} {len(content)}\n".encode())
-            state.update(content)
-        return state.hexdigest()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", content_digest(self.files))
+
+
+def content_digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over all paths and contents: the same files, the same digest."""
+    state = hashlib.sha256()
+    for path in sorted(files):
+        content = files[path]
+        state.update(f"{len(path)} {path} {len(content)}\n".encode())
+        state.update(content)
+    return state.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,18 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """What one run showed for one case: tensor name -> array in PyTorch's order, and the outputs."""
+    """What one run showed for one case, in PyTorch's order of elements.
+
+    `tensors` and `digests` are by name, `outputs` and `output_digests` one per output of the network; which are filled
+    depends on the mode of the run. `stack` is the most bytes of stack that the program used until its end, where it is
+    measured (boards).
+    """
 
     tensors: Mapping[str, npt.NDArray[Any]]
     digests: Mapping[str, str]
     outputs: tuple[npt.NDArray[Any], ...]
+    output_digests: tuple[str, ...] = ()
+    stack: int | None = None
 
 
 DIGEST_FACTOR = 6364136223846793005

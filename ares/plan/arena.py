@@ -1,7 +1,8 @@
 """Offsets for buffers whose lifetimes are known, and the bound that no placement can beat.
 
 Greedy by size: the largest buffer first, each at the lowest offset where it overlaps no buffer that lives at
-the same time. Sizes are rounded up to ALIGNMENT bytes.
+the same time. Sizes are rounded up to ALIGNMENT bytes. With a guard, that many bytes and more before and behind each
+buffer are no buffer's while it lives.
 """
 
 from __future__ import annotations
@@ -38,19 +39,20 @@ def live_set_bound(buffers: Sequence[Buffer]) -> int:
     )
 
 
-def place(buffers: Sequence[Buffer]) -> tuple[Mapping[str, int], int]:
-    """Offset of every buffer, and the arena's size in bytes."""
+def place(buffers: Sequence[Buffer], guard: int = 0) -> tuple[Mapping[str, int], int]:
+    """Offset of every buffer, and the arena's size in bytes; `guard` in bytes, rounded up to ALIGNMENT."""
+    gap = (guard + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
     placed: list[tuple[int, Buffer]] = []
     for buffer in sorted(buffers, key=lambda b: (-b.aligned, b.first, b.name)):
         neighbours = sorted(
             ((offset, other) for offset, other in placed if other.meets(buffer)),
             key=lambda pair: pair[0],
         )
-        offset = 0
+        offset = gap
         for start, other in neighbours:
-            if offset + buffer.aligned <= start:
+            if offset + buffer.aligned + gap <= start:
                 break
-            offset = max(offset, start + other.aligned)
+            offset = max(offset, start + other.aligned + gap)
         placed.append((offset, buffer))
     offsets = {buffer.name: offset for offset, buffer in placed}
-    return offsets, max((offset + b.aligned for offset, b in placed), default=0)
+    return offsets, max((offset + b.aligned + gap for offset, b in placed), default=0)

@@ -67,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `emit` writes down. `arena_bound` is the proven lower bound of `arena_bytes`."""
+    """What `emit` writes down. `arena_bound` is the proven lower bound of `arena_bytes` without guards."""
 
     graph: Graph
     steps: tuple[Step, ...]
@@ -80,15 +80,19 @@ class Plan:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
 
-def plan(graph: Graph) -> Plan:
-    """Order, layouts and places for a valid Graph."""
+def plan(graph: Graph, guard: int = 0) -> Plan:
+    """Order, layouts and places for a valid Graph.
+
+    `guard` bytes before and behind every buffer of the arena, scratch memory too, are nobody's while it lives: sanitizers
+    see a kernel that leaves its operands, and the arena grows.
+    """
     check_accumulators(graph)
     layouts = _Layouts(graph)
     for operation in graph.operations:
         assert isinstance(operation, KernelOperation)
         layouts.add(operation)
     outputs = tuple(layouts.as_output(name) for name in graph.outputs)
-    return _place(graph, layouts, outputs)
+    return _place(graph, layouts, outputs, guard)
 
 
 def check_accumulators(graph: Graph) -> None:
@@ -246,9 +250,9 @@ def _space(root: str, inputs: Mapping[str, int], data: Mapping[str, Array]) -> S
     return Space.INPUT if root in inputs else Space.ARENA
 
 
-def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...]) -> Plan:
+def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...], guard: int) -> Plan:
     buffers, roots = layouts.buffers(outputs)
-    offsets, arena_bytes = place(buffers)
+    offsets, arena_bytes = place(buffers, guard)
     if arena_bytes > MAX_ARENA:
         raise PlanError(
             f"{graph.name}: needs {arena_bytes} bytes of arena, the limit is {MAX_ARENA}"

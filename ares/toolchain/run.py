@@ -1,4 +1,4 @@
-"""`run`: start a built program on cases, and read what it shows; anything unexpected is a `RunFailure`.
+"""`run` and `dump`: start a built program on cases, and read what it shows; anything unexpected is a `RunFailure`.
 
 The protocol is described in docs/trace-protocol.md. Nothing is taken on trust: the signature, every line in its
 order, every byte of the output file and every digest must be what the Project announces.
@@ -6,9 +6,12 @@ order, every byte of the output file and every digest must be what the Project a
 
 from __future__ import annotations
 
+import errno
+import re
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -22,19 +25,40 @@ from ares.toolchain.faults import RunFailure, ToolchainError
 from ares.toolchain.process import Finished, run_process
 from ares.toolchain.table import TARGETS
 from ares.toolchain.targets import Target
-from ares.toolchain.transcript import check_transcript, expected_lines, last_event
+from ares.toolchain.transcript import (
+    BYTE_ORDER,
+    PROTOCOL,
+    Shown,
+    check_transcript,
+    dump_lines,
+    expected_lines,
+    last_event,
+)
 
-Mode = Literal["full", "outputs"]
+Mode = Literal["full", "digests", "outputs"]
 
-# Exit codes of runtime/trace/trace.c.
+# Exit codes of runtime/trace/trace.c and of runtime/boards.
 EXIT_CODES = {
     2: "it did not understand its command line",
     3: "its floating point is not what clause N9 needs",
     4: "it could not read its input",
     5: "it could not write its output",
     6: "a kernel refused its input",
+    7: "no space was left for its output",
+    98: "it needs more stack than its board gives it",
+    99: "a fault of the processor",
 }
 EXIT_PROBE = 3
+EXIT_FULL = 7
+SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
+# How sanitizers begin their reports; the last is the one of zig's undefined-behaviour traps.
+_SANITIZER = re.compile(
+    r"(ERROR: (?:Address|Leak)Sanitizer|WARNING: (?:Memory|Thread)Sanitizer|runtime error: |"
+    r"^thread \d+ panic: ).*",
+    re.MULTILINE,
+)
+# qemu-system ends with exit code 0 when it is told to stop.
+_EMULATOR_TOLD_TO_STOP = re.compile(r"terminating on signal \d+")
 DEFAULT_TIMEOUT = 300.0
 
 
@@ -49,14 +73,54 @@ def run(
 ) -> tuple[Trace, ...]:
     """One Trace per case, all from one process.
 
-    A case holds one array per input of the project, in PyTorch's order. In mode "outputs" no layers are shown, and
-    `Trace.tensors` is empty. `target` is needed only for a binary whose target is not in the table.
+    A case holds one array per input of the project, in PyTorch's order. Mode "full" fills every field of the Trace;
+    "digests" leaves `tensors` and `outputs` empty; "outputs" runs unobserved and leaves `tensors` and `digests` empty.
+    `target` is needed only for a binary whose target is not in the table.
     Raises RunFailure for every fault of the program, ToolchainError for cases that do not fit.
     """
+    target = _target_of(binary) if target is None else target
+    data = _checked(binary, project, cases, target)
+    lines = expected_lines(binary.signature, project, target.machine, len(cases), mode)
+    shown, output = _start(binary, target, mode, data, lines, timeout)
+    return tuple(_traces(target.name, project, len(cases), mode, shown, output))
+
+
+def dump(
+    binary: Binary,
+    project: Project,
+    cases: Sequence[Sequence[npt.NDArray[Any]]],
+    case: int,
+    point: int,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    target: Target | None = None,
+) -> npt.NDArray[Any]:
+    """The tensor `project.points[point]` as a run on `cases[case]` makes it, in PyTorch's order of elements.
+
+    What comes before is computed as in mode "full", so the tensor is the one whose digest mode "digests" showed; the
+    run ends with it. Raises as `run` does.
+    """
+    target = _target_of(binary) if target is None else target
+    if not (0 <= case < len(cases) and 0 <= point < len(project.points)):
+        raise ToolchainError(
+            f"{project.name}: there is no tensor {point} of case {case}: "
+            f"{len(project.points)} tensors, {len(cases)} cases"
+        )
+    data = _checked(binary, project, cases, target)
+    lines = dump_lines(binary.signature, project, target.machine, case, point)
+    shown, output = _start(binary, target, f"dump:{case}:{point}", data, lines, timeout)
+    wanted = project.points[point]
+    pieces = _Pieces(target.name, output, shown.digests, wanted.nbytes)
+    return wanted.to_logical(pieces.take(f"case {case}, tensor {wanted.tensor}", wanted.nbytes)[0])
+
+
+def _checked(
+    binary: Binary, project: Project, cases: Sequence[Sequence[npt.NDArray[Any]]], target: Target
+) -> bytes:
+    """The content of INPUT, once all is known to fit together."""
     names = [point.tensor for point in project.points]
     if len(set(names)) != len(names):
         raise ToolchainError(f"{project.name}: two observed tensors have the same name")
-    target = _target_of(binary) if target is None else target
     data = b"".join(_case_bytes(project, number, case) for number, case in enumerate(cases))
     if not data:
         raise ToolchainError(f"{project.name}: nothing to run, there is no case")
@@ -64,16 +128,7 @@ def run(
         raise RunFailure(
             "signature", target.name, f"the program is not a build of this {project.name}"
         )
-    with tempfile.TemporaryDirectory(prefix="ares-run-") as name:
-        folder = Path(name)
-        (folder / "input").write_bytes(data)
-        finished = _start(binary, target, mode, folder, timeout)
-        lines = expected_lines(binary.signature, project, len(cases), mode)
-        _check_end(finished, target, lines, timeout)
-        digests = check_transcript(target.name, lines, finished.stdout)
-        output = folder / "output"
-        shown = output.read_bytes() if output.is_file() else b""
-    return tuple(_traces(target.name, project, len(cases), mode, shown, digests))
+    return data
 
 
 def _target_of(binary: Binary) -> Target:
@@ -108,50 +163,87 @@ def _input_bytes(what: str, port: Port, array: npt.NDArray[Any]) -> bytes:
     return converted.astype(port.dtype.numpy.newbyteorder("<")).tobytes()
 
 
-def _start(binary: Binary, target: Target, mode: Mode, folder: Path, timeout: float) -> Finished:
-    command = target.machine.command(binary.path, ("input", "output", mode))
+def _start(
+    binary: Binary, target: Target, mode: str, data: bytes, lines: Sequence[str], timeout: float
+) -> tuple[Shown, bytes]:
+    """One process: what it printed, checked, and the content of OUTPUT."""
     if not binary.path.is_file():
         raise RunFailure("missing tool", target.name, f"there is no program at {binary.path}")
+    command = target.machine.command(binary.path, ("input", "output", mode))
+    with _space(target), tempfile.TemporaryDirectory(prefix="ares-run-") as name:
+        folder = Path(name)
+        (folder / "input").write_bytes(data)
+        try:
+            finished = run_process(
+                command, folder=folder, timeout=timeout, environment=dict(target.run_environment)
+            )
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise RunFailure(
+                "missing tool",
+                target.name,
+                f"cannot start {command[0]}: {error.strerror} ({target.install})",
+            ) from error
+        _check_end(finished, target, lines, timeout)
+        shown = check_transcript(target.name, lines, finished.stdout)
+        output = folder / "output"
+        return shown, output.read_bytes() if output.is_file() else b""
+
+
+@contextmanager
+def _space(target: Target) -> Iterator[None]:
+    """Give a full disk on our own side its name."""
     try:
-        return run_process(
-            command, folder=folder, timeout=timeout, environment=dict(target.run_environment)
-        )
+        yield
     except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = error.filename or tempfile.gettempdir()
         raise RunFailure(
-            "missing tool",
-            target.name,
-            f"cannot start {command[0]}: {error.strerror} ({target.install})",
+            "disk full", target.name, f"no space left to run the program: {where}"
         ) from error
 
 
 def _check_end(finished: Finished, target: Target, lines: Sequence[str], timeout: float) -> None:
-    """Raise for a program that did not end by itself with exit code 0."""
+    """Raise for a program that is another one, that something was reported of, or that did not end well by itself."""
+    due = last_event(lines, finished.stdout)
     if finished.code is None:
         raise RunFailure(
-            "timeout",
-            target.name,
-            f"ended after {timeout:g} s, {last_event(lines, finished.stdout)}",
-            finished.stderr,
+            "timeout", target.name, f"ended after {timeout:g} s, {due}", finished.stderr
         )
     shown = finished.stdout.splitlines()
-    if shown and shown[0] != lines[0] and shown[0].startswith("ares-trace 1 "):
+    if shown and shown[0] != lines[0] and shown[0].startswith(PROTOCOL):
         raise RunFailure(
             "signature",
             target.name,
             f"the program is another one: it says {shown[0]!r}, expected {lines[0]!r}",
         )
-    if finished.code == EXIT_PROBE and shown[1:2] and shown[1].startswith("probe failed "):
-        fault = shown[1].removeprefix("probe failed ")
+    if shown[1:2] and shown[1] != lines[1] and shown[1].startswith(BYTE_ORDER):
+        raise RunFailure(
+            "byte order",
+            target.name,
+            f"the program sees {shown[1]!r}, its target's machine {target.machine.name} should be "
+            f"{target.machine.byte_order}-endian: correct the target's row, or its runner",
+        )
+    report = _SANITIZER.search(finished.stderr)
+    if report is not None:
+        raise RunFailure("sanitizer", target.name, f"{report[0]}, {due}", finished.stderr)
+    if finished.code == EXIT_PROBE and shown[2:3] and shown[2].startswith("probe failed "):
+        fault = shown[2].removeprefix("probe failed ")
         raise RunFailure(
             "probe", target.name, f"floating point is not what clause N9 needs: {fault}"
         )
-    if finished.code != 0:
+    if finished.code == EXIT_FULL:
+        raise RunFailure("disk full", target.name, f"{_how(EXIT_FULL)}, {due}", finished.stderr)
+    told = _EMULATOR_TOLD_TO_STOP.search(finished.stderr)
+    if told is not None or -finished.code in SIGNALS_FROM_OUTSIDE:
+        how = told[0] if told is not None else _how(finished.code)
         raise RunFailure(
-            "crash",
-            target.name,
-            f"{_how(finished.code)}, {last_event(lines, finished.stdout)}",
-            finished.stderr,
+            "killed", target.name, f"{how}, which was not its own doing, {due}", finished.stderr
         )
+    if finished.code != 0:
+        raise RunFailure("crash", target.name, f"{_how(finished.code)}, {due}", finished.stderr)
 
 
 def _how(code: int) -> str:
@@ -161,41 +253,67 @@ def _how(code: int) -> str:
     return f"exit code {code}" + (f": {EXIT_CODES[code]}" if code in EXIT_CODES else "")
 
 
-def _traces(
-    target: str, project: Project, cases: int, mode: Mode, data: bytes, digests: Iterator[str]
-) -> Iterator[Trace]:
-    """Cut the output file into tensors, each checked against the digest that was shown for it."""
-    points = project.points if mode == "full" else ()
-    size = sum(point.nbytes for point in points) + sum(port.nbytes for port in project.outputs)
-    if len(data) != size * cases:
-        raise RunFailure(
-            "truncated" if len(data) < size * cases else "malformed",
-            target,
-            f"{len(data)} bytes of tensors, expected {cases} x {size}",
-        )
-    position = 0
+class _Pieces:
+    """Cuts OUTPUT into tensors, each checked against the digest that was shown for it."""
 
-    def take(number: int, what: str, nbytes: int) -> tuple[bytes, str]:
-        nonlocal position
-        piece, shown = data[position : position + nbytes], next(digests)
-        position += nbytes
+    def __init__(self, target: str, data: bytes, digests: Sequence[str], size: int) -> None:
+        if len(data) != size:
+            raise RunFailure(
+                "truncated" if len(data) < size else "malformed",
+                target,
+                f"{len(data)} bytes of tensors, expected {size}",
+            )
+        self._target = target
+        self._data = data
+        self._digests = iter(digests)
+        self._position = 0
+
+    def take(self, what: str, nbytes: int) -> tuple[bytes, str]:
+        """The bytes of the next tensor, and their digest."""
+        piece = self._data[self._position : self._position + nbytes]
+        shown = self.digest()
+        self._position += nbytes
         if trace_digest(piece) != shown:
             raise RunFailure(
                 "digest",
-                target,
-                f"case {number}, {what}: digest {shown}, its bytes have {trace_digest(piece)}",
+                self._target,
+                f"{what}: digest {shown}, its bytes have {trace_digest(piece)}",
             )
         return piece, shown
 
+    def digest(self) -> str:
+        """The digest of the next tensor, of which no bytes were written."""
+        return next(self._digests)
+
+
+def _traces(
+    target: str, project: Project, cases: int, mode: Mode, shown: Shown, output: bytes
+) -> Iterator[Trace]:
+    points = () if mode == "outputs" else project.points
+    layers = sum(point.nbytes for point in points) if mode == "full" else 0
+    outputs = 0 if mode == "digests" else sum(port.nbytes for port in project.outputs)
+    pieces = _Pieces(target, output, shown.digests, (layers + outputs) * cases)
     for number in range(cases):
-        tensors: dict[str, npt.NDArray[Any]] = {}
-        shown: dict[str, str] = {}
-        outputs: list[npt.NDArray[Any]] = []
-        for point in points:
-            piece, shown[point.tensor] = take(number, f"tensor {point.tensor}", point.nbytes)
-            tensors[point.tensor] = point.to_logical(piece)
-        for port in project.outputs:
-            piece, _ = take(number, f"output {port.name}", port.nbytes)
-            array = np.frombuffer(piece, port.dtype.numpy.newbyteorder("<"), prod(port.shape))
-            outputs.append(array.reshape(port.shape).astype(port.dtype.numpy))
-        yield Trace(tensors=tensors, digests=shown, outputs=tuple(outputs))
+        yield _trace(pieces, project, mode, f"case {number}", shown.stack)
+
+
+def _trace(pieces: _Pieces, project: Project, mode: Mode, where: str, stack: int | None) -> Trace:
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    digests: dict[str, str] = {}
+    outputs: list[npt.NDArray[Any]] = []
+    output_digests: list[str] = []
+    for point in () if mode == "outputs" else project.points:
+        if mode == "digests":
+            digests[point.tensor] = pieces.digest()
+            continue
+        piece, digests[point.tensor] = pieces.take(f"{where}, tensor {point.tensor}", point.nbytes)
+        tensors[point.tensor] = point.to_logical(piece)
+    for port in project.outputs:
+        if mode == "digests":
+            output_digests.append(pieces.digest())
+            continue
+        piece, digest = pieces.take(f"{where}, output {port.name}", port.nbytes)
+        output_digests.append(digest)
+        array = np.frombuffer(piece, port.dtype.numpy.newbyteorder("<"), prod(port.shape))
+        outputs.append(array.reshape(port.shape).astype(port.dtype.numpy))
+    return Trace(tensors, digests, tuple(outputs), tuple(output_digests), stack)

@@ -11,16 +11,20 @@
 
 /*
  * Called after each observed layer or stage, once per output tensor. layer_index counts the kernels and the stages
- * that ran; data stays valid only during the call and must not be written.
+ * that ran; data stays valid only during the call and must not be written. Anything but ARES_OK ends the run, which
+ * returns it: ARES_STOPPED where nothing is wrong.
  */
-typedef void (*ares_observer)(void *context, uint32_t layer_index, const ares_layer *layer,
-                              const ares_tensor *tensor, const void *data);
+typedef ares_status (*ares_observer)(void *context, uint32_t layer_index, const ares_layer *layer,
+                                     const ares_tensor *tensor, const void *data);
+
+/* Bytes of one element. */
+uint32_t ares_element_size(ares_dtype dtype);
 
 /*
  * inputs, outputs  one buffer per network input and output, in PyTorch's order of elements
  * arena            the generated <NET>_ARENA_BYTES bytes, aligned to 16; contents before the call do not matter
  * observer         may be NULL; results do not depend on it
- * Returns ARES_OK, or the first kernel's error, at which the run stops.
+ * Returns ARES_OK, or the first error of a kernel or answer of the observer, at which the run stops.
  */
 ares_status ares_execute(const ares_network *network, const void *const *inputs,
                          void *const *outputs, void *arena, ares_observer observer, void *context);

@@ -56,10 +56,11 @@ typedef enum OpType {
     /* end generated */
 } OpType;
 
-/* What a run or a kernel answers. Anything but ARES_OK leaves outputs without meaning. */
+/* What a run, a kernel or an observer answers. Anything but ARES_OK leaves outputs without meaning. */
 typedef enum ares_status {
     ARES_OK = 0,
     ARES_ERROR_INPUT = 1, /* an input value that the network does not define */
+    ARES_STOPPED = 2,     /* the observer has seen what it wanted; kernels never answer this */
 } ares_status;
 
 /*
@@ -108,6 +109,7 @@ typedef struct ares_layer {
     uint8_t num_outputs;
     uint8_t observed; /* 0 for a copy that only changes the memory order of an operand */
     uint32_t scratch; /* byte offset into the arena */
+    uint32_t scratch_bytes;
     const struct ares_layer *stages;
     uint32_t num_stages;
 } ares_layer;
@@ -120,6 +122,7 @@ typedef struct ares_network {
     const uint16_t *outputs; /* tensors copied to the caller's buffers at the end */
     uint32_t num_layers;
     uint32_t num_outputs;
+    uint32_t num_tensors;
 } ares_network;
 
 /* Largest number of operands of one layer. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static size_t element_size(ares_dtype dtype)
+uint32_t ares_element_size(ares_dtype dtype)
 {
     switch (dtype) {
     case ARES_S16:
@@ -69,7 +69,11 @@ static ares_status run_step(run_state *run, const ares_layer *layer)
     if (run->observer != NULL && layer->observed) {
         for (uint32_t k = 0; k < layer->num_outputs; ++k) {
             const ares_tensor *tensor = &run->network->tensors[layer->outputs[k]];
-            run->observer(run->context, step, layer, tensor, readable(run, tensor));
+            const ares_status status =
+                run->observer(run->context, step, layer, tensor, readable(run, tensor));
+            if (status != ARES_OK) {
+                return status;
+            }
         }
     }
     return ARES_OK;
@@ -93,7 +97,8 @@ ares_status ares_execute(const ares_network *network, const void *const *inputs,
     }
     for (uint32_t k = 0; k < network->num_outputs; ++k) {
         const ares_tensor *tensor = &network->tensors[network->outputs[k]];
-        memcpy(outputs[k], readable(&run, tensor), tensor->elements * element_size(tensor->dtype));
+        memcpy(outputs[k], readable(&run, tensor),
+               (size_t)tensor->elements * ares_element_size(tensor->dtype));
     }
     return ARES_OK;
 }

@@ -1,260 +1,385 @@
 #include "trace.h"
 
+#include "arena_watch.h"
 #include "float_probe.h"
+#include "trace_io.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#define PROTOCOL 1
-#define POISON 0xA5
+#define PROTOCOL "ares-trace 2 "
 #define CHUNK 256
 
 /* Exit codes; the host knows them too (ares/toolchain/run.py). 1 is left to sanitizers and the C library. */
 enum {
     TRACE_OK = 0,
-    TRACE_USAGE = 2,  /* wrong command line */
+    TRACE_USAGE = 2,  /* wrong command line, or one that asks for what is not there */
     TRACE_PROBE = 3,  /* floating point is not as N9 needs it */
     TRACE_INPUT = 4,  /* INPUT cannot be read, or is not a whole number of cases */
-    TRACE_OUTPUT = 5, /* OUTPUT or stdout cannot be written */
-    TRACE_KERNEL = 6, /* a kernel refused: ares_status on stderr */
+    TRACE_OUTPUT = 5, /* OUTPUT or standard output cannot be written */
+    TRACE_KERNEL = 6, /* a kernel refused: ares_status on standard error */
+    TRACE_FULL = 7,   /* as TRACE_OUTPUT, because no space is left */
 };
 
-/* Where a run writes, and whether that has worked so far. */
+typedef enum trace_mode {
+    MODE_FULL,    /* every observed tensor: digest and bytes */
+    MODE_DIGESTS, /* every observed tensor: digest; outputs too */
+    MODE_OUTPUTS, /* nobody observes; outputs: digest and bytes */
+    MODE_DUMP,    /* one observed tensor of one case: digest and bytes, then the end */
+} trace_mode;
+
+/* What is asked for, and what has become of it so far. */
 typedef struct recorder {
-    FILE *output;
-    int failed;
+    const ares_trace_subject *subject;
+    ares_watch watch;
+    trace_mode mode;
+    uint32_t wanted_case;  /* dump */
+    uint32_t wanted_point; /* dump: the how-manieth observed tensor of the run */
+    uint32_t points;       /* observed tensors of this run so far */
+    ares_io_status written;
 } recorder;
 
-static size_t element_size(ares_dtype dtype)
+static int is_big_endian(void)
 {
-    switch (dtype) {
-    case ARES_S16:
-        return 2;
-    case ARES_S32:
-    case ARES_F32:
-        return 4;
-    case ARES_S8:
-    case ARES_U8:
-    default:
-        return 1;
-    }
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, sizeof first);
+    return first == 0;
 }
 
-/* The bits of an element, as a number: nothing after this depends on the byte order of the machine. */
-static uint32_t load_element(const uint8_t *at, size_t size)
+/* XOR of an index into the bytes of a tensor: with it they are met in little-endian order on every machine. */
+static size_t byte_flip(ares_dtype dtype)
 {
-    uint16_t half;
-    uint32_t word;
-    switch (size) {
-    case 2:
-        memcpy(&half, at, sizeof half);
-        return half;
-    case 4:
-        memcpy(&word, at, sizeof word);
-        return word;
-    default:
-        return *at;
-    }
+    return is_big_endian() ? ares_element_size(dtype) - 1u : 0u;
 }
 
-static void store_element(uint8_t *at, size_t size, uint32_t bits)
+static void print_number(uint32_t number)
 {
-    const uint16_t half = (uint16_t)(bits & 0xffffu);
-    switch (size) {
-    case 2:
-        memcpy(at, &half, sizeof half);
-        break;
-    case 4:
-        memcpy(at, &bits, sizeof bits);
-        break;
-    default:
-        *at = (uint8_t)(bits & 0xffu);
-        break;
-    }
-}
+    char digits[11];
+    size_t at = sizeof digits - 1;
 
-/* Continues the digest of ares/ir/project.py (trace_digest). */
-static uint64_t digest_bytes(uint64_t digest, const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; ++i) {
-        digest = digest * UINT64_C(6364136223846793005) + bytes[i] + 1u;
-    }
-    return digest;
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + number % 10u);
+        number /= 10u;
+    } while (number > 0u);
+    ares_io_print(&digits[at]);
 }
 
 static void print_digest(uint64_t digest)
 {
-    /* Two halves: small C libraries print no 64-bit numbers. */
-    printf("%08lx%08lx\n", (unsigned long)(digest >> 32), (unsigned long)(digest & 0xffffffffu));
-    fflush(stdout); /* what a crash leaves behind names the layer before it */
+    char line[18];
+
+    for (size_t i = 0; i < 16; ++i) {
+        line[i] = "0123456789abcdef"[(digest >> (60u - 4u * i)) & 15u];
+    }
+    line[16] = '\n';
+    line[17] = '\0';
+    ares_io_print(line);
 }
 
-/* Writes a tensor little-endian and returns the digest of what it wrote. */
-static uint64_t write_tensor(recorder *to, const void *data, uint32_t elements, ares_dtype dtype)
+/* The digest of ares/ir/project.py (trace_digest). */
+static uint64_t digest_of(const uint8_t *bytes, size_t count, size_t flip)
 {
-    const uint8_t *at = (const uint8_t *)data;
-    const size_t size = element_size(dtype);
     uint64_t digest = 0;
-    uint8_t chunk[CHUNK];
-    size_t filled = 0;
 
-    for (uint32_t i = 0; i < elements; ++i) {
-        const uint32_t bits = load_element(at, size);
-        at += size;
-        for (size_t k = 0; k < size; ++k) {
-            chunk[filled++] = (uint8_t)((bits >> (8 * k)) & 0xffu);
-        }
-        if (filled == CHUNK || i + 1 == elements) {
-            digest = digest_bytes(digest, chunk, filled);
-            to->failed |= fwrite(chunk, 1, filled, to->output) != filled;
-            filled = 0;
-        }
+    for (size_t i = 0; i < count; ++i) {
+        digest = digest * UINT64_C(6364136223846793005) + bytes[i ^ flip] + 1u;
     }
     return digest;
 }
 
-static void record_layer(void *context, uint32_t layer_index, const ares_layer *layer,
-                         const ares_tensor *tensor, const void *data)
+static void write_bytes(recorder *to, const uint8_t *bytes, size_t count, size_t flip)
+{
+    static uint8_t chunk[CHUNK]; /* static: the stack that is measured is the network's, not ours */
+    size_t done = 0;
+
+    if (flip == 0 && to->written == ARES_IO_OK) {
+        to->written = ares_io_write(bytes, count);
+        return;
+    }
+    while (done < count && to->written == ARES_IO_OK) {
+        const size_t filled = count - done < CHUNK ? count - done : CHUNK;
+        for (size_t i = 0; i < filled; ++i) {
+            chunk[i] = bytes[(done + i) ^ flip];
+        }
+        to->written = ares_io_write(chunk, filled);
+        done += filled;
+    }
+}
+
+/* Ends a line with the digest of a tensor, and writes the tensor's bytes where they are wanted. */
+static void show(recorder *to, const void *data, uint32_t elements, ares_dtype dtype)
+{
+    const size_t count = (size_t)elements * ares_element_size(dtype);
+    const size_t flip = byte_flip(dtype);
+
+    ares_watch_read(data, count);
+    if (to->mode != MODE_DIGESTS) {
+        write_bytes(to, (const uint8_t *)data, count, flip);
+    }
+    print_digest(digest_of((const uint8_t *)data, count, flip));
+}
+
+static ares_status record_layer(void *context, uint32_t layer_index, const ares_layer *layer,
+                                const ares_tensor *tensor, const void *data)
 {
     recorder *const to = (recorder *)context;
-    const uint64_t digest = write_tensor(to, data, tensor->elements, tensor->dtype);
-    printf("layer %lu %s %s ", (unsigned long)layer_index, layer->name, tensor->name);
-    print_digest(digest);
-}
+    const ares_tensor *const tensors = to->subject->network->tensors;
+    const uint32_t point = to->points++;
 
-/* Reads one input; 0 when the file ends in it. */
-static int read_port(FILE *input, const ares_trace_port *port)
-{
-    uint8_t *at = (uint8_t *)port->buffer;
-    const size_t size = element_size(port->dtype);
-
-    for (uint32_t i = 0; i < port->elements; ++i) {
-        uint8_t bytes[4];
-        uint32_t bits = 0;
-        if (fread(bytes, 1, size, input) != size) {
-            return 0;
+    if (to->mode != MODE_DUMP || point == to->wanted_point) {
+        ares_io_print("layer ");
+        print_number(layer_index);
+        ares_io_print(" ");
+        ares_io_print(layer->name);
+        ares_io_print(" ");
+        ares_io_print(tensor->name);
+        ares_io_print(" ");
+        show(to, data, tensor->elements, tensor->dtype);
+        if (to->mode == MODE_DUMP) {
+            return ARES_STOPPED;
         }
-        for (size_t k = 0; k < size; ++k) {
-            bits |= (uint32_t)bytes[k] << (8 * k);
-        }
-        store_element(at, size, bits);
-        at += size;
     }
-    return 1;
-}
-
-static int at_end(FILE *file)
-{
-    const int next = getc(file);
-    if (next == EOF) {
-        return 1;
+    if (tensor == &tensors[layer->outputs[layer->num_outputs - 1]]) {
+        ares_watch_advance(&to->watch, layer_index);
     }
-    return ungetc(next, file) == EOF;
-}
-
-/* Whatever memory held before must not matter, nor look like a result. */
-static void poison(const ares_trace_subject *subject)
-{
-    memset(subject->arena, POISON, subject->arena_bytes);
-    for (uint32_t i = 0; i < subject->num_outputs; ++i) {
-        const ares_trace_port *port = &subject->outputs[i];
-        memset(port->buffer, POISON, port->elements * element_size(port->dtype));
-    }
+    return ARES_OK;
 }
 
 static int complain(int code, const char *what, const char *about)
 {
-    fflush(stdout);
-    fprintf(stderr, "ares-trace: %s%s\n", what, about);
+    ares_io_complain("ares-trace: ");
+    ares_io_complain(what);
+    ares_io_complain(about);
+    ares_io_complain("\n");
     return code;
 }
 
-static int run_case(const ares_trace_subject *subject, FILE *input, recorder *to, int full)
+static int complain_of_output(ares_io_status status, const char *what, const char *about)
 {
-    const void *inputs[ARES_MAX_OPERANDS];
-    void *outputs[ARES_MAX_OPERANDS];
+    if (status == ARES_IO_FULL) {
+        ares_io_complain("ares-trace: no space left\n");
+        return complain(TRACE_FULL, what, about);
+    }
+    return complain(TRACE_OUTPUT, what, about);
+}
 
+/* Turns the bytes of a file round where the machine wants them so. */
+static void to_machine_order(uint8_t *bytes, size_t count, size_t flip)
+{
+    for (size_t i = 0; i < count; ++i) {
+        const size_t other = i ^ flip;
+        if (i < other) {
+            const uint8_t kept = bytes[i];
+            bytes[i] = bytes[other];
+            bytes[other] = kept;
+        }
+    }
+}
+
+/* Reads the inputs of one case. *more becomes 0 where INPUT ends before its first byte. */
+static int read_case(const ares_trace_subject *subject, int *more)
+{
     for (uint32_t i = 0; i < subject->num_inputs; ++i) {
-        if (!read_port(input, &subject->inputs[i])) {
+        const ares_trace_port *const port = &subject->inputs[i];
+        const size_t count = (size_t)port->elements * ares_element_size(port->dtype);
+        size_t got;
+        if (ares_io_read(subject->input_buffers[i], count, &got) != ARES_IO_OK) {
+            return complain(TRACE_INPUT, "cannot read INPUT", "");
+        }
+        if (got == 0 && i == 0) {
+            *more = 0;
+            return TRACE_OK;
+        }
+        if (got != count) {
             return complain(TRACE_INPUT, "INPUT is not a whole number of cases", "");
         }
-        inputs[i] = subject->inputs[i].buffer;
+        to_machine_order((uint8_t *)subject->input_buffers[i], count, byte_flip(port->dtype));
     }
+    return TRACE_OK;
+}
+
+/* Whatever memory held before must not matter, nor look like a result. */
+static void poison_outputs(const ares_trace_subject *subject)
+{
     for (uint32_t i = 0; i < subject->num_outputs; ++i) {
-        outputs[i] = subject->outputs[i].buffer;
+        const ares_trace_port *const port = &subject->outputs[i];
+        memset(subject->output_buffers[i], ARES_POISON,
+               (size_t)port->elements * ares_element_size(port->dtype));
     }
-    poison(subject);
-    const ares_status status = ares_execute(subject->network, inputs, outputs, subject->arena,
-                                            full ? record_layer : NULL, to);
-    if (status != ARES_OK) {
+}
+
+/* One run of the network on the inputs that are in their buffers. */
+static int run_case(recorder *to)
+{
+    const ares_trace_subject *const subject = to->subject;
+    const int observed = to->mode != MODE_OUTPUTS;
+
+    poison_outputs(subject);
+    ares_watch_begin(&to->watch);
+    if (!observed) {
+        ares_watch_open(&to->watch);
+    }
+    to->points = 0;
+    const ares_status status =
+        ares_execute(subject->network, (const void *const *)subject->input_buffers,
+                     subject->output_buffers, subject->arena, observed ? record_layer : NULL, to);
+    if (status != ARES_OK && status != ARES_STOPPED) {
         return complain(TRACE_KERNEL, "a kernel refused its input: ",
                         status == ARES_ERROR_INPUT ? "ARES_ERROR_INPUT" : "unknown status");
     }
-    for (uint32_t i = 0; i < subject->num_outputs; ++i) {
-        const ares_trace_port *port = &subject->outputs[i];
-        const uint64_t digest = write_tensor(to, port->buffer, port->elements, port->dtype);
-        printf("output %lu ", (unsigned long)i);
-        print_digest(digest);
+    if (to->mode == MODE_DUMP && status != ARES_STOPPED) {
+        return complain(TRACE_USAGE, "the network has no observed tensor of that number", "");
     }
-    return to->failed || ferror(stdout) ? complain(TRACE_OUTPUT, "cannot write OUTPUT", "")
-                                        : TRACE_OK;
+    for (uint32_t i = 0; i < subject->num_outputs && to->mode != MODE_DUMP; ++i) {
+        ares_io_print("output ");
+        print_number(i);
+        ares_io_print(" ");
+        show(to, subject->output_buffers[i], subject->outputs[i].elements,
+             subject->outputs[i].dtype);
+    }
+    if (to->written != ARES_IO_OK) {
+        return complain_of_output(to->written, "cannot write OUTPUT", "");
+    }
+    if (ares_io_printed() != ARES_IO_OK) {
+        return complain_of_output(ares_io_printed(), "cannot write to standard output", "");
+    }
+    return TRACE_OK;
 }
 
-static int run_cases(const ares_trace_subject *subject, FILE *input, recorder *to, int full)
+/* Runs the cases that are asked for, to the end of INPUT or to the one that is dumped; counts those that ran. */
+static int run_cases(recorder *to, uint32_t *count)
 {
-    unsigned long count = 0;
-
-    if (at_end(input)) {
-        return complain(TRACE_INPUT, "INPUT holds no case", "");
-    }
-    do {
-        printf("case %lu\n", count++);
-        fflush(stdout);
-        const int code = run_case(subject, input, to, full);
+    for (uint32_t number = 0;; ++number) {
+        int more = 1;
+        int code = read_case(to->subject, &more);
         if (code != TRACE_OK) {
             return code;
         }
-    } while (!at_end(input));
-    if (ferror(input)) {
-        return complain(TRACE_INPUT, "cannot read INPUT", "");
+        if (!more && to->mode == MODE_DUMP) {
+            return complain(TRACE_USAGE, "INPUT holds no case of that number", "");
+        }
+        if (!more) {
+            return number > 0 ? TRACE_OK : complain(TRACE_INPUT, "INPUT holds no case", "");
+        }
+        if (to->mode == MODE_DUMP && number != to->wanted_case) {
+            continue;
+        }
+        ares_io_print("case ");
+        print_number(number);
+        ares_io_print("\n");
+        code = run_case(to);
+        ++*count;
+        if (code != TRACE_OK || to->mode == MODE_DUMP) {
+            return code;
+        }
     }
-    printf("end %lu\n", count);
+}
+
+/* Decimal digits at *at, at least one, as a number; *at moves behind them. */
+static int parse_number(const char **at, uint32_t *number)
+{
+    uint32_t value = 0;
+
+    if (**at < '0' || **at > '9') {
+        return 0;
+    }
+    for (; **at >= '0' && **at <= '9'; ++*at) {
+        const uint32_t digit = (uint32_t)(**at - '0');
+        if (value > (UINT32_MAX - digit) / 10u) {
+            return 0;
+        }
+        value = value * 10u + digit;
+    }
+    *number = value;
+    return 1;
+}
+
+/* Whether a word of the command line names a mode. */
+static int parse_mode(const char *word, recorder *to)
+{
+    static const char *const names[] = {"full", "digests", "outputs"};
+    static const trace_mode modes[] = {MODE_FULL, MODE_DIGESTS, MODE_OUTPUTS};
+    static const char dump[] = "dump:";
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        if (strcmp(word, names[i]) == 0) {
+            to->mode = modes[i];
+            return 1;
+        }
+    }
+    for (size_t i = 0; i < sizeof dump - 1; ++i) {
+        if (*word++ != dump[i]) {
+            return 0;
+        }
+    }
+    to->mode = MODE_DUMP;
+    if (!parse_number(&word, &to->wanted_case) || *word++ != ':') {
+        return 0;
+    }
+    return parse_number(&word, &to->wanted_point) && *word == '\0';
+}
+
+/* Everything between opening the files and the last line. */
+static int trace_files(recorder *to, const char *input, const char *output)
+{
+    uint32_t count = 0;
+
+    if (ares_io_open_input(input) != ARES_IO_OK) {
+        return complain(TRACE_INPUT, "cannot open INPUT ", input);
+    }
+    const ares_io_status opened = ares_io_open_output(output);
+    int code = opened == ARES_IO_OK ? run_cases(to, &count)
+                                    : complain_of_output(opened, "cannot open OUTPUT ", output);
+    const ares_io_status closed = ares_io_close();
+    if (code != TRACE_OK) {
+        return code;
+    }
+    if (closed != ARES_IO_OK) {
+        return complain_of_output(closed, "cannot write OUTPUT", "");
+    }
+    const uint32_t stack = ares_io_stack();
+    if (stack > 0) {
+        ares_io_print("stack ");
+        print_number(stack);
+        ares_io_print("\n");
+    }
+    ares_io_print("end ");
+    print_number(count);
+    ares_io_print("\n");
+    if (ares_io_printed() != ARES_IO_OK) {
+        return complain_of_output(ares_io_printed(), "cannot write to standard output", "");
+    }
     return TRACE_OK;
 }
 
 int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject)
 {
-    printf("ares-trace %d %s\n", PROTOCOL, subject->signature);
-    if (argc != 4 || (strcmp(argv[3], "full") != 0 && strcmp(argv[3], "outputs") != 0)) {
-        return complain(TRACE_USAGE, "usage: PROGRAM INPUT OUTPUT full|outputs", "");
+    static recorder to;
+
+    ares_io_print(PROTOCOL);
+    ares_io_print(subject->signature);
+    ares_io_print("\n");
+    ares_io_print(is_big_endian() ? "byte order big\n" : "byte order little\n");
+    to.subject = subject;
+    to.written = ARES_IO_OK;
+    if (argc != 4 || !parse_mode(argv[3], &to)) {
+        return complain(TRACE_USAGE,
+                        "usage: PROGRAM INPUT OUTPUT full|digests|outputs|dump:<case>:<point>", "");
     }
     const int32_t fault = ares_float_probe();
     if (fault != ARES_FLOAT_OK) {
-        printf("probe failed %s\n", ares_float_fault_name(fault));
+        ares_io_print("probe failed ");
+        ares_io_print(ares_float_fault_name(fault));
+        ares_io_print("\n");
         return complain(TRACE_PROBE, "this build's floating point breaks clause N9: ",
                         ares_float_fault_name(fault));
     }
-    printf("probe ok\n");
-    if (subject->num_inputs == 0 || subject->num_inputs > ARES_MAX_OPERANDS ||
-        subject->num_outputs > ARES_MAX_OPERANDS) {
-        return complain(TRACE_USAGE, "the network has no inputs, or too many inputs or outputs",
-                        "");
+    ares_io_print("probe ok\n");
+    if (subject->num_inputs == 0) {
+        return complain(TRACE_USAGE, "the network has no inputs", "");
     }
-
-    FILE *const input = fopen(argv[1], "rb");
-    if (input == NULL) {
-        return complain(TRACE_INPUT, "cannot open INPUT ", argv[1]);
-    }
-    recorder to = {fopen(argv[2], "wb"), 0};
-    if (to.output == NULL) {
-        fclose(input);
-        return complain(TRACE_OUTPUT, "cannot open OUTPUT ", argv[2]);
-    }
-    int code = run_cases(subject, input, &to, strcmp(argv[3], "full") == 0);
-    fclose(input);
-    const int lost = fclose(to.output) != 0;
-    if (code == TRACE_OK && (lost || fflush(stdout) != 0 || ferror(stdout))) {
-        code = complain(TRACE_OUTPUT, "cannot write OUTPUT", "");
-    }
-    return code;
+    ares_watch_prepare(&to.watch, subject->network, subject->arena, subject->arena_bytes,
+                       subject->last_use, subject->live);
+    return trace_files(&to, argv[1], argv[2]);
 }

@@ -1,7 +1,8 @@
 /*
  * The tracing program around a generated network: reads cases, runs them, shows every layer.
  *
- * Not part of the library: this is the only C here that uses stdio. Its protocol is described in
+ * Not part of the library. It uses neither heap nor C library: what it needs of the machine stands in trace_io.h,
+ * so that the same program runs under an operating system and on a bare board. Its protocol is described in
  * docs/trace-protocol.md; the host side is ares/toolchain/run.py.
  */
 #ifndef ARES_TRACE_H
@@ -9,9 +10,8 @@
 
 #include "executor.h"
 
-/* One input or output of the network with its buffer, in PyTorch's order of elements. */
+/* One input or output of the network, in PyTorch's order of elements. */
 typedef struct ares_trace_port {
-    void *buffer;
     uint32_t elements;
     ares_dtype dtype;
 } ares_trace_port;
@@ -20,12 +20,16 @@ typedef struct ares_trace_port {
 typedef struct ares_trace_subject {
     const char *signature;
     const ares_network *network;
-    void *arena;
+    void *arena; /* aligned to 16 */
     uint32_t arena_bytes;
     uint32_t num_inputs;
     uint32_t num_outputs;
     const ares_trace_port *inputs;
     const ares_trace_port *outputs;
+    void *const *input_buffers; /* one for each input, as large as its elements */
+    void *const *output_buffers;
+    uint32_t *last_use; /* room for one entry for each tensor of the network (arena_watch.h) */
+    uint16_t *live;     /* likewise */
 } ares_trace_subject;
 
 /* Returns the exit code of the program. */

@@ -79,7 +79,7 @@ def test_second_build_compiles_nothing(
     told: list[str] = []
     first = build(project, target, progress=told.append)
     count = len(compilations)
-    assert count == len(first.commands) == 6  # four sources, the archive, the program
+    assert count == len(first.commands) == 8  # six sources, the archive, the program
     assert [line for line in told if "tiny" in line]
     made = first.path.stat().st_mtime_ns
     assert build(project, target, progress=told.append) == first
@@ -194,7 +194,7 @@ def test_threads_share_a_cache(empty_cache: Path, compilations: list[tuple[str, 
         thread.join()
     assert len(found) == 3
     assert len(set(found)) == 1
-    assert len(compilations) == 6
+    assert len(compilations) == 8
 
 
 # --- what the compiler refuses, or is not there

@@ -31,8 +31,10 @@ extern const ares_network tiny_network;
 NETWORK = """\
 #include "net/tiny.h"
 #include "linear.h"
-#include <stdlib.h>
 #include <string.h>
+#if __STDC_HOSTED__ /* boards have no such header */
+#include <stdlib.h>
+#endif
 
 static const int32_t multiplier[1] = {1};
 static const int64_t offset[1] = {0};
@@ -58,10 +60,10 @@ static const ares_tensor tensors[] = {
     {"y", 16, 2, ARES_SPACE_ARENA, ARES_S8, NULL},
 };
 static const ares_layer layers[] = {
-    {OP_LINEAR_INT8, "body.fc1", ares_linear, &params_1, x, hidden, 1, 1, 1, 0, NULL, 0},
-    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 0, NULL, 0},
+    {OP_LINEAR_INT8, "body.fc1", ares_linear, &params_1, x, hidden, 1, 1, 1, 0, 0, NULL, 0},
+    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 0, 0, NULL, 0},
 };
-const ares_network tiny_network = {"tiny", tensors, layers, y, 2, 1};
+const ares_network tiny_network = {"tiny", tensors, layers, y, 2, 1, 3};
 """
 
 GOOD_KERNEL = "return ares_linear(params, inputs, outputs, scratch);"
@@ -75,12 +77,16 @@ MAIN = """\
 #endif
 static _Alignas(16) unsigned char arena[TINY_ARENA_BYTES];
 static int8_t x[4], y[2];
-static const ares_trace_port inputs[] = {{x, 4, ARES_S8}}, outputs[] = {{y, 2, ARES_S8}};
+static const ares_trace_port inputs[] = {{4, ARES_S8}}, outputs[] = {{2, ARES_S8}};
+static void *const input_buffers[] = {x}, *const output_buffers[] = {y};
+static uint32_t last_use[3];
+static uint16_t live[3];
 
 int main(int argc, char **argv)
 {
     const ares_trace_subject subject = {ARES_SIGNATURE, &tiny_network, arena, sizeof arena, 1, 1,
-                                        inputs, outputs};
+                                        inputs, outputs, input_buffers, output_buffers,
+                                        last_use, live};
     return ares_trace_main(argc, argv, &subject);
 }
 """
@@ -88,7 +94,8 @@ int main(int argc, char **argv)
 RUNTIME = (
     *("inc/dot.h", "inc/executor.h", "inc/float_probe.h", "inc/layer_descriptors.h"),
     *("inc/linear.h", "inc/numerics.h", "src/executor.c", "src/float_probe.c", "src/linear.c"),
-    *("trace/trace.c", "trace/trace.h"),
+    *("trace/arena_watch.c", "trace/arena_watch.h", "trace/trace.c", "trace/trace.h"),
+    *("trace/trace_io.h", "trace/trace_stdio.c"),
 )
 
 
