@@ -15,7 +15,15 @@ from ares.ir.graph import (
     constant,
 )
 from ares.ir.graph_file import GraphFileError, graph_digest, load_graph, save_graph
-from ares.ir.project import Binary, Port, Project, Trace, TracePoint, trace_digest
+from ares.ir.project import (
+    Binary,
+    Port,
+    Project,
+    Trace,
+    TracePoint,
+    content_digest,
+    trace_digest,
+)
 
 __all__ = [
     "CODES",
@@ -33,6 +41,7 @@ __all__ = [
     "Trace",
     "TracePoint",
     "constant",
+    "content_digest",
     "graph_digest",
     "load_graph",
     "save_graph",

@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from ares.golden.operations import operation_suites
 from ares.resources import checkout_dir
+
+ZOO_STAGES = ("check", "extract", "reference", "torch")
+SUITE_STAGES = ("extract", "reference")
 
 
 class UnknownNetwork(ValueError):
@@ -29,6 +34,12 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted((path.stem for path in folder.glob("test_*.py")), key=network_order))
 
 
+@cache
+def suite_names() -> tuple[str, ...]:
+    """The suites of the operations' unit cases, which run beside the networks."""
+    return operation_suites(checkout_dir() / "golden")
+
+
 def zoo_paths(name: str) -> ZooPaths:
     """Paths of a network by its name (with or without `.py`)."""
     stem = name.removesuffix(".py")
@@ -41,6 +52,21 @@ def zoo_paths(name: str) -> ZooPaths:
         )
     root = checkout_dir()
     return ZooPaths(stem, root / "tests" / "test_networks" / f"{stem}.py", root / "golden" / stem)
+
+
+def subject_name(name: str) -> str:
+    """A network or a suite by its name (with or without `.py`); raises UnknownNetwork."""
+    return name if name in suite_names() else zoo_paths(name).name
+
+
+def subject_files(name: str) -> tuple[Path, ...]:
+    """Every file that a network or a suite is made from: its source, what it may import beside it, its golden."""
+    golden = sorted(path for path in (checkout_dir() / "golden" / name).glob("*") if path.is_file())
+    if name in suite_names():
+        return tuple(golden)
+    paths = zoo_paths(name)
+    beside = [path for path in paths.source.parent.glob("*.py") if not path.match("test_*.py")]
+    return (paths.source, *sorted(beside), *golden)
 
 
 def network_order(name: str) -> tuple[int, str]:

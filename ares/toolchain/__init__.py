@@ -4,22 +4,28 @@ The only package that starts processes. A fault of the compiler or of the progra
 `RunFailure`; a call that makes no sense (unknown target, wrong shape, missing compiler) is a `ToolchainError`.
 """
 
-from ares.toolchain.build import build, signature_of
-from ares.toolchain.faults import BuildFailure, RunFailure, ToolchainError
-from ares.toolchain.run import run
+from ares.toolchain.build import build, prepare, signature_of
+from ares.toolchain.cache import Cache, open_cache
+from ares.toolchain.faults import BuildFailure, RunFailure, TooLarge, ToolchainError
+from ares.toolchain.run import dump, run
 from ares.toolchain.table import TARGETS, default_targets, select
 from ares.toolchain.targets import Machine, Needs, Target
 
 __all__ = [
     "TARGETS",
     "BuildFailure",
+    "Cache",
     "Machine",
     "Needs",
     "RunFailure",
     "Target",
+    "TooLarge",
     "ToolchainError",
     "build",
     "default_targets",
+    "dump",
+    "open_cache",
+    "prepare",
     "run",
     "select",
     "signature_of",

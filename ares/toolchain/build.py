@@ -11,19 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ares.ir import Binary, Project
-from ares.toolchain.cache import Cache, default_root
-from ares.toolchain.faults import BuildFailure, ToolchainError
+from ares.ir import Binary, Project, content_digest
+from ares.toolchain.boards import link_flags, overflow, with_board_files
+from ares.toolchain.cache import Cache, open_cache
+from ares.toolchain.faults import BuildFailure, BuildFault, TooLarge, ToolchainError
 from ares.toolchain.process import run_process
 from ares.toolchain.targets import Target
 
 LIBRARY = "libares.a"
 PROGRAM = "program"
 COMPILE_TIMEOUT = 1800.0
+
+# How compilers speak of themselves when it is they that failed.
+_CRASH = re.compile(
+    r"internal compiler error|signal terminated program|PLEASE submit a bug report"
+    r"|clang frontend command failed|Segmentation fault|core dumped"
+)
+_FULL = "No space left on device"
 
 _Command = tuple[str, ...]
 
@@ -39,7 +48,7 @@ def build(
     missing = target.missing()
     if missing is not None:
         raise ToolchainError(f"{target.name}: {missing}")
-    workshop = _Workshop(_open_cache(), target, progress)
+    workshop = _Workshop(open_cache(), target, progress)
     library = workshop.library(project)
     signature = signature_of(project, target)
     commands = _program_commands(project, target, signature)
@@ -52,11 +61,23 @@ def build(
     )
 
 
+def prepare(
+    project: Project, target: Target, progress: Callable[[str], None] | None = None
+) -> None:
+    """Make what all programs of a target share: the library of the runtime and, with zig, the C library.
+
+    Raises as `build` does. Doing it first keeps several processes from waiting for one another.
+    """
+    workshop = _Workshop(open_cache(), target, progress)
+    workshop.library(project)
+    workshop.libc()
+
+
 def signature_of(project: Project, target: Target) -> str:
     """What the program of this project prints first when it was built for this target by this compiler."""
     unsigned = _program_commands(project, target, signature="")
     commands = (*_library_commands(project, target), *unsigned)
-    return _key(project.files, commands, target)
+    return _key(content_digest(_files_for(project, target)), commands, target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +89,9 @@ class _Workshop:
     progress: Callable[[str], None] | None
 
     def library(self, project: Project) -> Path:
-        files, commands = _runtime_files(project), _library_commands(project, self.target)
-        key = _key(files, commands, self.target)
+        files = _runtime_files(project, self.target)
+        commands = _library_commands(project, self.target)
+        key = _key(content_digest(files), commands, self.target)
 
         def make(work: Path) -> None:
             self._tell("compiling the runtime")
@@ -87,13 +109,29 @@ class _Workshop:
             if libc is not None and not libc.exists():
                 self._tell("the first build also builds a C library, about half a minute")
             self._tell(f"compiling {project.name}")
-            _write(project.files, work)
+            _write(_files_for(project, self.target), work)
             (work / LIBRARY).symlink_to(library)
             self._execute(signature, commands, work)
             if libc is not None:
                 libc.touch()
 
         return self.cache.obtain(f"program-{self.target.name}", signature, PROGRAM, make)
+
+    def libc(self) -> None:
+        """Have zig build the C library of the target, once."""
+        marker = self._libc_marker()
+        if marker is None or marker.exists():
+            return
+        self._tell("the first build also builds a C library, about half a minute")
+        command = (*self.target.compiler, *self.target.flags, "trial.c", *self.target.link_flags)
+
+        def make(work: Path) -> None:
+            _write({"trial.c": b"int main(void)\n{\n    return 0;\n}\n"}, work)
+            self._execute(key, ((*command, "-o", PROGRAM),), work)
+
+        key = hashlib.sha256(marker.name.encode()).hexdigest()[:32]
+        self.cache.obtain(f"trial-{self.target.name}", key, PROGRAM, make)
+        marker.touch()
 
     def _execute(self, key: str, commands: tuple[_Command, ...], work: Path) -> None:
         environment: dict[str, str] = {}
@@ -105,7 +143,7 @@ class _Workshop:
             fault = _run_compiler(command, work, environment)
             if fault is not None:
                 kept = self.cache.keep_failed(key, work)
-                raise BuildFailure(self.target.name, command, kept, fault)
+                raise _failure(self.target, command, kept, *fault)
 
     def _tell(self, what: str) -> None:
         if self.progress is not None:
@@ -124,49 +162,60 @@ class _Workshop:
         return self._zig_folder() / f"ares-libc-{name}"
 
 
-def _open_cache() -> Cache:
-    root = default_root()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolchainError(
-            f"cannot keep built files in {root}: {error.strerror}; set ARES_CACHE_DIR to another folder"
-        ) from error
-    return Cache(root)
-
-
-def _run_compiler(command: _Command, work: Path, environment: Mapping[str, str]) -> str | None:
-    """What went wrong, in the compiler's own words where it has any."""
+def _run_compiler(
+    command: _Command, work: Path, environment: Mapping[str, str]
+) -> tuple[str, BuildFault] | None:
+    """What went wrong, in the compiler's own words where it has any, and the kind of fault."""
     try:
         finished = run_process(
             command, folder=work, timeout=COMPILE_TIMEOUT, environment=environment
         )
     except OSError as error:
-        return f"cannot start {command[0]}: {error.strerror}"
+        return f"cannot start {command[0]}: {error.strerror}", "missing tool"
     if finished.code == 0:
         return None
     if finished.code is None:
-        return f"stopped after {COMPILE_TIMEOUT:g} s\n{finished.stderr}"
-    return finished.stderr.strip() or f"no message, exit code {finished.code}"
+        return f"stopped after {COMPILE_TIMEOUT:g} s\n{finished.stderr}", "timeout"
+    words = finished.stderr.strip() or f"no message, exit code {finished.code}"
+    if _FULL in words:
+        return words, "disk full"
+    if finished.code < 0 or _CRASH.search(words):
+        return words, "compiler crash"
+    return words, "build"
 
 
-def _key(files: Mapping[str, bytes], commands: tuple[_Command, ...], target: Target) -> str:
-    state = hashlib.sha256()
-    facts = [target.name, target.compiler_identity(), commands]
-    state.update(json.dumps(facts).encode())
-    for path in sorted(files):
-        state.update(json.dumps([path, len(files[path])]).encode())
-        state.update(files[path])
-    return state.hexdigest()[:32]
+def _failure(
+    target: Target, command: _Command, folder: Path, words: str, kind: BuildFault
+) -> BuildFailure:
+    """The failure by its name: a linker says in its own words that a board's memory is too small."""
+    board = target.machine.board
+    over = overflow(board, words) if board is not None else None
+    if board is None or over is None:
+        return BuildFailure(target.name, command, folder, words, kind)
+    return TooLarge(
+        target.name, command, folder, words, over.region, over.needed, over.available, board
+    )
 
 
-def _runtime_files(project: Project) -> dict[str, bytes]:
-    return {path: content for path, content in project.files.items() if path.startswith("runtime/")}
+def _key(content: str, commands: tuple[_Command, ...], target: Target) -> str:
+    facts = [target.name, target.compiler_identity(), commands, content]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _files_for(project: Project, target: Target) -> Mapping[str, bytes]:
+    """The project's files, and the board's where there is no operating system."""
+    board = target.machine.board
+    return project.files if board is None else with_board_files(project.files, board)
+
+
+def _runtime_files(project: Project, target: Target) -> dict[str, bytes]:
+    files = _files_for(project, target)
+    return {path: content for path, content in files.items() if path.startswith("runtime/")}
 
 
 def _library_commands(project: Project, target: Target) -> tuple[_Command, ...]:
     """One command per source: `zig cc -c a.c b.c` compiles the first file only, and says nothing."""
-    files = _runtime_files(project)
+    files = _runtime_files(project, target)
     sources = sorted(path for path in files if path.endswith(".c"))
     objects = [path.removesuffix(".c").replace("/", "-") + ".o" for path in sources]
     include = _include_flags(files)
@@ -181,16 +230,18 @@ def _library_commands(project: Project, target: Target) -> tuple[_Command, ...]:
 
 def _program_commands(project: Project, target: Target, signature: str) -> tuple[_Command, ...]:
     """Compile and link in one command: starting a compiler costs more than compiling a small network."""
+    board = target.machine.board
     return (
         (
             *target.compiler,
             *target.flags,
             f'-DARES_SIGNATURE="{signature}"',
-            *_include_flags(project.files),
+            *_include_flags(_files_for(project, target)),
             *project.sources,
             project.main,
             LIBRARY,
             *target.link_flags,
+            *(link_flags(board) if board is not None else ()),
             "-o",
             PROGRAM,
         ),

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ares.toolchain.faults import ToolchainError
+
 KEPT_DAYS = 14
 _RECORD = "record.json"
 
@@ -32,6 +34,18 @@ def default_root() -> Path:
         return Path(own).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache").absolute() / "ares"
+
+
+def open_cache() -> Cache:
+    """The cache at its place; raises ToolchainError when nothing can be kept there."""
+    root = default_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot keep built files in {root}: {error.strerror}; set ARES_CACHE_DIR to another folder"
+        ) from error
+    return Cache(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,15 @@ class Cache:
             if not _is_whole(entry, file):  # nobody else made it while this process waited
                 self._make(entry, file, make)
         return entry / file
+
+    def find(self, kind: str, key: str, file: str) -> Path | None:
+        """The path of an entry's file, None when there is no whole entry."""
+        entry = self.root / kind / key
+        return entry / file if _is_whole(entry, file) else None
+
+    def put(self, kind: str, key: str, file: str, content: bytes) -> Path:
+        """Keep `content` as an entry, unless there is one."""
+        return self.obtain(kind, key, file, lambda work: _write_new(work / file, content))
 
     def keep_failed(self, key: str, folder: Path) -> Path:
         """Move the folder of a failed build to where a user can look into it."""
@@ -100,6 +123,10 @@ class Cache:
             record = path / _RECORD
             if (record if record.exists() else path).stat().st_mtime < limit:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _is_whole(entry: Path, file: str) -> bool:

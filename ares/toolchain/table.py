@@ -111,39 +111,41 @@ def _emulated(
     qemu: str,
     order: Literal["little", "big"],
     bits: Literal[32, 64],
+    char: Literal["signed", "unsigned"],
     *options: str,
 ) -> Machine:
     """A processor under qemu-user."""
     command = f"qemu-{qemu}"
     needs = Needs(commands=(command,), debian=("qemu-user",))
-    return Machine(name, isa, order, bits, (command, *options), needs=needs)
+    return Machine(name, isa, order, bits, char, (command, *options), needs=needs)
 
 
-AARCH64 = _emulated("aarch64", "Armv8-A A64", "aarch64", "little", 64)
-ARMHF = _emulated("armhf", "Armv7-A with VFP", "arm", "little", 32)
-ARMEL = _emulated("armel", "Armv5 without FPU", "arm", "little", 32)
-I686 = _emulated("i686", "x86 with x87", "i386", "little", 32)
-RISCV32 = _emulated("riscv32", "RV32GC", "riscv32", "little", 32)
-RISCV64 = _emulated("riscv64", "RV64GC", "riscv64", "little", 64)
-S390X = _emulated("s390x", "z/Architecture", "s390x", "big", 64)
-POWERPC = _emulated("powerpc", "PowerPC 32", "ppc", "big", 32)
-POWERPC64 = _emulated("powerpc64", "Power 64", "ppc64", "big", 64)
-POWERPC64LE = _emulated("powerpc64le", "Power 64", "ppc64le", "little", 64)
-MIPS = _emulated("mips", "MIPS32", "mips", "big", 32)
-MIPSEL = _emulated("mipsel", "MIPS32", "mipsel", "little", 32)
-MIPS64 = _emulated("mips64", "MIPS64", "mips64", "big", 64)
-MIPS64EL = _emulated("mips64el", "MIPS64", "mips64el", "little", 64)
-M68K = _emulated("m68k", "Motorola 68000", "m68k", "big", 32)
-HPPA = _emulated("hppa", "PA-RISC", "hppa", "big", 32)
-SPARC64 = _emulated("sparc64", "SPARC V9", "sparc64", "big", 64)
+AARCH64 = _emulated("aarch64", "Armv8-A A64", "aarch64", "little", 64, "unsigned")
+ARMHF = _emulated("armhf", "Armv7-A with VFP", "arm", "little", 32, "unsigned")
+ARMEL = _emulated("armel", "Armv5 without FPU", "arm", "little", 32, "unsigned")
+I686 = _emulated("i686", "x86 with x87", "i386", "little", 32, "signed")
+RISCV32 = _emulated("riscv32", "RV32GC", "riscv32", "little", 32, "unsigned")
+RISCV64 = _emulated("riscv64", "RV64GC", "riscv64", "little", 64, "unsigned")
+S390X = _emulated("s390x", "z/Architecture", "s390x", "big", 64, "unsigned")
+POWERPC = _emulated("powerpc", "PowerPC 32", "ppc", "big", 32, "unsigned")
+POWERPC64 = _emulated("powerpc64", "Power 64", "ppc64", "big", 64, "unsigned")
+POWERPC64LE = _emulated("powerpc64le", "Power 64", "ppc64le", "little", 64, "unsigned")
+MIPS = _emulated("mips", "MIPS32", "mips", "big", 32, "signed")
+MIPSEL = _emulated("mipsel", "MIPS32", "mipsel", "little", 32, "signed")
+MIPS64 = _emulated("mips64", "MIPS64", "mips64", "big", 64, "signed")
+MIPS64EL = _emulated("mips64el", "MIPS64", "mips64el", "little", 64, "signed")
+M68K = _emulated("m68k", "Motorola 68000", "m68k", "big", 32, "signed")
+HPPA = _emulated("hppa", "PA-RISC", "hppa", "big", 32, "signed")
+SPARC64 = _emulated("sparc64", "SPARC V9", "sparc64", "big", 64, "signed")
 # Statically linked programs crash under QEMU 7.2.
-ALPHA = _emulated("alpha", "Alpha", "alpha", "little", 64, "-L", "/usr/alpha-linux-gnu")
+ALPHA = _emulated("alpha", "Alpha", "alpha", "little", 64, "signed", "-L", "/usr/alpha-linux-gnu")
 
 WASM32 = Machine(
     "wasm32",
     "WebAssembly",
     "little",
     32,
+    "signed",
     (sys.executable, str(Path(__file__).with_name("wasi.py"))),
     needs=Needs(modules=("wasmtime",), pip=("wasmtime",)),
 )
@@ -202,6 +204,7 @@ def _cross_zig(machine: Machine, triple: str, *flags: str, says: str, **more: An
         machine.isa,
         machine.byte_order,
         machine.pointer_bits,
+        machine.char,
         (*machine.runner, "-L", f"/usr/{gnu}"),
         needs=machine.needs + Needs(debian=(libc,)),
     )
@@ -253,12 +256,6 @@ TARGETS = (
     _gcc("unsigned-char", "-O2", "-funsigned-char", says="char unsigned, as on Arm"),
     _gcc("wrapv", "-O2", "-fwrapv", says="signed overflow defined: nothing may depend on it"),
     _gcc("contract", "-O2", says="contraction allowed, no FMA to contract to", common=CONTRACT),
-    _gcc(
-        "m32-sse",
-        *("-O2", "-m32", "-msse2", "-mfpmath=sse"),
-        says="32-bit code on the host",
-        needs=_GCC + Needs(debian=("libc6-dev-i386", "lib32gcc-12-dev")),
-    ),
     _zig(
         "zig-O0-ubsan",
         _zig_triple(platform.machine()),
@@ -304,6 +301,9 @@ TARGETS = (
     _cross(ARMHF, "O3", "-O3", "-mfpu=neon", says="32-bit Arm, vectorised"),
     _cross(ARMEL, "O2", "-O2", says="32-bit Arm without FPU: floating point in software"),
     _cross(I686, "O2", "-O2", says="x87: intermediate results wider than binary32"),
+    _cross(
+        I686, "sse", "-O2", "-msse2", "-mfpmath=sse", says="32-bit x86 with binary32 arithmetic"
+    ),
     _zig("riscv32-zig-O2", "riscv32-linux-musl", RISCV32, "-O2", says="32-bit RISC-V by clang"),
     _cross(RISCV64, "O2", "-O2", says="64-bit RISC-V"),
     _cross(RISCV64, "Os", "-Os", says="64-bit RISC-V, for size"),

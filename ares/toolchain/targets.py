@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -74,6 +74,7 @@ class Machine:
     isa: str
     byte_order: Literal["little", "big"]
     pointer_bits: Literal[32, 64]
+    char: Literal["signed", "unsigned"] = "signed"
     runner: tuple[str, ...] = ()
     board: str | None = None
     needs: Needs = Needs()
@@ -123,6 +124,21 @@ class Target:
     def install(self) -> str:
         """How to get compiler and runner."""
         return (self.needs + self.machine.needs).advice
+
+    @property
+    def facets(self) -> Mapping[str, str]:
+        """What a fault may depend on, in words: kind of fact -> this target's."""
+        levels = [flag for flag in self.flags if flag.startswith("-O")]
+        char = "unsigned" if "-funsigned-char" in self.flags else self.machine.char
+        return {
+            "byte order": f"{self.machine.byte_order}-endian",
+            "pointers": f"{32 if '-m32' in self.flags else self.machine.pointer_bits}-bit pointers",
+            "char": f"{char} char",
+            "compiler": f"built by {self.family}",
+            "processor": self.machine.isa,
+            "optimisation": levels[-1] if levels else "-O0",
+            "libraries": "no operating system" if self.machine.board else "hosted",
+        }
 
     def missing(self) -> str | None:
         """Why this target cannot be used here, and how to change that; None when it can."""

@@ -1,6 +1,15 @@
 """Comparing integers: equal, or the first difference and whose fault it is. No tolerance exists here."""
 
 from ares.verify.compare import Difference, first_difference
+from ares.verify.pattern import Facets, shared_facets
 from ares.verify.verdict import Outcome, Verdict, blame
 
-__all__ = ["Difference", "Outcome", "Verdict", "blame", "first_difference"]
+__all__ = [
+    "Difference",
+    "Facets",
+    "Outcome",
+    "Verdict",
+    "blame",
+    "first_difference",
+    "shared_facets",
+]

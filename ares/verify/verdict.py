@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class Outcome(enum.Enum):
-    """NOT_RUN is never a pass: something that was needed is not installed, and `message` names it."""
+    """Only PASS is a pass; `message` gives the reason for the others.
+
+    NOT_RUN: something that was needed is not installed. LEFT_OUT: by a written rule (the sample of the day, a board
+    without the memory). EXPECTED: it failed in the very way that the table of expectations says.
+    """
 
     PASS = "pass"
     FAIL = "fail"
     NOT_RUN = "not run"
+    LEFT_OUT = "left out"
+    EXPECTED = "expected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,8 @@ class Verdict:
     """One cell of the matrix network x stage (x target).
 
     `fault` is the kind of failure ("difference", "build", "signature", "timeout", ...), `layer` the first layer
-    concerned; `message` is the whole report; `seconds` the time that the stage took.
+    concerned; `message` is the whole report; `seconds` the time that the stage took. `kept`: not computed in this
+    run but in an earlier one, from the same content. `stack`: bytes of stack that a board used.
     """
 
     network: str
@@ -29,6 +38,8 @@ class Verdict:
     fault: str = ""
     layer: str = ""
     seconds: float = 0.0
+    kept: bool = False
+    stack: int | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -39,7 +50,14 @@ class Verdict:
             "layer": self.layer,
             "message": self.message,
             "seconds": round(self.seconds, 3),
+            "kept": self.kept,
+            "stack": self.stack,
         }
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Verdict:
+        """The inverse of `as_json`; raises KeyError, TypeError or ValueError for anything else."""
+        return cls(**{**facts, "outcome": Outcome(facts["outcome"])})
 
 
 def blame(*, reference_agrees: bool, torch_agrees: bool, c_agrees: bool | None = None) -> str:
