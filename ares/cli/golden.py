@@ -118,7 +118,7 @@ def _results(
     from ares.zoo.network_file import NetworkFileError
     from ares.zoo.state import StateError
 
-    for paths in track(networks, "goldens", console=console, transient=True):
+    for paths in track(networks, "goldens", console=console, transient=True, disable=not networks):
         try:
             yield [regenerate(paths, retrain=retrain)]
         except (ExtractionError, GoldenError, NetworkFileError, StateError, WitnessError) as error:

@@ -27,6 +27,7 @@ from ares.golden.store import (
     Golden,
     GoldenCase,
     GoldenError,
+    TensorRecord,
     compress,
     decompress,
     load_golden,
@@ -159,10 +160,7 @@ def _make_suite(name: str, cases: Sequence[OperationCase]) -> OperationSuite:
     }
     inputs = tuple(array for case in kept.values() for array in case.inputs)
     _same_as_reference(graph, inputs, arrays)
-    records = tuple(
-        record(operation, tensor, arrays[tensor.name], statistics(tensor, arrays[tensor.name]))
-        for operation, tensor in graph.produced()
-    )
+    records = _records(graph, arrays)
     facts = {
         "graph_sha256": graph_digest(graph),
         "sources": {case.operation: f"tests/ops/test_{case.operation}.py" for case in cases},
@@ -217,6 +215,13 @@ def _same_as_reference(graph: Graph, inputs: Sequence[Array], arrays: Mapping[st
             )
 
 
+def _records(graph: Graph, arrays: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
+    return tuple(
+        record(operation, tensor, arrays[tensor.name], statistics(tensor, arrays[tensor.name]))
+        for operation, tensor in graph.produced()
+    )
+
+
 def _content(graph: Graph, inputs: Iterable[Array], tensors: Mapping[str, Array]) -> str:
     lines = [graph_digest(graph), *map(tensor_digest, inputs)]
     lines += [f"{name} {tensor_digest(array)}" for name, array in tensors.items()]
@@ -269,6 +274,11 @@ def load_operation_suite(folder: Path) -> OperationSuite:
     try:
         graph = _load_graph(folder, golden.provenance["graph_sha256"])
         required(golden, graph)
+        for found, expected in zip(case.records, _records(graph, case.arrays), strict=True):
+            if found != expected:
+                raise GoldenError(
+                    f"{folder / MANIFEST}: {found.name}: its record is not the tensor's; {ADVICE}"
+                )
         _required_cases(folder, graph, golden)
     except GoldenError:
         raise

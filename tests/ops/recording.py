@@ -23,7 +23,7 @@ from ares.golden.operations import OperationCase, as_typed, stored_digests, suit
 from ares.ir import Graph
 
 FOLDER = Path(__file__).parent
-GOLDEN = FOLDER.parents[1] / "golden"
+ROOT = FOLDER.parents[1]
 PREFIX = "test_"
 
 # The test that is running; conftest.py sets it.
@@ -49,25 +49,18 @@ class Recorder:
             self.failures.append(report.nodeid)
 
 
-def record_operations() -> tuple[OperationCase, ...]:
-    """The cases of all tests of this folder, in their order. Raises GoldenError when a test does not pass."""
+def record_operations(folder: Path = FOLDER) -> tuple[OperationCase, ...]:
+    """The cases of all tests of the folder, in their order. Raises GoldenError when one fails or is skipped."""
     recorder = Recorder()
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        # One process, and nothing written into the checkout.
-        options = [
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            f"--rootdir={FOLDER.parents[1]}",
-        ]
-        code = pytest.main([*options, str(FOLDER)], plugins=[recorder])
+    # One process, and nothing written into the checkout.
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={ROOT}"]
+    with contextlib.redirect_stdout(io.StringIO()), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_ADDOPTS", raising=False)
+        code = pytest.main([*options, str(folder)], plugins=[recorder])
     if code != pytest.ExitCode.OK or recorder.failures:
         first = recorder.failures[0] if recorder.failures else f"pytest ended with {code!s}"
         raise GoldenError(
-            f"tests/ops: not recorded, a test does not pass: {first}; run pytest tests/ops and mend it first"
+            f"operations: nothing is recorded unless every test passes; first: {first}; see pytest {folder}"
         )
     return tuple(recorder.cases)
 
@@ -126,6 +119,6 @@ def hand_over(
 @cache
 def _stored(suite: str) -> frozenset[str]:
     try:
-        return stored_digests(GOLDEN / suite)
+        return stored_digests(ROOT / "golden" / suite)
     except GoldenError as error:
         pytest.fail(str(error), pytrace=False)
