@@ -1,27 +1,42 @@
-"""Write the generated parts of the repository; `--check` only says what is out of date (exit 1)."""
+"""Write the generated parts of the repository; `--check` only says what is out of date (exit 1).
+
+`--results FILE` first records a whole run of the matrix (`ares networks --target '*' --json-out FILE`).
+"""
 
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ares.pipeline.documents import outdated  # noqa: E402 - found through the line above
+from ares.pipeline.records import RECORD, RecordError, summarise  # noqa: E402
+
+USAGE = "usage: python tools/generate_docs.py [--check | --results FILE]"
 
 
 def main(arguments: list[str]) -> int:
     """Write or compare; the exit code."""
-    if arguments not in ([], ["--check"]):
-        print("usage: python tools/generate_docs.py [--check]", file=sys.stderr)
+    if arguments[:1] == ["--results"] and len(arguments) == 2:
+        try:
+            record = summarise(Path(arguments[1]).read_text(encoding="utf-8"), date.today())
+        except (OSError, UnicodeDecodeError, RecordError) as error:
+            print(f"{arguments[1]}: {error}", file=sys.stderr)
+            return 2
+        (ROOT / RECORD).write_text(record, encoding="utf-8")
+    elif arguments not in ([], ["--check"]):
+        print(USAGE, file=sys.stderr)
         return 2
+    check = arguments == ["--check"]
     changes = outdated(ROOT)
     for path, content in changes.items():
-        print(f"{'out of date' if arguments else 'written'}: {path}")
-        if not arguments:
+        print(f"{'out of date' if check else 'written'}: {path}")
+        if not check:
             (ROOT / path).write_text(content)
-    return 1 if changes and arguments else 0
+    return 1 if changes and check else 0
 
 
 if __name__ == "__main__":

@@ -150,6 +150,41 @@ WASM32 = Machine(
     needs=Needs(modules=("wasmtime",), pip=("wasmtime",)),
 )
 
+# The last word is the program; what it prints goes to standard output.
+_SEMIHOSTING = (
+    *("-display", "none", "-monitor", "none", "-serial", "null", "-chardev", "stdio,id=s0"),
+    *("-semihosting-config", "enable=on,target=native,chardev=s0"),
+)
+
+
+def _board(board: str, isa: str, system: str, package: str, *options: str) -> Machine:
+    """A board in qemu-system, without an operating system."""
+    command = f"qemu-system-{system}"
+    return Machine(
+        board,
+        isa,
+        "little",
+        32,
+        "unsigned",
+        (command, *options, *_SEMIHOSTING),
+        board,
+        Needs(commands=(command,), debian=(package,)),
+    )
+
+
+def _mps(board: str, isa: str) -> Machine:
+    return _board(board, isa, "arm", "qemu-system-arm", "-M", board)
+
+
+# ARM's development boards.
+CORTEX_M4 = _mps("mps2-an386", "Armv7E-M (Cortex-M4F)")
+CORTEX_M7 = _mps("mps2-an500", "Armv7E-M (Cortex-M7)")
+CORTEX_M55 = _mps("mps3-an547", "Armv8.1-M (Cortex-M55)")
+VIRT_RV32 = _board(
+    *("virt-rv32", "RV32IMAC", "riscv32", "qemu-system-misc"),
+    *("-M", "virt", "-bios", "none", "-m", "64M"),
+)
+
 # Processor -> what Debian calls its compiler and its C library.
 _CROSS = {
     "aarch64": ("aarch64-linux-gnu", "libc6-dev-arm64-cross"),
@@ -212,6 +247,50 @@ def _cross_zig(machine: Machine, triple: str, *flags: str, says: str, **more: An
         f"{machine.name}-zig-{more.pop('label', 'O2')}", triple, emulator, *flags, says=says, **more
     )
 
+
+_FREESTANDING = ("-ffreestanding", "-fno-math-errno")
+
+
+def _cortex(machine: Machine, name: str, *flags: str, says: str) -> Target:
+    """A Cortex-M without an operating system."""
+    return Target(
+        name=name,
+        family="gcc",
+        compiler=("arm-none-eabi-gcc",),
+        archiver=("arm-none-eabi-ar",),
+        flags=("-mthumb", "-mfloat-abi=hard", *flags, *_FREESTANDING, *COMMON),
+        link_flags=LINK,
+        description=says,
+        machine=machine,
+        needs=Needs(
+            commands=("arm-none-eabi-gcc", "arm-none-eabi-ar"), debian=("gcc-arm-none-eabi",)
+        ),
+    )
+
+
+def _rv32(name: str, *flags: str, says: str) -> Target:
+    """A 32-bit RISC-V without an operating system and without FPU."""
+    return Target(
+        name=name,
+        family="gcc",
+        compiler=("riscv64-unknown-elf-gcc",),
+        archiver=("riscv64-unknown-elf-ar",),
+        # Any other way of naming the extensions selects the 64-bit libgcc.
+        flags=(
+            *("-march=rv32imac", "-mabi=ilp32", "-misa-spec=2.2"),
+            *(*flags, *_FREESTANDING, *COMMON),
+        ),
+        link_flags=LINK,
+        description=says,
+        machine=VIRT_RV32,
+        needs=Needs(
+            commands=("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-ar"),
+            debian=("gcc-riscv64-unknown-elf",),
+        ),
+    )
+
+
+_M4 = ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16")
 
 TARGETS = (
     # The host, and what everybody has.
@@ -330,6 +409,22 @@ TARGETS = (
     _cross(HPPA, "O2", "-O2", says="big-endian, NaNs of the other kind"),
     _cross(SPARC64, "O2", "-O2", says="big-endian, traps on misaligned access"),
     _cross(ALPHA, "O2", "-O2", says="64 bits without byte instructions", static=False),
+    # Boards without an operating system.
+    _cortex(CORTEX_M4, "m4-gcc-O2", *_M4, "-O2", says="microcontroller, fast"),
+    _cortex(CORTEX_M4, "m4-gcc-Os", *_M4, "-Os", says="microcontroller, small"),
+    _cortex(
+        CORTEX_M7,
+        "m7-gcc-O2",
+        *("-mcpu=cortex-m7", "-mfpu=fpv5-d16", "-O2"),
+        says="microcontroller, dual issue",
+    ),
+    _cortex(
+        CORTEX_M55,
+        "m55-gcc-O3",
+        *("-mcpu=cortex-m55", "-O3"),
+        says="microcontroller with vectors (MVE)",
+    ),
+    _rv32("rv32-gcc-O2", "-O2", says="microcontroller, floating point in software"),
 )
 
 

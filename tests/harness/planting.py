@@ -121,7 +121,7 @@ def prepared(paths: ZooPaths) -> Session:
 def with_project(session: Session, project: Project) -> Session:
     """The same session, but this project is what gets compiled."""
     other = copy.copy(session)
-    other.project = project
+    other.project = other.guarded_project = project
     return other
 
 
