@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from ares.cli.app import app
 from ares.emit import emit
 from ares.emit.literals import identifier
 from ares.golden import MANIFEST, GoldenError
@@ -475,6 +477,13 @@ def test_exactly_the_cases_of_the_tests_are_stored() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 would change, 0 refused" in done.stdout
+
+
+def test_ares_alone_cannot_record_them() -> None:
+    for name in ("ops", STORED[0]):
+        result = CliRunner().invoke(app, ["golden", name])
+        assert result.exit_code == 2
+        assert "python tools/regenerate_golden.py ops" in result.output
 
 
 def test_a_case_that_is_not_stored_fails_with_one_line(request: pytest.FixtureRequest) -> None:
