@@ -111,8 +111,12 @@ def _console() -> Console:
 
 def _require_folder(path: Path | None) -> None:
     """Say so before the run, not after it, when a result could not be written."""
-    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+    if path is None:
+        return
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
         fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
+    if path.is_dir():
+        fail_usage(f"cannot write {path}: it is a folder")
 
 
 def _run(

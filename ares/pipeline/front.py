@@ -20,11 +20,12 @@ from typing import Any
 
 import ares
 from ares.golden import Golden, load_golden, required
-from ares.ir import Graph, save_graph
+from ares.ir import Graph, content_digest, save_graph
 from ares.ops import read_graph
 from ares.pipeline.subject import GUARD, Shows, Subject
 from ares.resources import runtime_dir
 from ares.toolchain import Cache, Target, open_cache
+from ares.toolchain.boards import with_board_files
 from ares.verify import Outcome, Verdict
 
 _PACKAGES = ("torch", "brevitas", "numpy", "scikit-learn", "safetensors", "zstandard", "jinja2")
@@ -98,7 +99,8 @@ class Store:
         self._cache = cache or open_cache()
 
     def front(self, key: str) -> Front | None:
-        facts = self._read("front", key)
+        """None unless it is there whole, with its Graph."""
+        facts = self._read("front", key) if self._graph_file(key) is not None else None
         try:
             return None if facts is None else _front_from_json(facts)
         except (LookupError, TypeError, ValueError):
@@ -106,10 +108,13 @@ class Store:
 
     def graph(self, key: str) -> Graph:
         """The Graph that `keep_front` put beside a front; raises LookupError when it is gone."""
-        path = self._cache.find("graph", key, "graph.safetensors")
+        path = self._graph_file(key)
         if path is None:
             raise LookupError(key)
         return read_graph(path.read_bytes())
+
+    def _graph_file(self, key: str) -> Path | None:
+        return self._cache.find("graph", key, "graph.safetensors")
 
     def keep_front(self, key: str, front: Front, graph: Graph) -> None:
         self._cache.put("graph", key, "graph.safetensors", save_graph(graph))
@@ -133,11 +138,15 @@ class Store:
         content = json.dumps(verdict.as_json()).encode()
         self._cache.put("verdict", key, "verdict.json", content)
 
+    def forget_verdict(self, key: str) -> None:
+        """What was found now is not what was found then."""
+        self._cache.drop("verdict", key)
+
     def _read(self, kind: str, key: str) -> Any:
         path = self._cache.find(kind, key, f"{kind}.json")
         try:
             return None if path is None else json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError):
             return None
 
 
@@ -164,6 +173,7 @@ def cell_key(front: Front, files: Iterable[Path], target: Target) -> str:
         target.machine.identity(),
         repr(target),
         front.guarded_project if target.guarded else front.project,
+        _board_digest(target.machine.board),
         _judges_digest(),
         json.dumps([asdict(shows) for shows in front.shows]),
     ]
@@ -176,13 +186,24 @@ def _digest(facts: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()[:32]
 
 
-@cache
+def _contents(files: Iterable[Path]) -> list[str]:
+    return [f"{path.parent.name}/{path.name} {_content(path)}" for path in files]
+
+
 def _content(path: Path) -> str:
+    facts = path.stat()
+    return _content_then(path, facts.st_mtime_ns, facts.st_size)
+
+
+@cache
+def _content_then(path: Path, _changed: int, _size: int) -> str:
+    """Read once, and again when it was written to."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _contents(files: Iterable[Path]) -> list[str]:
-    return [f"{path.name} {_content(path)}" for path in files]
+def _board_digest(board: str | None) -> str:
+    """What `build` adds to a project where there is no operating system."""
+    return "" if board is None else content_digest(with_board_files({}, board))
 
 
 @cache

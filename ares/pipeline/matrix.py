@@ -5,7 +5,8 @@ of the runtime is built), a subject's front (the stages before the C), and a cel
 are spread over processes, slowest first, as soon as what they need is there. Fronts and cells that passed before on
 the same content are not computed again (`ares.pipeline.front`).
 
-Workers are separate interpreters: a crash of one is that job's failure and nobody else's.
+Workers are separate interpreters: a crash of one is that job's failure and nobody else's, and so is an exception that
+nobody expected.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import errno
 import multiprocessing
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -192,28 +194,34 @@ class _Run:
         pool = _pool(workers)
         try:
             while self.waiting or self.running or self.suspects:
-                self._submit(pool, workers)
+                whole = self._submit(pool, workers)
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-                if any(isinstance(future.exception(), BrokenProcessPool) for future in done):
+                for future in done:
+                    if not isinstance(future.exception(), BrokenProcessPool):
+                        self._finish(self.running.pop(future), future.result())
+                    else:
+                        whole = False
+                if not whole:
                     pool.shutdown(wait=False, cancel_futures=True)
                     pool = _pool(workers)
                     self._worker_died()
-                    continue
-                for future in done:
-                    self._finish(self.running.pop(future), future.result())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, pool: ProcessPoolExecutor, workers: int) -> None:
-        """Start what can be started; a job that was running when a worker died runs alone."""
-        if self.suspects:
-            if not self.running:
-                self._start(pool, self.suspects[0])
-            return
-        while len(self.running) < workers and (ready := self._ready()):
-            job = min(ready, key=_urgency)
-            self.waiting.remove(job)
-            self._start(pool, job)
+    def _submit(self, pool: ProcessPoolExecutor, workers: int) -> bool:
+        """Start what can be started; jobs that ran when a worker died run alone. False: the pool is broken."""
+        try:
+            if self.suspects:
+                if not self.running:
+                    self._start(pool, self.suspects[0])
+                return True
+            while len(self.running) < workers and (ready := self._ready()):
+                job = min(ready, key=_urgency)
+                self._start(pool, job)
+                self.waiting.remove(job)
+        except BrokenProcessPool:
+            return False
+        return True
 
     def _start(self, pool: ProcessPoolExecutor, job: Job) -> None:
         self.running[pool.submit(work, job)] = job
@@ -226,17 +234,9 @@ class _Run:
         victims = list(self.running.values())
         self.running.clear()
         if self.suspects and victims == self.suspects[:1]:
-            job = self.suspects.pop(0)
-            text = (
-                f"{job}: a worker process died (killed, or out of memory)\n"
-                f"to repeat it: ares networks {job.subject}"
-            )
-            stage = f"c[{job.target}]" if job.kind == "cell" else _stages(job.subject or "?")[0]
-            if job.kind == "target":
-                self.unprepared.discard(job.target)
-            else:
-                died = Verdict(job.subject, stage, Outcome.FAIL, text, "worker died")
-                self._finish(job, (died,))
+            job = self.suspects[0]
+            text = "a worker process died (killed, or out of memory)"
+            self._finish(job, () if job.kind == "target" else (_failed(job, text, "worker died"),))
         else:
             self.suspects += victims
 
@@ -249,7 +249,8 @@ class _Run:
             self._record(verdicts)
             self._plan_cells(job.subject, job.key, verdicts)
         else:
-            self._record([expectations.judge(verdict, job.target) for verdict in verdicts])
+            verdicts = tuple(expectations.judge(verdict, job.target) for verdict in verdicts)
+            self._record(verdicts)
         self._tell(verdicts)
 
     # What there is to do.
@@ -301,10 +302,11 @@ class _Run:
         self.found |= {(verdict.network, verdict.stage): verdict for verdict in verdicts}
 
     def _tell(self, verdicts: tuple[Verdict, ...] = ()) -> None:
-        fronts = [job for job in (*self.waiting, *self.running.values()) if job.kind == "front"]
-        cells = [job for job in (*self.waiting, *self.running.values()) if job.kind == "cell"]
-        per_front = len(self.targets) + len(ZOO_STAGES)
-        planned = len(self.found) + len(cells) + len(fronts) * per_front
+        left = {*self.waiting, *self.running.values(), *self.suspects}
+        cells = sum(job.kind == "cell" for job in left)
+        fronts = [job.subject for job in left if job.kind == "front"]
+        of_fronts = sum(len(self.targets) + len(_stages(name)) for name in fronts)
+        planned = len(self.found) + cells + of_fronts
         running = tuple(map(str, self.running.values()))
         self.progress(Event(running, len(self.found), planned, verdicts))
 
@@ -355,12 +357,20 @@ def work(job: Job) -> tuple[Verdict, ...]:
         return ()
     try:
         return _front(job) if job.kind == "front" else (_cell(job),)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        stage = f"c[{job.target}]" if job.kind == "cell" else _stages(job.subject)[0]
-        text = f"{job}: no space left on the disk: {error.filename or error}"
-        return (Verdict(job.subject, stage, Outcome.FAIL, text, "disk full"),)
+    except Exception as error:  # noqa: BLE001 -- the other jobs go on, and this one says what it met
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            text, fault = f"no space left on the disk: {error.filename or error}", "disk full"
+        else:
+            text, fault = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "exception"
+        return (_failed(job, text, fault),)
+
+
+def _failed(job: Job, text: str, fault: str) -> Verdict:
+    """The verdict of a job that could not be done."""
+    stage = f"c[{job.target}]" if job.kind == "cell" else _stages(job.subject)[0]
+    repeat = f"ares networks {job.subject}" + (f" --target {job.target}" if job.target else "")
+    text = f"{job}: {text.rstrip()}\nto repeat it: {repeat}"
+    return Verdict(job.subject, stage, Outcome.FAIL, text, fault)
 
 
 def _prepare_target(name: str) -> None:
@@ -377,15 +387,23 @@ def _front(job: Job) -> tuple[Verdict, ...]:
     subject = _from_the_beginning(job.subject)
     verdicts = tuple(subject.stage(stage) for stage in subject.STAGES)
     if all(verdict.outcome is Outcome.PASS for verdict in verdicts):
-        Store().keep_front(job.key, Front.of(subject, verdicts), subject.graph)
+        front = Front.of(subject, verdicts)
+        # Files that were changed meanwhile are not what the key says.
+        if front_key(job.subject, subject_files(job.subject)) == job.key:
+            Store().keep_front(job.key, front, subject.graph)
     return verdicts
 
 
 def _cell(job: Job) -> Verdict:
     (target,) = select([job.target])
     verdict = _subject(job.subject, job.key).target(target)
-    if job.cell and expectations.judge(verdict, target.name).outcome in _KEPT:
-        Store().keep_verdict(job.cell, verdict)
+    if job.cell:
+        store = Store()
+        front = store.front(job.key)
+        if expectations.judge(verdict, target.name).outcome not in _KEPT:
+            store.forget_verdict(job.cell)
+        elif front and cell_key(front, subject_files(job.subject), target) == job.cell:
+            store.keep_verdict(job.cell, verdict)
     return verdict
 
 

@@ -13,9 +13,13 @@ from typing import Any
 
 from ares.pipeline.expectations import EXPECTATIONS
 from ares.pipeline.sampling import LARGE, ROUND
+from ares.pipeline.zoo import network_names, suite_names
 from ares.toolchain import TARGETS, Target
 
 RECORD = "docs/targets.json"
+_STAGES = tuple(f"c[{target.name}]" for target in TARGETS)
+# As many as a message can name.
+_NAMED = 5
 
 
 class RecordError(ValueError):
@@ -23,19 +27,36 @@ class RecordError(ValueError):
 
 
 def summarise(results: str, day: date) -> str:
-    """The record of a run: JSON text. Raises RecordError for a run that failed, or that was not whole."""
+    """The record of a run: JSON text. Raises RecordError, one line, for a run that failed or was not whole."""
     try:
-        run = json.loads(results)
-        verdicts = run["verdicts"]
-        absent = [target.name for target in TARGETS if target.name not in run["targets"]]
-        missing = run["counts"]["not run"]
-        failed = run["counts"]["fail"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"not the JSON of ares networks --json-out: {error}") from None
-    if failed or missing or absent:
+        return _summary(json.loads(results), day)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, RecordError):
+            raise
         raise RecordError(
-            f"only a whole run is recorded: {failed} cells failed, {missing} did not run, and it has no "
-            f"{', '.join(absent) or 'missing target'}; run ares networks --target '*' --json-out FILE"
+            f"not the JSON of ares networks --json-out: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _summary(run: Mapping[str, Any], day: date) -> str:
+    verdicts = run["verdicts"]
+    outcomes = Counter(verdict["outcome"] for verdict in verdicts)
+    cells = {(verdict["network"], verdict["stage"]) for verdict in verdicts}
+    names = (*network_names(), *suite_names())
+    absent = [target.name for target in TARGETS if target.name not in run["targets"]]
+    absent += [name for name in names if not any((name, stage) in cells for stage in _STAGES)]
+    gaps = [
+        f"{name} {stage}"
+        for name in names
+        for stage in _STAGES
+        if name not in absent and (name, stage) not in cells
+    ]
+    if outcomes["fail"] or outcomes["not run"] or absent or gaps:
+        lacks = ", ".join([*absent, *gaps][:_NAMED]) or "nothing"
+        raise RecordError(
+            f"only a whole run is recorded: {outcomes['fail']} cells failed, {outcomes['not run']} did not run, "
+            f"{len(absent) + len(gaps)} targets, subjects or cells are absent ({lacks}); "
+            "run ares networks --target '*' --json-out FILE"
         )
     record = {
         "date": day.isoformat(),
@@ -65,8 +86,14 @@ def _facts(verdicts: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def targets_page(record: Mapping[str, Any], notice: str) -> str:
-    """`docs/targets.md`."""
+    """`docs/targets.md`. Raises RecordError when the table has a target that was not recorded."""
     facts = record["targets"]
+    unknown = [target.name for target in TARGETS if target.name not in facts]
+    if unknown:
+        raise RecordError(
+            f"{RECORD} knows no {', '.join(unknown)}; run ares networks --target '*' --json-out FILE, "
+            "then python tools/generate_docs.py --record FILE"
+        )
     exact = sum(own["exact"] for own in facts.values())
     processors = {target.machine.isa for target in TARGETS}
     big = [target for target in TARGETS if target.machine.byte_order == "big"]
@@ -75,9 +102,9 @@ def targets_page(record: Mapping[str, Any], notice: str) -> str:
         "",
         notice,
         "",
-        "Every network of the zoo and every suite of the operations' unit cases on every compiler, processor and set of",
-        f"flags: {len(TARGETS)} targets, {len(processors)} instruction sets, {len(big)} targets big-endian. `tox -e matrix` "
-        "runs them all,",
+        "Every network of the zoo and every suite of the operations' unit cases on every compiler, processor",
+        f"and set of flags: {len(TARGETS)} targets, {len(processors)} instruction sets, {len(big)} targets big-endian. "
+        "`tox -e matrix` runs them all,",
         "`ares networks --list-targets` says which of them can be used on a machine and what brings the others,",
         "`ares networks --target 's390x-*'` runs some. The rows stand in `ares/toolchain/table.py`.",
         "",
@@ -103,10 +130,10 @@ def targets_page(record: Mapping[str, Any], notice: str) -> str:
         "",
         "## Large networks",
         "",
-        f"A network of more than {LARGE // 10**6} million multiply-accumulates runs on every default target every time. "
-        "On the others it takes",
-        f"turns: network i meets target j on the days d on which i + j + d is a multiple of {ROUND}, so that every pair",
-        f"comes round every {ROUND} days (`ares/pipeline/sampling.py`). `--all-cells` runs all at once. Networks of the",
+        f"A network of more than {LARGE // 10**6} million multiply-accumulates runs on every default target every "
+        "time. On the others it takes turns:",
+        f"network i meets target j on the days d on which i + j + d is a multiple of {ROUND}, so that every pair comes",
+        f"round every {ROUND} days (`ares/pipeline/sampling.py`). `--all-cells` runs all at once. Networks of the",
         "convolutional and dense table, and the operations' unit cases, are never left out.",
         "",
         "## Boards",

@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +36,7 @@ from ares.toolchain import (
     dump,
     run,
 )
+from ares.toolchain.run import DEFAULT_TIMEOUT
 from ares.verify import Outcome, Verdict, first_difference
 
 Array = npt.NDArray[Any]
@@ -60,6 +61,8 @@ class Subject(ABC):
     """Errors with a line for the user, which are the subject's own."""
 
     name: str
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds that one run of a program may take."""
 
     # What the stages share.
 
@@ -217,9 +220,10 @@ class Subject(ABC):
         cases = [case.inputs for case in self.golden.cases]
         try:
             binary = build(project, target)
-            traces = run(binary, project, cases, mode=target.trace, target=target)
+            start = partial(run, binary, project, cases, timeout=self.timeout, target=target)
+            traces = start(mode=target.trace)
             if target.trace == "full":
-                unobserved = run(binary, project, cases, mode="outputs", target=target)
+                unobserved = start(mode="outputs")
                 disturbed = _disturbed(project, traces, unobserved)
                 if disturbed is not None:
                     text = f"{self.name}: {stage}: case {self.golden.cases[disturbed[0]].name}: {disturbed[1]}"
@@ -229,7 +233,9 @@ class Subject(ABC):
                 """A tensor that the run has handed over, or is now asked for."""
                 if target.trace == "full":
                     return traces[case].tensors[project.points[point].tensor]
-                return dump(binary, project, cases, case, point, target=target)
+                return dump(
+                    binary, project, cases, case, point, timeout=self.timeout, target=target
+                )
 
             for number, trace in enumerate(traces):
                 verdict = self._compare(stage, project, number, trace, whole)
@@ -242,7 +248,9 @@ class Subject(ABC):
         except RunFailure as error:
             return self._fail(stage, str(error), fault=error.kind)
         except ToolchainError as error:
-            return self._fail(stage, str(error), fault="toolchain")
+            # A tool that was there when the stage began can be gone by now.
+            gone = target.missing() is not None
+            return self._fail(stage, str(error), fault="missing tool" if gone else "toolchain")
         return replace(
             self._pass(stage, f"{len(traces)} cases, {len(project.points)} layers each"),
             stack=traces[0].stack,
@@ -266,6 +274,8 @@ class Subject(ABC):
             found = whole(number, position)
             if tensor_digest(found) != digests[point.tensor]:
                 return self._differs(stage, number, point, found)
+            if trace_digest(point.to_memory(found)) != trace.digests[point.tensor]:
+                return self._unstable(stage, number, point)
             right[point.tensor] = found
         by_name = {point.tensor: point for point in project.points}
         triples = zip(self.graph.outputs, project.outputs, trace.output_digests, strict=True)
@@ -283,6 +293,17 @@ class Subject(ABC):
                     layer=point.layer,
                 )
         return None
+
+    def _unstable(self, stage: str, number: int, point: TracePoint) -> Verdict:
+        return self._fail(
+            stage,
+            f"{self.name}: {stage}: case {self.golden.cases[number].name}: "
+            f"{self.place(point.layer, point.op_type)}: "
+            f"tensor {point.tensor} is right when it is asked for whole, and another one in the run that showed its "
+            "digest: it depends on who observes, or on chance",
+            fault="observer",
+            layer=point.layer,
+        )
 
     def _differs(self, stage: str, number: int, point: TracePoint, found: Array) -> Verdict:
         expected = self.expected(number)[point.tensor]

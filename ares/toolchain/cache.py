@@ -73,8 +73,16 @@ class Cache:
         return entry / file if _is_whole(entry, file) else None
 
     def put(self, kind: str, key: str, file: str, content: bytes) -> Path:
-        """Keep `content` as an entry, unless there is one."""
-        return self.obtain(kind, key, file, lambda work: _write_new(work / file, content))
+        """Keep `content` as an entry, in place of the one that may be there."""
+        entry = self.root / kind / key
+        with self._locked(f"{kind}-{key[:2]}"):
+            self._make(entry, file, lambda work: _write_new(work / file, content))
+        return entry / file
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forget an entry, if there is one."""
+        with self._locked(f"{kind}-{key[:2]}"):
+            shutil.rmtree(self.root / kind / key, ignore_errors=True)
 
     def keep_failed(self, key: str, folder: Path) -> Path:
         """Move the folder of a failed build to where a user can look into it."""
@@ -120,9 +128,17 @@ class Cache:
         entries = [path.parent for path in self.root.glob(f"*/*/{_RECORD}")]
         leftovers = [*self.root.glob("staging/*"), *self.root.glob("failed/*")]
         for path in (*entries, *leftovers):
-            record = path / _RECORD
-            if (record if record.exists() else path).stat().st_mtime < limit:
+            if _last_use(path, now) < limit:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _last_use(path: Path, now: float) -> float:
+    """When an entry or a leftover was used; now, when another process is just clearing it away."""
+    record = path / _RECORD
+    try:
+        return (record if record.exists() else path).stat().st_mtime
+    except FileNotFoundError:
+        return now
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -145,6 +145,9 @@ class Target:
         absent = (self.needs + self.machine.needs).absent()
         if absent is not None:
             return f"{absent} ({self.install})"
+        mute = self._mute()
+        if mute is not None:
+            return f"{mute} ({self.install})"
         if self.family == "zig" or self.machine.board is not None:
             # zig brings all its parts, and a trial would build its C library, half a minute; on a board the
             # only library is the compiler's own.
@@ -157,6 +160,15 @@ class Target:
             if fault
             else None
         )
+
+    def _mute(self) -> str | None:
+        """Why compiler or runner cannot be told from another version of it: they do not run."""
+        try:
+            self.compiler_identity()
+            self.machine.identity()
+        except ToolchainError as error:
+            return str(error)
+        return None
 
     def compiler_identity(self) -> str:
         """Version and place of the compiler: builds by another one are other builds."""
@@ -195,7 +207,10 @@ def _host_processor() -> str:
 
 @lru_cache
 def _first_line(command: tuple[str, ...]) -> str:
-    finished = run_process(command, folder=Path(tempfile.gettempdir()), timeout=60)
+    try:
+        finished = run_process(command, folder=Path(tempfile.gettempdir()), timeout=60)
+    except OSError as error:
+        raise ToolchainError(f"cannot start {command[0]}: {error.strerror}") from error
     if finished.code != 0 or not finished.stdout.strip():
         raise ToolchainError(f"{' '.join(command)} does not tell its version")
     return finished.stdout.splitlines()[0].strip()
