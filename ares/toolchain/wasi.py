@@ -37,7 +37,7 @@ def main(program: str, words: list[str]) -> int:
     except wasmtime.ExitTrap as end:
         return end.code
     except wasmtime.Trap as trap:
-        print(trap, file=sys.stderr)
+        sys.stderr.write(f"{trap}\n")
         return TRAPPED
     return 0
 
