@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,7 @@ EXIT_CODES = {
     99: "a fault of the processor",
 }
 EXIT_PROBE = 3
+EXIT_OUTPUT = 5
 EXIT_FULL = 7
 SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 # How sanitizers begin their reports; the last is the one of zig's undefined-behaviour traps.
@@ -57,6 +59,8 @@ _SANITIZER = re.compile(
     r"^thread \d+ panic: ).*",
     re.MULTILINE,
 )
+# With less left than this, an output that could not be written is laid on the disk.
+_LITTLE_SPACE = 64 * 1024
 # qemu-system ends with exit code 0 when it is told to stop.
 _EMULATOR_TOLD_TO_STOP = re.compile(r"terminating on signal \d+")
 DEFAULT_TIMEOUT = 300.0
@@ -185,7 +189,10 @@ def _start(
                 target.name,
                 f"cannot start {command[0]}: {error.strerror} ({target.install})",
             ) from error
-        _check_end(finished, target, lines, timeout)
+        full = finished.code == EXIT_FULL or (
+            finished.code == EXIT_OUTPUT and shutil.disk_usage(folder).free < _LITTLE_SPACE
+        )
+        _check_end(finished, target, lines, timeout, full)
         shown = check_transcript(target.name, lines, finished.stdout)
         output = folder / "output"
         return shown, output.read_bytes() if output.is_file() else b""
@@ -205,7 +212,9 @@ def _space(target: Target) -> Iterator[None]:
         ) from error
 
 
-def _check_end(finished: Finished, target: Target, lines: Sequence[str], timeout: float) -> None:
+def _check_end(
+    finished: Finished, target: Target, lines: Sequence[str], timeout: float, full: bool
+) -> None:
     """Raise for a program that is another one, that something was reported of, or that did not end well by itself."""
     due = last_event(lines, finished.stdout)
     if finished.code is None:
@@ -234,8 +243,8 @@ def _check_end(finished: Finished, target: Target, lines: Sequence[str], timeout
         raise RunFailure(
             "probe", target.name, f"floating point is not what clause N9 needs: {fault}"
         )
-    if finished.code == EXIT_FULL:
-        raise RunFailure("disk full", target.name, f"{_how(EXIT_FULL)}, {due}", finished.stderr)
+    if full:
+        raise RunFailure("disk full", target.name, f"{_how(finished.code)}, {due}", finished.stderr)
     told = _EMULATOR_TOLD_TO_STOP.search(finished.stderr)
     if told is not None or -finished.code in SIGNALS_FROM_OUTSIDE:
         how = told[0] if told is not None else _how(finished.code)

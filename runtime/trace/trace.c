@@ -379,6 +379,7 @@ int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject)
     if (subject->num_inputs == 0) {
         return complain(TRACE_USAGE, "the network has no inputs", "");
     }
+    ares_io_measure_stack(); /* the probe of floating point is not part of the network */
     ares_watch_prepare(&to.watch, subject->network, subject->arena, subject->arena_bytes,
                        subject->last_use, subject->live);
     return trace_files(&to, argv[1], argv[2]);

@@ -45,7 +45,10 @@ ares_io_status ares_io_printed(void);
 /* A piece of text to standard error. */
 void ares_io_complain(const char *text);
 
-/* Bytes of stack that the program has used at most until now; 0 where nobody can know. */
+/* From now on, count how much stack is used, what is in use already included. */
+void ares_io_measure_stack(void);
+
+/* Bytes of stack that were in use at most since then; 0 where nobody can know. */
 uint32_t ares_io_stack(void);
 
 #endif

@@ -1,5 +1,7 @@
 """A run shows every layer as it was computed, and nothing is taken for a pass that is not one."""
 
+import errno
+import importlib
 import pickle
 import signal
 import sys
@@ -11,9 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ares.ir import DType, Port, trace_digest
-from ares.toolchain import RunFailure, Target, ToolchainError, build, default_targets, run
+from ares.emit import emit
+from ares.ir import DType, Graph, Port, Tensor, constant, trace_digest
+from ares.ops.requantize import Requantize
+from ares.plan import plan
+from ares.toolchain import RunFailure, Target, ToolchainError, build, default_targets, dump, run
 from ares.toolchain.process import run_process
+from tests.harness.fake_tools import tool
 from tests.harness.tiny_network import (
     IGNORE,
     any_target,
@@ -26,12 +32,14 @@ from tests.harness.tiny_network import (
     usable,
 )
 
+# What is built everywhere, and a machine that is big-endian.
+EVERY_ORDER = [*(target.name for target in default_targets()), "s390x-gcc-O2"]
 CASES = [(1, 2, 3, 4), (-128, 127, -128, 127), (0, 0, 0, 0), (1, -1, 0, 0), (7, 3, -5, 20)]
 
 # --- what is right passes
 
 
-@pytest.mark.parametrize("name", [target.name for target in default_targets()])
+@pytest.mark.parametrize("name", EVERY_ORDER)
 def test_every_layer_is_shown_on_every_target(name: str) -> None:
     target, project = usable(name), tiny_project()
     binary = build(project, target)
@@ -50,6 +58,67 @@ def test_every_layer_is_shown_on_every_target(name: str) -> None:
     assert binary.compiler.startswith(target.family)
 
 
+@pytest.mark.parametrize("name", EVERY_ORDER)
+def test_two_passes_find_what_one_shows(name: str) -> None:
+    """Digests first, then one tensor of one case."""
+    target, project = usable(name), tiny_project()
+    binary, cases = build(project, target), [case(*values) for values in CASES]
+    full = run(binary, project, cases, target=target)
+    digests = run(binary, project, cases, mode="digests", target=target)
+    for whole, short in zip(full, digests, strict=True):
+        assert short.digests == whole.digests
+        assert short.output_digests == whole.output_digests == (whole.digests["y"],)
+        assert not short.tensors
+        assert short.outputs == ()
+        assert short.stack is whole.stack is None
+    for number, trace in enumerate(full):
+        for index, point in enumerate(project.points):
+            found = dump(binary, project, cases, number, index, target=target)
+            assert found.dtype == np.int8
+            assert found.tolist() == trace.tensors[point.tensor].tolist()
+
+
+def test_a_dump_ends_with_its_tensor() -> None:
+    """The layer behind it may crash; the cases before it are not run at all."""
+    target = any_target()
+    project = tiny_project(
+        f"{IGNORE} if (*(const int8_t *)inputs[0] != 9) {{ abort(); }} return ARES_OK;"
+    )
+    binary, cases = build(project, target), [case(*values) for values in CASES]
+    assert dump(binary, project, cases, 3, 0).tolist() == [oracle(CASES[3])[0]]
+    with pytest.raises(
+        RunFailure, match=r"crash: ended by SIGABRT, before 'layer 1 body.fc2 y' of case 3"
+    ):
+        dump(binary, project, cases, 3, 1)
+
+
+@pytest.mark.parametrize(("number", "point"), [(5, 0), (-1, 0), (0, 2), (0, -1)])
+def test_a_dump_of_what_there_is_not(number: int, point: int) -> None:
+    target, project = any_target(), tiny_project()
+    binary, cases = build(project, target), [case(*values) for values in CASES]
+    with pytest.raises(ToolchainError, match=f"tiny: there is no tensor {point} of case {number}"):
+        dump(binary, project, cases, number, point)
+
+
+def test_hundreds_of_inputs_and_outputs() -> None:
+    count = 400
+    table = constant(np.arange(256), np.uint8)
+    names = [(f"x{index}", f"y{index}") for index in range(count)]
+    graph = Graph(
+        "wide",
+        tuple(Tensor(name, (1, 3), DType.S8, 0.5, 0, -128, 127) for pair in names for name in pair),
+        tuple(Requantize(y, (x,), (y,), table=table) for x, y in names),
+        tuple(x for x, _ in names),
+        tuple(y for _, y in names),
+    ).validate()
+    project, target = emit(plan(graph)), any_target()
+    arrays = [np.array([[index % 128, -index % 128, 7]], np.int8) for index in range(count)]
+    (trace,) = run(build(project, target), project, [arrays])
+    for array, output in zip(arrays, trace.outputs, strict=True):
+        assert output.tolist() == array.tolist()
+    assert len(trace.output_digests) == len(trace.tensors) == count
+
+
 def test_outputs_mode_shows_outputs_alone() -> None:
     target, project = any_target(), tiny_project()
     draws = np.random.Generator(np.random.Philox(1)).integers(-128, 128, (500, 1, 4), np.int8)
@@ -59,7 +128,7 @@ def test_outputs_mode_shows_outputs_alone() -> None:
     assert found == [oracle(draw[0].tolist())[1] for draw in draws]
 
 
-@pytest.mark.parametrize("name", [target.name for target in default_targets()])
+@pytest.mark.parametrize("name", EVERY_ORDER)
 def test_every_element_type_passes_unchanged(name: str) -> None:
     target = usable(name)
     ports = {
@@ -141,6 +210,7 @@ GOOD = [
     "end 1\\n",
 ]
 BYTES = HIDDEN + Y + Y
+OTHER = "big" if sys.byteorder == "little" else "little"
 
 FAULTS = [
     ("wrong signature", "signature", ["ares-trace 2 0000\\n", *GOOD[1:]], BYTES, 0),
@@ -148,6 +218,13 @@ FAULTS = [
     ("another protocol", "malformed", ["ares-trace 1 @signature@\\n", *GOOD[1:]], BYTES, 0),
     ("nothing at all", "truncated", [], b"", 0),
     ("probe", "probe", [*GOOD[:2], "probe failed contraction\\n"], b"", 3),
+    ("probe, then more", "malformed", [*GOOD[:2], "probe failed contraction\\n"], b"", 0),
+    ("another byte order", "byte order", [GOOD[0], f"byte order {OTHER}\\n", *GOOD[2:]], BYTES, 0),
+    ("another byte order, then a crash", "byte order", [GOOD[0], f"byte order {OTHER}\\n"], b"", 9),
+    ("no byte order", "malformed", [GOOD[0], *GOOD[2:]], BYTES, 0),
+    ("a byte order there is not", "malformed", [GOOD[0], "middle\\n", *GOOD[2:]], BYTES, 0),
+    ("a stack where none is measured", "malformed", [*GOOD[:-1], "stack 9\\n", GOOD[-1]], BYTES, 0),
+    ("no space for its output", "disk full", GOOD[:4], BYTES, 7),
     ("exit code", "crash", GOOD, BYTES, 1),
     ("exit code 256 errors wide", "crash", GOOD, BYTES, 255),
     ("no end", "truncated", GOOD[:-1], BYTES, 0),
@@ -164,6 +241,16 @@ FAULTS = [
     ("bytes too many", "malformed", GOOD, BYTES + b"x", 0),
     ("a layer's bytes differ", "digest", GOOD, b"\x09" + BYTES[1:], 0),
     ("the output's bytes differ", "digest", GOOD, BYTES[:-1] + b"\x09", 0),
+]
+
+
+REPORTS = [
+    "==21==ERROR: AddressSanitizer: use-after-poison on address 0x5570 at pc 0x5570",
+    "==21==ERROR: LeakSanitizer: detected memory leaks",
+    "==21==WARNING: MemorySanitizer: use-of-uninitialized-value",
+    "WARNING: ThreadSanitizer: data race (pid=21)",
+    "tiny.c:19:2: runtime error: shift exponent 40 is too large",
+    "thread 3823 panic: signed integer overflow: 2147483647 + 1 cannot be represented in type 'int'",
 ]
 
 
@@ -200,6 +287,65 @@ def test_crash_names_the_signal_and_the_layer() -> None:
     assert pickle.loads(pickle.dumps(failure)).kind == "crash"
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("SIGKILL", "killed"),
+        ("SIGTERM", "killed"),
+        ("SIGSEGV", "crash"),
+        ("SIGABRT", "crash"),
+        ("SIGILL", "crash"),
+        ("SIGBUS", "crash"),
+        ("SIGFPE", "crash"),
+    ],
+)
+def test_only_signals_from_outside_are_killed(number: str, kind: str) -> None:
+    value = int(getattr(signal, number))
+    raised = f"int raise(int); raise({value});"
+    failure = failure_of(tiny_project(f"{IGNORE} {raised} return ARES_OK;"), any_target())
+    assert failure.kind == kind
+    assert f"ended by {number}" in failure.message
+    assert "before 'layer 1 body.fc2 y' of case 0" in failure.message
+
+
+def test_the_target_says_which_byte_order() -> None:
+    target = any_target()
+    wrong = replace(target, machine=replace(target.machine, byte_order=OTHER))
+    failure = failure_of(tiny_project(), wrong)
+    assert failure.kind == "byte order"
+    assert f"the program sees 'byte order {sys.byteorder}'" in failure.message
+    assert f"should be {OTHER}-endian" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ('"$1" "$2" /dev/full "$4"', "no space left\nares-trace: cannot write OUTPUT"),
+        ('"$@" >/dev/full', "no space left\nares-trace: cannot write to standard output"),
+    ],
+)
+def test_a_full_disk_is_no_crash(tmp_path: Path, words: str, says: str) -> None:
+    failure = failure_of(tiny_project(), _run_by(_runner(tmp_path, f"exec {words}")))
+    assert failure.kind == "disk full"
+    assert "exit code 7: no space was left for its output" in failure.message
+    assert says in failure.report
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "run_process"])
+def test_a_disk_that_is_full_on_our_side(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, project = any_target(), tiny_project()
+    binary = build(project, target)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/input")
+
+    module = importlib.import_module("ares.toolchain.run")
+    monkeypatch.setattr(*((Path, step) if step == "write_bytes" else (module, step)), full)
+    with pytest.raises(RunFailure, match="no space left to run the program: /somewhere") as caught:
+        run(binary, project, [case(1, 2, 3, 4)])
+    assert caught.value.kind == "disk full"
+
+
 def test_kernel_that_refuses_is_a_crash_with_a_reason() -> None:
     failure = failure_of(tiny_project(f"{IGNORE} return ARES_ERROR_INPUT;"), any_target())
     assert failure.kind == "crash"
@@ -222,7 +368,32 @@ def test_sanitizers_see_what_a_plain_build_does_not(kernel: str, words: str) -> 
     failure = failure_of(tiny_project(f"{IGNORE} {kernel} return ARES_OK;"), target)
     assert failure.kind == "sanitizer"
     assert "layer 1 body.fc2" in failure.message
-    assert words in str(failure)
+    assert words in failure.message
+
+
+def test_a_report_is_a_failure_whatever_the_exit_code() -> None:
+    """Without -fno-sanitize-recover a program goes on, and ends well."""
+    target = usable("gcc-asan")
+    flags = tuple(flag for flag in target.flags if flag != "-fno-sanitize-recover=all")
+    kernel = "volatile int32_t big = INT32_MAX; big = big + 1;"
+    failure = failure_of(
+        tiny_project(f"{IGNORE} {kernel} return ARES_OK;"), replace(target, flags=flags)
+    )
+    assert failure.kind == "sanitizer"
+    assert "runtime error: signed integer overflow" in failure.message
+    assert "after its last line" in failure.message
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_every_sanitizer_is_recognised(report: str) -> None:
+    """As they were seen: gcc 12, clang 19 and zig 0.17."""
+    project = scripted_project([*GOOD[:4]], BYTES, 66)
+    main = project.files["main.c"].replace(
+        b"    return 66;", f'    fputs("{report}\\n", stderr);\n    return 66;'.encode()
+    )
+    failure = failure_of(tiny_project(main=main.decode()), any_target())
+    assert failure.kind == "sanitizer"
+    assert report.partition("==")[2].lstrip("0123456789=") in failure.message
 
 
 def _run_by(*runner: str) -> Target:
@@ -231,10 +402,14 @@ def _run_by(*runner: str) -> Target:
     return replace(target, machine=replace(target.machine, runner=runner))
 
 
+def _runner(folder: Path, script: str) -> str:
+    """A program that runs others, and tells its version as every runner does."""
+    return str(tool(folder, "runner", f'case "$1" in --version) echo 1; exit;; esac\n{script}'))
+
+
 def test_hang_is_ended_with_all_its_children(tmp_path: Path) -> None:
-    script, pids = tmp_path / "runner", tmp_path / "pids"
-    script.write_text(f'sleep 600 &\necho $! > {pids}\n"$@"\nwait\n', encoding="utf-8")
-    target = _run_by("sh", str(script))
+    pids = tmp_path / "pids"
+    target = _run_by(_runner(tmp_path, f'sleep 600 &\necho $! > {pids}\n"$@"\nwait'))
     started = time.monotonic()
     failure = failure_of(tiny_project(f"{IGNORE} for (;;) {{}}"), target, timeout=2.0)
     assert failure.kind == "timeout"
@@ -316,6 +491,17 @@ def test_wider_integers_that_fit_are_taken() -> None:
     [
         ((), b"", 2, "usage"),
         (("input", "output", "some"), bytes(4), 2, "usage"),
+        (("input", "output", "full "), bytes(4), 2, "usage"),
+        (("input", "output", "dump"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:0"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:0:"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:-1:0"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:0:0x"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:0:4294967296"), bytes(4), 2, "usage"),
+        (("input", "output", "dump:0:4294967295"), bytes(4), 2, "no observed tensor"),
+        (("input", "output", "dump:1:0"), bytes(4), 2, "no case of that number"),
+        (("input", "output", "digests"), bytes(5), 4, "not a whole number of cases"),
         (("absent", "output", "full"), b"", 4, "cannot open INPUT absent"),
         (("input", "output", "full"), b"", 4, "INPUT holds no case"),
         (("input", "output", "full"), bytes(7), 4, "not a whole number of cases"),

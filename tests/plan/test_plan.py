@@ -90,6 +90,40 @@ def test_bound_counts_both_ends_of_a_lifetime() -> None:
     assert live_set_bound([]) == place([])[1] == 0
 
 
+# --- guards: memory that is nobody's
+
+
+@DETERMINED
+@given(LIFETIMES, st.sampled_from([1, 16, 40, 64]))
+def test_a_guard_parts_live_buffers(buffers: list[Buffer], guard: int) -> None:
+    offsets, size = place(buffers, guard)
+    for buffer in buffers:
+        assert offsets[buffer.name] % ALIGNMENT == 0
+        assert guard <= offsets[buffer.name] <= size - buffer.size - guard
+    for one in buffers:
+        for other in buffers:
+            if one is not other and one.meets(other):
+                first, second = sorted((one, other), key=lambda b: offsets[b.name])
+                gap = offsets[second.name] - offsets[first.name] - first.size
+                assert gap >= guard, f"{first.name}, {second.name}"
+    assert size >= live_set_bound(buffers) + (2 * guard if buffers else 0)
+
+
+def test_no_guard_changes_nothing() -> None:
+    buffers = [Buffer("a", 16, 0, 3), Buffer("b", 40, 3, 5), Buffer("c", 1, 4, 9)]
+    assert place(buffers, 0) == place(buffers)
+
+
+def test_a_guarded_plan_keeps_its_bound() -> None:
+    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b")]
+    graph = _graph(operations, ("c",))
+    bare, guarded = plan(graph), plan(graph, guard=64)
+    check_memory(guarded)
+    assert guarded.arena_bound == bare.arena_bound == bare.arena_bytes == 128
+    assert guarded.arena_bytes == 64 + 64 + 64 + 64 + 64
+    assert sorted(_places(guarded).values()) == [64, 64, 192]
+
+
 # --- the zoo
 
 

@@ -14,7 +14,7 @@
 static char command_line[4096];
 
 /* So that the deepest word ever used can be found later. */
-static void paint_stack(void)
+void ares_io_measure_stack(void)
 {
     const uintptr_t frame = (uintptr_t)__builtin_frame_address(0) - UNPAINTED;
 
@@ -62,13 +62,19 @@ static int split(char *line, char **argv)
     return 1 + found;
 }
 
+static _Noreturn void exit_without_stack(void)
+{
+    ares_io_complain("ares-board: the stack is too small\n");
+    ares_board_exit(EXIT_STACK);
+}
+
 _Noreturn void ares_board_run(void)
 {
     static char name[] = "program";
     static char *argv[1 + WORDS + 1] = {name};
     const uintptr_t block[2] = {(uintptr_t)command_line, sizeof command_line};
 
-    paint_stack();
+    ares_io_measure_stack();
     memcpy(ares_data_start, ares_data_source, (size_t)(ares_data_end - ares_data_start));
     memset(ares_bss_start, 0, (size_t)(ares_bss_end - ares_bss_start));
     if (ares_semihost(SEMIHOST_GET_CMDLINE, block) != 0) {
@@ -78,8 +84,7 @@ _Noreturn void ares_board_run(void)
     const int argc = split(command_line, argv);
     const int code = main(argc, argv);
     if (ares_stack_bottom[0] != PAINT) {
-        ares_io_complain("ares-board: the stack is too small\n");
-        ares_board_exit(EXIT_STACK);
+        exit_without_stack();
     }
     ares_board_exit(code);
 }
@@ -105,12 +110,16 @@ static void complain_hexadecimal(const char *what, uint32_t number)
     ares_io_complain(digits);
 }
 
-_Noreturn void ares_board_fault(const char *cause, uint32_t number, uint32_t address)
+_Noreturn void ares_board_fault(const char *cause, uint32_t number, uint32_t address,
+                                uint32_t stack)
 {
     ares_io_complain("ares-board: fault of the processor, ");
     ares_io_complain(cause);
     complain_hexadecimal(" 0x", number);
     complain_hexadecimal(" at 0x", address);
     ares_io_complain("\n");
-    ares_board_exit(ares_stack_bottom[0] != PAINT ? EXIT_STACK : EXIT_FAULT);
+    if (stack < (uintptr_t)ares_stack_bottom) {
+        exit_without_stack();
+    }
+    ares_board_exit(EXIT_FAULT);
 }

@@ -37,8 +37,9 @@ _Noreturn void ares_board_run(void);
 /* Ends the program. */
 _Noreturn void ares_board_exit(int code);
 
-/* Called at any fault of the processor, on an empty stack: says where, and ends the program. */
-_Noreturn void ares_board_fault(const char *cause, uint32_t number, uint32_t address);
+/* Called at any fault of the processor, on an empty stack: says what and where, and ends the program. */
+_Noreturn void ares_board_fault(const char *cause, uint32_t number, uint32_t address,
+                                uint32_t stack);
 
 /* The generated main. */
 int main(int argc, char **argv);
@@ -46,6 +47,8 @@ int main(int argc, char **argv);
 /* Addresses from sections.ld. */
 extern uint32_t ares_stack_bottom[];
 extern uint32_t ares_stack_top[];
+extern uint8_t ares_flash_start[];
+extern uint8_t ares_flash_end[];
 extern uint8_t ares_data_source[];
 extern uint8_t ares_data_start[];
 extern uint8_t ares_data_end[];
