@@ -30,6 +30,8 @@ from ares.plan import Plan, PlannedTensor, Step
 from ares.resources import runtime_dir, templates_dir
 
 RUNTIME_FOLDERS = ("inc", "src", "trace")
+# C11 promises 127 parameters of a function; arena, observer and context are three.
+MOST_PORTS = 124
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def emit(plan: Plan) -> Project:
         "outputs": ", ".join(str(_index(plan, output)) for output in plan.outputs),
         "inputs_ports": _ports(plan, graph.inputs, "input"),
         "outputs_ports": _ports(plan, graph.outputs, "output"),
+        "is_one_call": len(graph.inputs) + len(graph.outputs) <= MOST_PORTS,
         "arena_bytes": max(plan.arena_bytes, 1),
         "arena_bound": plan.arena_bound,
         "c_string": c_string,

@@ -165,9 +165,13 @@ def front_key(name: str, files: Iterable[Path]) -> str:
     return _digest([name, str(GUARD), _package_digest(), *_contents(files)])
 
 
-def cell_key(front: Front, files: Iterable[Path], target: Target) -> str:
-    """The key of a verdict on a target; `files` are the subject's own."""
+def cell_key(
+    front: Front, files: Iterable[Path], target: Target, only_case: int | None = None
+) -> str:
+    """The key of a verdict on a target; `files` are the subject's own, `only_case` as for `Subject.target`."""
+    case = "all cases" if only_case is None else f"case {only_case % len(front.shows)}"
     facts = [
+        case,
         target.name,
         target.compiler_identity(),
         target.machine.identity(),

@@ -98,13 +98,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`kind`: "target", "front" or "cell"; the names that it is about. `key`: of the front. The costly ones first."""
+    """`kind`: "target", "front" or "cell"; the names that it is about. The costly ones first.
+
+    `key` and `cell`: of the front and of the verdict, empty where nothing is kept. `only_case`: as for `Subject.target`.
+    """
 
     kind: str
     subject: str = ""
     target: str = ""
     key: str = ""
     cell: str = ""
+    only_case: int | None = None
     cost: tuple[float, ...] = ()
 
     def __str__(self) -> str:
@@ -276,7 +280,8 @@ class _Run:
             if settled is not None:
                 self._record([settled])
                 continue
-            cell = cell_key(front, subject_files(name), target) if front is not None else ""
+            case = self.sample.only_case(name, target, macs)
+            cell = "" if front is None else cell_key(front, subject_files(name), target, case)
             kept = self.store.verdict(cell) if cell and not self.fresh else None
             judged = expectations.judge(kept, target.name) if kept is not None else None
             if judged is not None and judged.outcome in _KEPT:
@@ -284,7 +289,7 @@ class _Run:
             else:
                 cost = (float(macs), _slowness(target))
                 self.waiting.append(
-                    Job("cell", name, target.name, key if front else "", cell, cost)
+                    Job("cell", name, target.name, key if front else "", cell, case, cost)
                 )
 
     def _settled(self, name: str, front: Front | None, target: Target) -> Verdict | None:
@@ -396,13 +401,15 @@ def _front(job: Job) -> tuple[Verdict, ...]:
 
 def _cell(job: Job) -> Verdict:
     (target,) = select([job.target])
-    verdict = _subject(job.subject, job.key).target(target)
+    verdict = _subject(job.subject, job.key).target(target, job.only_case)
     if job.cell:
         store = Store()
         front = store.front(job.key)
         if expectations.judge(verdict, target.name).outcome not in _KEPT:
             store.forget_verdict(job.cell)
-        elif front and cell_key(front, subject_files(job.subject), target) == job.cell:
+        elif front and job.cell == cell_key(
+            front, subject_files(job.subject), target, job.only_case
+        ):
             store.keep_verdict(job.cell, verdict)
     return verdict
 

@@ -92,7 +92,7 @@ def targets_page(record: Mapping[str, Any], notice: str) -> str:
     if unknown:
         raise RecordError(
             f"{RECORD} knows no {', '.join(unknown)}; run ares networks --target '*' --json-out FILE, "
-            "then python tools/generate_docs.py --record FILE"
+            "then python tools/generate_docs.py --results FILE"
         )
     exact = sum(own["exact"] for own in facts.values())
     processors = {target.machine.isa for target in TARGETS}

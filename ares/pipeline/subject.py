@@ -139,13 +139,13 @@ class Subject(ABC):
         """The verdict of a stage of STAGES."""
         return self._timed(name, self.stages()[name])
 
-    def target(self, target: Target) -> Verdict:
-        """The verdict of the compiled C on a target."""
+    def target(self, target: Target, only_case: int | None = None) -> Verdict:
+        """The verdict of the compiled C on a target, over all cases or over one (modulo their number)."""
         stage = f"c[{target.name}]"
         missing = target.missing()
         if missing is not None:
             return Verdict(self.name, stage, Outcome.NOT_RUN, missing, fault="missing tool")
-        return self._timed(stage, lambda: self._c(stage, target))
+        return self._timed(stage, lambda: self._c(stage, target, only_case))
 
     def reproduce(self, stage: str) -> str:
         """The command that shows this stage again."""
@@ -214,10 +214,13 @@ class Subject(ABC):
 
     # Stage `c[...]`.
 
-    def _c(self, stage: str, target: Target) -> Verdict:
+    def _c(self, stage: str, target: Target, only_case: int | None) -> Verdict:
         self.check_golden()
         project = self.guarded_project if target.guarded else self.project
-        cases = [case.inputs for case in self.golden.cases]
+        numbers = range(len(self.golden.cases))
+        if only_case is not None:
+            numbers = numbers[only_case % len(numbers) :][:1]
+        cases = [self.golden.cases[number].inputs for number in numbers]
         try:
             binary = build(project, target)
             start = partial(run, binary, project, cases, timeout=self.timeout, target=target)
@@ -226,7 +229,8 @@ class Subject(ABC):
                 unobserved = start(mode="outputs")
                 disturbed = _disturbed(project, traces, unobserved)
                 if disturbed is not None:
-                    text = f"{self.name}: {stage}: case {self.golden.cases[disturbed[0]].name}: {disturbed[1]}"
+                    case = self.golden.cases[numbers[disturbed[0]]].name
+                    text = f"{self.name}: {stage}: case {case}: {disturbed[1]}"
                     return self._fail(stage, text, fault="observer")
 
             def whole(case: int, point: int) -> Array:
@@ -237,8 +241,9 @@ class Subject(ABC):
                     binary, project, cases, case, point, timeout=self.timeout, target=target
                 )
 
-            for number, trace in enumerate(traces):
-                verdict = self._compare(stage, project, number, trace, whole)
+            for position, trace in enumerate(traces):
+                ask = partial(whole, position)
+                verdict = self._compare(stage, project, numbers[position], trace, ask)
                 if verdict is not None:
                     return verdict
         except TooLarge as error:
@@ -252,7 +257,7 @@ class Subject(ABC):
             gone = target.missing() is not None
             return self._fail(stage, str(error), fault="missing tool" if gone else "toolchain")
         return replace(
-            self._pass(stage, f"{len(traces)} cases, {len(project.points)} layers each"),
+            self._pass(stage, _extent(traces, project, self.golden.cases[numbers[0]].name)),
             stack=traces[0].stack,
         )
 
@@ -262,7 +267,7 @@ class Subject(ABC):
         project: Project,
         number: int,
         trace: Trace,
-        whole: Callable[[int, int], Array],
+        whole: Callable[[int], Array],
     ) -> Verdict | None:
         """The first difference in order of execution, None when every layer is equal."""
         shows = self.shows[number]
@@ -271,7 +276,7 @@ class Subject(ABC):
         for position, point in enumerate(project.points):
             if trace.digests[point.tensor] == shows.tensors[point.tensor]:
                 continue
-            found = whole(number, position)
+            found = whole(position)
             if tensor_digest(found) != digests[point.tensor]:
                 return self._differs(stage, number, point, found)
             if trace_digest(point.to_memory(found)) != trace.digests[point.tensor]:
@@ -325,6 +330,11 @@ class Subject(ABC):
             fault=fault,
             layer=point.layer,
         )
+
+
+def _extent(traces: Sequence[Trace], project: Project, first: str) -> str:
+    cases = f"{len(traces)} cases" if len(traces) > 1 else f"case {first}"
+    return f"{cases}, {len(project.points)} layers each"
 
 
 def _output_digest(port: Port, array: Array) -> str:
