@@ -83,8 +83,8 @@ class Plan:
 def plan(graph: Graph, guard: int = 0) -> Plan:
     """Order, layouts and places for a valid Graph.
 
-    `guard` bytes before and behind every buffer of the arena, scratch memory too, are nobody's while it lives: sanitizers
-    see a kernel that leaves its operands, and the arena grows.
+    `guard` bytes before and behind every buffer of the arena, scratch memory too, are nobody's while it lives:
+    sanitizers see a kernel that leaves its operands, and the arena grows.
     """
     check_accumulators(graph)
     layouts = _Layouts(graph)
