@@ -15,16 +15,20 @@ from typing import Any
 import pytest
 
 from ares.toolchain import (
+    TARGETS,
     BuildFailure,
+    Cache,
+    Needs,
     ToolchainError,
     build,
-    default_targets,
     run,
     select,
     signature_of,
 )
+from ares.toolchain import cache as cache_module
 from ares.toolchain.cache import KEPT_DAYS, default_root
 from ares.toolchain.process import run_process
+from tests.harness.fake_tools import tool
 from tests.harness.tiny_network import (
     IGNORE,
     any_target,
@@ -34,6 +38,8 @@ from tests.harness.tiny_network import (
     tiny_project,
     usable,
 )
+
+VERSION = 'case "$1" in --version) echo "gcc 99";; esac'
 
 
 @pytest.fixture(scope="session")
@@ -239,12 +245,9 @@ def test_zig_needs_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_sanitizer_library_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for tool, text in (
-        ("gcc", 'case "$*" in *sanitize*) echo "ld: cannot find libasan" >&2; exit 1;; esac'),
-        ("ar", ""),
-    ):
-        (tmp_path / tool).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        (tmp_path / tool).chmod(0o755)
+    refuses = 'case "$*" in *sanitize*) echo "ld: cannot find libasan" >&2; exit 1;; esac'
+    tool(tmp_path, "gcc", f"{VERSION}\n{refuses}")
+    tool(tmp_path, "ar", "")
     monkeypatch.setenv("PATH", str(tmp_path))
     plain, sanitizers = select(["gcc-O2", "gcc-asan"])
     assert plain.missing() is None
@@ -252,18 +255,51 @@ def test_missing_sanitizer_library_is_named(
 
 
 def test_missing_runner_and_package_are_named() -> None:
-    machine = replace(any_target().machine, runner=("qemu-nowhere",))
-    target = replace(any_target(), machine=machine, install="apt-get install it")
-    assert target.missing() == "qemu-nowhere is not on the PATH (apt-get install it)"
-    target = replace(any_target(), compiler=(sys.executable, "-m", "nopackage", "cc"))
-    assert str(target.missing()).startswith("the Python package nopackage is not installed")
+    runner = Needs(commands=("qemu-nowhere",), debian=("qemu-user",))
+    machine = replace(any_target().machine, runner=("qemu-nowhere",), needs=runner)
+    target = replace(any_target(), machine=machine, needs=Needs())
+    assert target.missing() == "qemu-nowhere is not on the PATH (Debian: apt-get install qemu-user)"
+    target = replace(any_target(), needs=Needs(modules=("nopackage",), pip=("no-package",)))
+    absent = "the Python package nopackage is not installed (pip install no-package)"
+    assert target.missing() == absent
+    with pytest.raises(ToolchainError, match="nopackage is not installed"):
+        target.compiler_identity()
+
+
+def test_a_compiler_or_a_runner_that_does_not_start_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the PATH and marked as a program is not yet a program."""
+    for name in ("gcc", "ar"):
+        tool(tmp_path, name, VERSION)
+    tool(tmp_path, "qemu-mute", "exit 127")
+    (tmp_path / "qemu-broken").write_text("#!/no/such/interpreter\n", encoding="utf-8")
+    (tmp_path / "qemu-broken").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (gcc,) = select(["gcc-O2"])
+    assert gcc.missing() is None
+    for runner, says in (
+        ("qemu-broken", f"cannot start {tmp_path}/qemu-broken: No such file or directory"),
+        ("qemu-mute", f"{tmp_path}/qemu-mute --version does not tell its version"),
+    ):
+        machine = replace(gcc.machine, runner=(runner,), needs=Needs(commands=(runner,)))
+        assert replace(gcc, machine=machine).missing() == f"{says} ({gcc.install})"
+    tool(tmp_path, "gcc-silent", "")
+    assert "does not tell its version" in str(replace(gcc, compiler=("gcc-silent",)).missing())
 
 
 def test_select() -> None:
-    names = [target.name for target in default_targets()]
-    assert [target.name for target in select(["zig-*", "gcc-*", "gcc-O2"])] == names
-    with pytest.raises(ToolchainError, match=r"unknown target 'gcc-O9'; known: gcc-O2, "):
+    names = [target.name for target in TARGETS]
+    assert [t.name for t in select(["*"])] == names
+    found = [t.name for t in select(["zig-*", "gcc-O[02]", "gcc-O2"])]
+    assert found == [n for n in names if n.startswith("zig-") or n in ("gcc-O0", "gcc-O2")]
+    assert {"gcc-O0", "gcc-O2", "zig-O2"} < set(found)
+    assert not select([])
+    with pytest.raises(ToolchainError, match=r"unknown target 'gcc-O9'; known: gcc-O2, ") as caught:
         select(["gcc-O2", "gcc-O9"])
+    assert all(name in str(caught.value) for name in names)
+    with pytest.raises(ToolchainError, match="unknown target ''"):
+        select([""])
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,3 +307,43 @@ def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ARES_CACHE_DIR", str(tmp_path / "file" / "cache"))
     with pytest.raises(ToolchainError, match="set ARES_CACHE_DIR"):
         build(tiny_project(), any_target())
+
+
+# --- contents of another kind in the same cache
+
+
+def test_a_kept_content_is_replaced_found_and_forgotten(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    assert cache.find("verdict", "aa", "verdict.json") is None
+    for content in (b"first", b"second"):
+        path = cache.put("verdict", "aa", "verdict.json", content)
+        assert path.read_bytes() == content
+        assert cache.find("verdict", "aa", "verdict.json") == path
+    path.write_bytes(b"SECOND")
+    assert cache.find("verdict", "aa", "verdict.json") is None
+    cache.put("verdict", "aa", "verdict.json", b"third")
+    cache.drop("verdict", "bb")
+    assert cache.find("verdict", "aa", "verdict.json") is not None
+    cache.drop("verdict", "aa")
+    assert cache.find("verdict", "aa", "verdict.json") is None
+    assert not list((tmp_path / "staging").iterdir())
+
+
+def test_an_entry_that_another_process_clears_away_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daily clearing looks at folders that their owners may remove at any moment."""
+    cache = Cache(tmp_path)
+    (tmp_path / "staging" / "others").mkdir(parents=True)
+    seen: list[Path] = []
+    last_use = cache_module._last_use
+
+    def vanishing(path: Path, now: float) -> float:
+        if path.name == "others":
+            path.rmdir()
+            seen.append(path)
+        return last_use(path, now)
+
+    monkeypatch.setattr(cache_module, "_last_use", vanishing)
+    cache.put("verdict", "aa", "verdict.json", b"content")
+    assert [path.name for path in seen] == ["others"]
