@@ -97,8 +97,8 @@ ares_status ares_execute(const ares_network *network, const void *const *inputs,
     }
     for (uint32_t k = 0; k < network->num_outputs; ++k) {
         const ares_tensor *tensor = &network->tensors[network->outputs[k]];
-        memcpy(outputs[k], readable(&run, tensor),
-               (size_t)tensor->elements * ares_element_size(tensor->dtype));
+        const size_t size = ares_element_size(tensor->dtype);
+        memcpy(outputs[k], readable(&run, tensor), tensor->elements * size);
     }
     return ARES_OK;
 }
