@@ -14,6 +14,8 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +41,8 @@ from ares.resources import checkout_dir
 from ares.toolchain import BuildFailure, Target, ToolchainError, prepare, select
 from ares.verify import Outcome, Verdict, shared_facets
 
+# Seconds that an interrupted worker has for ending its children.
+_GRACE = 5.0
 _KEPT = (Outcome.PASS, Outcome.LEFT_OUT, Outcome.EXPECTED)
 
 
@@ -353,6 +357,17 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _prepare_worker() -> None:
     # One job per process and as many processes as cores. torch and BLAS read this when they are imported.
     os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever. Interrupted first, it ends what it has started."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_GRACE)
+        os._exit(1)
 
 
 def work(job: Job) -> tuple[Verdict, ...]:
