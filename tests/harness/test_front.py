@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,23 @@ from ares.pipeline import front as front_module
 from ares.pipeline.front import Front, KeptSubject, Store, cell_key, front_key
 from ares.pipeline.session import STAGES, Session
 from ares.pipeline.subject import Shows
-from ares.pipeline.zoo import ZooPaths, subject_files
+from ares.pipeline.zoo import subject_files
 from ares.resources import runtime_dir
 from ares.toolchain import Cache, Machine, Target, default_targets
 from ares.toolchain.boards import with_board_files
 from ares.verify import Outcome, Verdict
-from tests.harness.fake_tools import make_checkout, use_checkout
+from tests.harness.fake_checkout import NAME, checkout_in_use, make_checkout, probe_paths
 from tests.harness.planting import (
     BLAMES_C,
     assert_red,
     c_verdict,
     in_constant,
     prepared,
+    with_project,
 )
 from tests.harness.tiny_network import any_target, usable
 
 Patch = pytest.MonkeyPatch
-NAME = "test_1_probe"
 PACKAGE = Path(ares.__file__).parent
 
 
@@ -45,15 +45,14 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def files(original: Path, monkeypatch: Patch) -> tuple[Path, ...]:
-    use_checkout(original, monkeypatch)
-    return subject_files(NAME)
+def files(original: Path) -> Iterator[tuple[Path, ...]]:
+    with checkout_in_use(original):
+        yield subject_files(NAME)
 
 
 @pytest.fixture(scope="module")
 def session(original: Path) -> Session:
-    networks = original / "tests" / "test_networks"
-    return prepared(ZooPaths(NAME, networks / f"{NAME}.py", original / "golden" / NAME))
+    return prepared(probe_paths(original))
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +208,30 @@ def test_a_cell_depends_on_its_target(
     monkeypatch.setattr(Machine, "identity", lambda _: "qemu 99")
     keys += _cell_keys(front, files, target)
     assert len(set(keys)) == len(keys)
+
+
+def test_a_cell_depends_on_the_cases_that_are_run(front: Front, files: tuple[Path, ...]) -> None:
+    target, count = any_target(), len(front.shows)
+    keys = [cell_key(front, files, target, case) for case in (None, *range(count))]
+    assert len(set(keys)) == count + 1
+    assert cell_key(front, files, target, count) == keys[1]  # the first one again
+    assert cell_key(front, files, target) == keys[0]
+
+
+@pytest.mark.parametrize("name", ["gcc-O2", "wasm32-zig-O2"])
+def test_one_case_alone_is_compared_with_its_own_golden(
+    session: Session, front: Front, name: str
+) -> None:
+    target = usable(name)
+    for number, case in enumerate(session.golden.cases):
+        for subject in (session, _kept(session, front)):
+            verdict = subject.target(target, number + 7 * len(front.shows))
+            assert verdict.outcome is Outcome.PASS
+            assert verdict.message == f"case {case.name}, {len(session.project.points)} layers each"
+    project = in_constant(session.project, "fc_bias", lambda text: text.replace("0x1", "0x3", 1))
+    for number, case in enumerate(session.golden.cases):
+        verdict = with_project(session, project).target(target, number)
+        assert_red(verdict, layer="fc", says=(BLAMES_C, f"case {case.name}: "))
 
 
 def test_a_cell_depends_on_the_project_that_its_target_gets(

@@ -72,6 +72,30 @@ def test_default_targets_and_the_dense_table_are_never_left_out() -> None:
                 assert sample.left_out("test_26_tinymyo_8ch_400tok", target, HUGE) is None
 
 
+def test_a_pair_runs_the_next_case_each_time() -> None:
+    """All cases of a golden come round, whatever their number."""
+    network, target = "test_26_tinymyo_8ch_400tok", OTHERS[3]
+    days = [
+        day
+        for day in range(DAYS[1], DAYS[1] + 5 * ROUND)
+        if Sample(day, KNOWN).left_out(network, target, HUGE) is None
+    ]
+    turns = [Sample(day, KNOWN).only_case(network, target, HUGE) for day in days]
+    assert len(turns) == 5
+    assert turns[0] is not None
+    assert turns == list(range(turns[0], turns[0] + 5))
+
+
+def test_what_takes_no_turns_runs_all_cases() -> None:
+    network, day = "test_26_tinymyo_8ch_400tok", DAYS[1]
+    for target in TARGETS:
+        for name, macs in ((network, LARGE), (TABLE_A[0], HUGE)):
+            assert Sample(day, KNOWN).only_case(name, target, macs) is None
+        assert Sample(None, KNOWN).only_case(network, target, HUGE) is None
+        case = Sample(day, KNOWN).only_case(network, target, HUGE)
+        assert (case is None) == target.default
+
+
 def test_large_begins_behind_the_limit() -> None:
     network, target = "test_26_tinymyo_8ch_400tok", OTHERS[0]
     out = [
