@@ -6,7 +6,24 @@ average pooling, mean, concatenation, norms and activations give real values; ex
 `QuantIdentity` first; the last linear may stay unquantised and then gives float logits.
 
 Every custom layer takes `bit_width=8, return_quant_tensor=True` unless its docstring says otherwise,
-and accepts a Tensor or a QuantTensor.
+and accepts a Tensor or a QuantTensor. A layer's docstring says its shapes, where its quantisers sit, and an example.
+
+Handed on as they are, with what ARES makes of them:
+
+| name | shapes | quantiser |
+|---|---|---|
+| `QuantIdentity`, `QuantReLU` | any, kept | its own, on the result |
+| `QuantConv2d` | [B, C, H, W] codes to [B, C', H', W'] real | its weights', none on the result |
+| `QuantLinear` | [..., features] codes to [..., features'] real | its weights', none on the result |
+| `GELU`, `SiLU` | any, kept; real | one follows |
+| `LayerNorm` | [..., D] codes to [..., D] real | one follows |
+| `GroupNorm` | [B, C, ...] codes to [B, C, ...] real | one follows |
+| `AvgPool2d` | [B, C, H, W] codes to [B, C, H', W'] real | one follows |
+| `AdaptiveAvgPool1d` | [B, C, T] codes to [B, C, T'] real | one follows |
+| `MaxPool2d` | [B, C, H, W] to [B, C, H', W'] | none: codes stay codes |
+| `ZeroPad2d` | [B, C, H, W] to [B, C, H + top + bottom, W + left + right] | none: codes stay codes |
+| `Flatten` | [B, ...] to [B, all the rest] | none: codes stay codes |
+| `Embedding` | [B, T] token ids to [B, T, D] real | one follows, whose scale the table takes |
 """
 
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
@@ -32,6 +49,7 @@ from ares.nn.attention import (
 )
 from ares.nn.batch_norm import fold_batch_norm
 from ares.nn.blocks import ResidualBlock
+from ares.nn.compatibility import check_compatibility
 from ares.nn.embedding import PositionalEmbedding
 from ares.nn.errors import MappingError
 from ares.nn.joins import QuantAdd, QuantConcatenate, QuantMul
@@ -102,6 +120,7 @@ __all__ = [
     "SwiGLU",
     "TransformerBlock",
     "ZeroPad2d",
+    "check_compatibility",
     "default_quant_identity",
     "fold_batch_norm",
 ]

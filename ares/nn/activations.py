@@ -17,6 +17,10 @@ class QuantSiLU(nn.Module):
 
     After a layer without a quantiser (Conv2d, Linear) it is part of that layer's one rounding; on codes it is a
     table. The one quantiser is `quant`, on the result.
+
+    >>> codes = QuantSiLU()(QuantIdentity(return_quant_tensor=True)(torch.randn(2, 8)))
+    >>> codes.shape, bool(codes.signed)
+    (torch.Size([2, 8]), True)
     """
 
     def __init__(

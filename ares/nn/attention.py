@@ -29,10 +29,15 @@ class QuantSelfAttention(nn.Module):
 
     Shapes: x [B, N, D] with N = outer * seq_len * inner gives [B, D] (`pool_sequence` "mean": over the tokens),
     [B, N * D] ("flat") or [B, N, D] ("none"). `causal`: token l sees the tokens 0..l of its group.
-    `num_kv_heads` divides num_heads: heads share keys and values. `use_integer_softmax` is accepted and
+    `num_kv_heads` divides num_heads: heads share keys and values. Quantisers: behind `q`, `k`, `v`, `scores`,
+    `weights` (unsigned), `context` and `proj`, and `pool.quant` for "mean". `use_integer_softmax` is accepted and
     changes nothing: the softmax is quantised here, and integer in the C, either way.
 
     Raises MappingError, a ValueError, for sizes that do not fit each other, in the constructor and in forward.
+
+    >>> attention = QuantSelfAttention(embed_dim=32, num_heads=4, seq_len=8, pool_sequence="none", causal=True)
+    >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(
@@ -96,17 +101,36 @@ class QuantSelfAttention(nn.Module):
 
 
 class QuantMultiHeadAttention(QuantSelfAttention):
-    """`QuantSelfAttention` under the name of its many heads."""
+    """`QuantSelfAttention` under the name of its many heads: [B, N, D] to [B, D], [B, N * D] or [B, N, D].
+
+    Quantisers: those of its members `q`, `k`, `v`, `scores`, `weights`, `context`, `proj`.
+
+    >>> attention = QuantMultiHeadAttention(embed_dim=32, num_heads=4, seq_len=8)
+    >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 32])
+    """
 
 
 class QuantMHSA(QuantSelfAttention):
-    """`QuantSelfAttention`; members q, k, v, proj."""
+    """`QuantSelfAttention` by another name: [B, N, D] to [B, D], [B, N * D] or [B, N, D].
+
+    Quantisers: those of its members `q`, `k`, `v`, `scores`, `weights`, `context`, `proj`.
+
+    >>> attention = QuantMHSA(embed_dim=32, num_heads=4, seq_len=8, pool_sequence="flat")
+    >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 256])
+    """
 
 
 class QuantRoPESelfAttention(QuantSelfAttention):
     """Self-attention that knows positions: pairs of features of q and k are rotated by their token's place.
 
-    As `QuantSelfAttention`, and `rope_base`. Raises ValueError when embed_dim / num_heads is odd.
+    Shapes [B, N, D] to [B, D], [B, N * D] or [B, N, D], arguments and quantisers of `QuantSelfAttention`, besides
+    `rope_base`, and quantisers behind `q_rotated` and `k_rotated`. Raises ValueError when embed_dim / num_heads is odd.
+
+    >>> attention = QuantRoPESelfAttention(32, num_heads=4, seq_len=8, pool_sequence="none", num_kv_heads=2)
+    >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(
@@ -151,7 +175,12 @@ class QuantCrossAttention(nn.Module):
 
     Shapes: x [B, N, D] gives [B, num_queries, D], or [B, outer * inner * num_queries, D] group by group, N =
     outer * kv_len * inner. `kv_len` None: any N that the groups divide. `norm`: a LayerNorm of its own for queries,
-    keys and values, each with a quantiser after it. Raises MappingError for sizes that do not fit each other.
+    keys and values, each with a quantiser after it. Quantisers: `queries_quant` on the learned queries, and behind
+    `q`, `k`, `v`, `scores`, `weights`, `context` and `proj`. Raises MappingError for sizes that do not fit each other.
+
+    >>> attention = QuantCrossAttention(embed_dim=32, num_heads=4, num_queries=3, kv_len=8)
+    >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 3, 32])
     """
 
     def __init__(
@@ -220,7 +249,12 @@ class QuantAlternatingAttention(nn.Module):
     """Attention over the channels at each time (even `block_idx`), or over the times of each channel (odd).
 
     Shapes: x [B, num_channels * temporal_len, D] with token n = channel * temporal_len + time gives the same. One
-    linear layer `qkv` makes queries, keys and values. Raises ValueError for sizes that do not fit each other.
+    linear layer `qkv` makes queries, keys and values; its quantiser serves all three. The others sit behind
+    `scores`, `weights`, `context` and `proj`. Raises ValueError for sizes that do not fit each other.
+
+    >>> attention = QuantAlternatingAttention(32, num_heads=4, num_channels=3, temporal_len=5, block_idx=1)
+    >>> attention(default_quant_identity()(torch.randn(1, 15, 32))).shape
+    torch.Size([1, 15, 32])
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from ares.nn.errors import MappingError
 from ares.nn.joins import QuantAdd
 from ares.nn.layers import Conv2d, ReLU
 from ares.nn.quant_tensor import AnyTensor
@@ -16,6 +17,10 @@ class ResidualBlock(nn.Module):
     Shapes: [B, channels, H, W] codes in and out. Quantisers: `relu1` (unsigned) after conv1, `quant`
     (signed) after conv2, `add.quant` (signed) on the sum, `relu2` (unsigned) on the result.
     Raises ValueError for an even kernel, which cannot keep the size with symmetric padding.
+
+    >>> block = ResidualBlock(channels=4)
+    >>> block(default_quant_identity()(torch.randn(1, 4, 8, 8))).shape
+    torch.Size([1, 4, 8, 8])
     """
 
     def __init__(
@@ -23,9 +28,11 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(
-                f"ResidualBlock: kernel_size={kernel_size} is even, and padding={kernel_size // 2} "
-                "would lengthen every axis by one; expected an odd size"
+            raise MappingError(
+                "ResidualBlock",
+                f"kernel_size={kernel_size} is even, and padding={kernel_size // 2} would lengthen every axis by "
+                "one",
+                "choose an odd kernel_size",
             )
         padding = kernel_size // 2
         self.conv1 = Conv2d(channels, channels, kernel_size, padding=padding, bit_width=bit_width)

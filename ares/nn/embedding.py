@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ares.nn.errors import MappingError
 from ares.nn.quant_tensor import AnyTensor, value_of
 from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
 
@@ -13,8 +14,12 @@ class PositionalEmbedding(nn.Module):
     """y = quant(x + table_quant(table)), one rounding of the exact sum.
 
     Shapes: x and y [B, T, D], table [1, T, D]: a parameter for `PositionalEmbedding(num_positions, dim)`, a constant
-    (buffer) for `PositionalEmbedding(table=tensor)` of shape [T, D] or [1, T, D]. Raises ValueError for anything else,
-    and for an x with another number of positions.
+    (buffer) for `PositionalEmbedding(table=tensor)` of shape [T, D] or [1, T, D]. Quantisers: `table_quant` on the
+    table, `quant` on the sum. Raises ValueError for anything else, and for an x with another number of positions.
+
+    >>> positions = PositionalEmbedding(num_positions=8, dim=32)
+    >>> positions(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     table: Tensor
@@ -49,9 +54,11 @@ class PositionalEmbedding(nn.Module):
         """quant(x + table_quant(table))"""
         value = value_of(x)
         if value.shape[-2:] != self.table.shape[-2:]:
-            raise ValueError(
+            raise MappingError(
+                "PositionalEmbedding",
                 f"input {list(value.shape)} for {self.table.shape[1]} positions of "
-                f"{self.table.shape[2]} features"
+                f"{self.table.shape[2]} features",
+                "construct it for the tokens that there are",
             )
         return self.quant(value + value_of(self.table_quant(self.table)))
 

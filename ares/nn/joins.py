@@ -19,7 +19,12 @@ from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
 class QuantAdd(nn.Module):
     """Residual join: y = quant(x1 + x2), one rounding of the exact sum.
 
-    Shapes: x1 and x2 alike (PyTorch's broadcasting is not forbidden), y the same.
+    Shapes: x1 and x2 alike, or one of them with size 1 where it is repeated; y has the larger one's.
+    The one quantiser is `quant`, on the sum.
+
+    >>> add = QuantAdd()
+    >>> add(torch.ones(1, 4, 8, 8), torch.ones(1, 4, 8, 8)).shape
+    torch.Size([1, 4, 8, 8])
     """
 
     def __init__(
@@ -37,6 +42,11 @@ class QuantMul(nn.Module):
     """Gate: y = quant(x1 * x2), one rounding of the exact product.
 
     Shapes: x1 and x2 alike, or one of them with size 1 where it is repeated; y has the larger one's.
+    The one quantiser is `quant`, on the product.
+
+    >>> gate = QuantMul()
+    >>> gate(torch.ones(1, 8, 32), torch.ones(1, 1, 32)).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(
@@ -54,7 +64,12 @@ class QuantConcatenate(nn.Module):
     """y = quant(cat(tensors, dim)): all parts are brought to the one scale of `quant`.
 
     Shapes: a list of tensors that agree in every axis but `dim`; y has the sum of their sizes there.
+    The one quantiser is `quant`, on the result.
     Raises TypeError when called with one tensor in the list's place, ValueError for an empty list.
+
+    >>> join = QuantConcatenate(dim=1)
+    >>> join([torch.ones(1, 4, 8, 8), torch.ones(1, 2, 8, 8)]).shape
+    torch.Size([1, 6, 8, 8])
     """
 
     def __init__(

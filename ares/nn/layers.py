@@ -14,9 +14,14 @@ from ares.nn.quantizers import DEFAULT_BIT_WIDTH
 
 
 class Conv2d(QuantConv2d):
-    """[B, in_channels, H, W] codes -> [B, out_channels, H', W'] real values.
+    """[B, in_channels, H, W] codes -> [B, out_channels, H', W'] real values, that a `ReLU` or a quantiser follows.
 
+    H' = (H + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1, W' alike. No quantiser but the weights'.
     `return_quant_tensor` is False by default: the result is not on a grid yet.
+
+    >>> codes = ReLU()(Conv2d(3, 8, 3, padding=1)(default_quant_identity()(torch.randn(1, 3, 8, 8))))
+    >>> codes.shape
+    torch.Size([1, 8, 8, 8])
     """
 
     def __init__(
@@ -48,9 +53,13 @@ class Conv2d(QuantConv2d):
 
 
 class Linear(QuantLinear):
-    """[B, ..., in_features] codes -> [B, ..., out_features] real values.
+    """[B, ..., in_features] codes -> [B, ..., out_features] real values; a network's last may stay so: logits.
 
-    `return_quant_tensor` is False by default: the result is not on a grid yet.
+    No quantiser but the weights'. `return_quant_tensor` is False by default: the result is not on a grid yet.
+
+    >>> logits = Linear(32, 10)(default_quant_identity()(torch.randn(1, 32)))
+    >>> logits.shape
+    torch.Size([1, 10])
     """
 
     def __init__(
@@ -72,7 +81,14 @@ class Linear(QuantLinear):
 
 
 class ReLU(QuantReLU):
-    """max(x, 0), then unsigned codes 0 .. 2^n-1 with one scale per tensor. Any shape."""
+    """max(x, 0), then unsigned codes 0 .. 2^n-1 with one scale per tensor. Any shape, and y has the same.
+
+    The quantiser is the layer's own, on the result.
+
+    >>> codes = ReLU()(torch.tensor([-1.0, 1.0]))
+    >>> codes.shape, bool(codes.signed)
+    (torch.Size([2]), False)
+    """
 
     def __init__(
         self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True

@@ -49,6 +49,11 @@ class QuantSSM(nn.Module):
 
     `dt_rank` is by default ceil(d_inner / 32): ceil(d_model / 16) of a block with d_inner = 2 d_model. Members bear
     the names of the tensors: `dt_low`, `dt` (d_inner, after its softplus, unsigned), `B`, `C` (d_state), `y`.
+    Each ends with a quantiser; that of x is the caller's.
+
+    >>> ssm = QuantSSM(d_inner=12, d_state=4)
+    >>> ssm(default_quant_identity()(torch.randn(1, 16, 12))).shape
+    torch.Size([1, 16, 12])
     """
 
     def __init__(
@@ -91,7 +96,11 @@ class QuantMambaBlock(nn.Module):
 
     Defaults: d_inner = 2 * d_model, dt_rank = ceil(d_model / 16). The convolution is causal, depthwise, along T. No
     residual and no norm: those are the model's. Members bear the names of the tensors: `in_proj`, `conv` (after its
-    SiLU), `ssm`, `z` (after its SiLU), `gate`, `out_proj`.
+    SiLU), `ssm`, `z` (after its SiLU), `gate`, `out_proj`. Each ends with a quantiser; that of `conv` is `silu.quant`.
+
+    >>> block = QuantMambaBlock(d_model=12, d_state=4)
+    >>> block(default_quant_identity()(torch.randn(1, 16, 12))).shape
+    torch.Size([1, 16, 12])
     """
 
     def __init__(
@@ -133,8 +142,12 @@ class QuantMambaWrapper(nn.Module):
     """join(block(x), flip(block'(flip(x)))), flipped along T: [B, T, d_model] -> [B, T, d_model].
 
     `bidirectional_strategy` "add" sums both directions, "concat" puts them side by side ([B, T, 2 * d_model]).
-    The other arguments are those of QuantMambaBlock; the two blocks share nothing. Raises ValueError for another
-    strategy.
+    The other arguments are those of QuantMambaBlock; the two blocks share nothing. Quantisers: the
+    blocks' and `join.quant`. Raises ValueError for another strategy.
+
+    >>> both = QuantMambaWrapper(d_model=12, d_state=4, bidirectional_strategy="concat")
+    >>> both(default_quant_identity()(torch.randn(1, 16, 12))).shape
+    torch.Size([1, 16, 24])
     """
 
     def __init__(

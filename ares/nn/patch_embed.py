@@ -24,6 +24,10 @@ class QuantPatchEmbed(nn.Module):
     One convolution, `proj`, with kernel `patch_size` and `stride` and an output quantiser; what it gives for one
     place in W, all rows of it, is one token. Sizes are numbers or (H, W) pairs. Raises ValueError where patches do
     not cover the input exactly, or the input has another size.
+
+    >>> embed = QuantPatchEmbed(inp_size=(4, 20), patch_size=(2, 5), stride=(2, 5), embed_dim=6)
+    >>> embed(default_quant_identity()(torch.randn(1, 1, 4, 20))).shape
+    torch.Size([1, 4, 12])
     """
 
     def __init__(

@@ -13,5 +13,12 @@ DEFAULT_BIT_WIDTH: Final = 8
 def default_quant_identity(
     bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
 ) -> QuantIdentity:
-    """`QuantIdentity` with codes -2^(n-1) .. 2^(n-1)-1: for a network's input, after poolings, at joins."""
+    """`QuantIdentity` with codes -2^(n-1) .. 2^(n-1)-1: for a network's input, after poolings, at joins.
+
+    Any shape, and the result has the same.
+
+    >>> codes = default_quant_identity()(torch.randn(1, 8))
+    >>> codes.shape, int(codes.bit_width)
+    (torch.Size([1, 8]), 8)
+    """
     return QuantIdentity(bit_width=bit_width, return_quant_tensor=return_quant_tensor)

@@ -13,6 +13,10 @@ class QuantMean(nn.Module):
 
     Shapes: x [B, T, D] with dim=1 gives [B, D], or [B, 1, D] with keepdim. `dim` may be a tuple.
     The one quantiser is `quant`, on the result. Raises ValueError for the batch axis 0.
+
+    >>> mean = QuantMean(dim=1)
+    >>> mean(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 32])
     """
 
     def __init__(

@@ -18,7 +18,14 @@ def _integers(layer: str, values: tuple[int, ...]) -> None:
 
 
 class Reshape(nn.Module):
-    """[B, ...] -> [B, *shape] in PyTorch's element order; one entry may be -1. The batch is kept."""
+    """[B, ...] -> [B, *shape] in PyTorch's element order; one entry may be -1. The batch is kept.
+
+    No quantiser: codes stay codes.
+
+    >>> tokens = Reshape(16, -1)
+    >>> tokens(torch.randn(1, 4, 8, 8)).shape
+    torch.Size([1, 16, 16])
+    """
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -36,7 +43,14 @@ class Reshape(nn.Module):
 
 
 class Permute(nn.Module):
-    """Axes in a new order, the batch included: Permute(0, 2, 1) maps [B, T, D] to [B, D, T]."""
+    """Axes in a new order, the batch included: Permute(0, 2, 1) maps [B, T, D] to [B, D, T].
+
+    No quantiser: codes stay codes.
+
+    >>> swap = Permute(0, 2, 1)
+    >>> swap(torch.randn(1, 8, 32)).shape
+    torch.Size([1, 32, 8])
+    """
 
     def __init__(self, *dims: int) -> None:
         super().__init__()
@@ -54,7 +68,14 @@ class Permute(nn.Module):
 
 
 class Squeeze(nn.Module):
-    """Removes axis `dim` when its size is 1, else does nothing, as torch.squeeze(x, dim)."""
+    """Removes axis `dim` when its size is 1, else does nothing, as torch.squeeze(x, dim): [B, D, 1] to [B, D].
+
+    No quantiser: codes stay codes.
+
+    >>> squeeze = Squeeze(-1)
+    >>> squeeze(torch.randn(1, 32, 1)).shape
+    torch.Size([1, 32])
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()

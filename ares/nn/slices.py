@@ -12,7 +12,14 @@ from ares.nn.quant_tensor import AnyTensor, value_of
 
 
 class Slice(nn.Module):
-    """Positions start .. stop - 1 along axis `dim`, as torch.narrow. Returns plain values."""
+    """Positions start .. stop - 1 along axis `dim`, as torch.narrow: [B, T, D] to [B, stop - start, D] for dim = 1.
+
+    No quantiser: codes stay codes. Returns plain values.
+
+    >>> first = Slice(1, 0, 4)
+    >>> first(torch.randn(1, 8, 32)).shape
+    torch.Size([1, 4, 32])
+    """
 
     def __init__(self, dim: int, start: int, stop: int) -> None:
         super().__init__()
@@ -31,7 +38,14 @@ class Slice(nn.Module):
 
 
 class Flip(nn.Module):
-    """Axes in reverse, any but the batch: Flip(1) turns [B, T, D] around in time. Returns plain values."""
+    """Axes in reverse, any but the batch: Flip(1) turns [B, T, D] around in time, the shape is kept.
+
+    No quantiser: codes stay codes. Returns plain values.
+
+    >>> backwards = Flip(1)
+    >>> backwards(torch.tensor([[1, 2, 3]]))
+    tensor([[3, 2, 1]])
+    """
 
     def __init__(self, *dims: int) -> None:
         super().__init__()

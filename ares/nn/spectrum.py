@@ -20,6 +20,10 @@ class RFFTFeatures(nn.Module):
 
     A QuantTensor is transformed code by code; a plain tensor goes through the quantiser `input` first. Phases of bins
     that are zero are 0, phases of negative real bins +pi: see `ares.nn.leaves.spectrum.RfftPhase`.
+
+    >>> features = RFFTFeatures(patch_size=20)
+    >>> features(default_quant_identity()(torch.randn(1, 6, 20))).shape
+    torch.Size([1, 6, 22])
     """
 
     def __init__(
@@ -57,8 +61,18 @@ class RFFTFeatures(nn.Module):
 
 
 class RFFT(RFFTFeatures):
-    """RFFTFeatures by another name."""
+    """`RFFTFeatures` by another name: [..., N] to [..., 2 * (N // 2 + 1)]; quantisers of its parts.
+
+    >>> features = RFFT(20)
+    >>> features(default_quant_identity()(torch.randn(1, 20))).shape
+    torch.Size([1, 22])
+    """
 
 
 class RFFTFeature(RFFTFeatures):
-    """RFFTFeatures by another name."""
+    """`RFFTFeatures` by another name: [..., N] to [..., 2 * (N // 2 + 1)]; quantisers of its parts.
+
+    >>> features = RFFTFeature(20)
+    >>> features(default_quant_identity()(torch.randn(1, 20))).shape
+    torch.Size([1, 22])
+    """

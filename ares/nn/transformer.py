@@ -19,6 +19,10 @@ class FeedForward(nn.Module):
 
     Shapes: [..., dim] codes in and out. Quantisers: `hidden` after the GELU, `normed` after the norm, `quant`
     on the result.
+
+    >>> mlp = FeedForward(dim=32, hidden_dim=64)
+    >>> mlp(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(
@@ -50,6 +54,10 @@ class SwiGLU(nn.Module):
     """y = quant(down(silu(gate(x)) * up(x))), token by token, without biases: Llama's feed-forward part.
 
     Shapes: [..., dim] codes in and out. Quantisers: `silu.quant`, `up_quant`, `mul.quant` and `quant`.
+
+    >>> mlp = SwiGLU(dim=32, hidden_dim=64)
+    >>> mlp(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(
@@ -80,6 +88,10 @@ class TransformerBlock(nn.Module):
     Shapes: [B, seq_len, embed_dim] codes in and out. `attention` and `mlp` default to `QuantSelfAttention` and
     `FeedForward` (four times as wide, or `mlp_dim`); `norm(embed_dim)` makes both norms. Quantisers besides
     theirs: `quant1` and `quant2` after the norms, `add1.quant` and `add2.quant` on the sums.
+
+    >>> block = TransformerBlock(embed_dim=32, num_heads=4, seq_len=8)
+    >>> block(default_quant_identity()(torch.randn(1, 8, 32))).shape
+    torch.Size([1, 8, 32])
     """
 
     def __init__(

@@ -14,8 +14,13 @@ class QuantConv1dDepthwise(QuantConv1d):
     """[B, in_channels, T] codes -> [B, in_channels, T] codes: y[t] = bias + sum over j of w[j] x[t + j - left].
 
     Outside x is zero. `left` is kernel_size - 1 when `causal` (y[t] sees nothing after t), else half of it, rounded
-    down. With `quantize_output=False` there is no quantiser in it and the result is real, so that an activation
-    function and its quantiser join the convolution; `return_quant_tensor` then counts for nothing.
+    down. The quantiser is the layer's `output_quant`. With `quantize_output=False` there is none and the result is
+    real, so that an activation function and its quantiser join the convolution; `return_quant_tensor` then counts
+    for nothing.
+
+    >>> conv = QuantConv1dDepthwise(in_channels=6, kernel_size=4)
+    >>> conv(default_quant_identity()(torch.randn(1, 6, 16))).shape
+    torch.Size([1, 6, 16])
     """
 
     def __init__(
