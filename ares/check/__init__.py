@@ -5,8 +5,9 @@
 never calibrated is compatible, with warnings.
 """
 
+from ares.check.data import Samples, read_samples
 from ares.check.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
-from ares.check.loading import structural_model, trained_model
+from ares.check.loading import example, names_of_inputs, structural_model, trained_model
 from ares.check.model import check_model, unbuildable
 from ares.check.render import render
 from ares.check.report import Report
@@ -16,9 +17,13 @@ __all__ = [
     "Inputs",
     "NoInputs",
     "Report",
+    "Samples",
     "check_model",
+    "example",
     "example_tensor",
     "find_inputs",
+    "names_of_inputs",
+    "read_samples",
     "render",
     "structural_model",
     "trained_model",

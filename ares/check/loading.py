@@ -1,28 +1,31 @@
-"""A model out of a network's file, with the trained parameters that go with it."""
+"""A model out of a network's file, with the trained parameters that go with it, and the inputs to run it on."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+import inspect
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from ares.check.inputs import CheckError
+from ares.check.checkpoint import holds_state_of_zoo, load_state_dict
+from ares.check.inputs import CheckError, Inputs, NoInputs, find_inputs
+from ares.extract import ExtractionError
 from ares.zoo.network_file import NetworkFile
-from ares.zoo.state import StateError, restore
-
-_LONGEST_MESSAGE = 300
+from ares.zoo.state import StateError, read_info, restore
 
 
-def structural_model(network: NetworkFile, state: Path | None) -> tuple[nn.Module, str]:
+def structural_model(
+    network: NetworkFile, state: Path | None, state_dict: Path | None = None
+) -> tuple[nn.Module, str]:
     """A model to judge the structure of; the stored state is used where it is there and fits.
 
-    The text says why a stored state was not used, "" if it was or there is none.
+    The text says why a stored state was not used, "" if it was or there is none. A `state_dict` that the user names has
+    to fit: raises CheckError where it does not.
     """
+    if state_dict is not None:
+        return trained_model(network, state, state_dict), ""
     model = network.create_model()
     if state is None or not state.exists():
         return model, ""
@@ -35,11 +38,14 @@ def structural_model(network: NetworkFile, state: Path | None) -> tuple[nn.Modul
 def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | None) -> nn.Module:
     """The model with its parameters from `state_dict`, else from the stored `state`, in evaluation mode.
 
-    With neither, the model is as its constructor makes it. Raises CheckError for what cannot be read or does not fit.
+    With neither, the model is as its constructor makes it. `state_dict` may also be the stored state of a network of the
+    zoo, whatever the file is called now. Raises CheckError for what cannot be read or does not fit.
     """
     if state_dict is not None:
+        if holds_state_of_zoo(state_dict):
+            return _restored_copy(network, state_dict)
         model = network.create_model()
-        _load_state_dict(model, state_dict)
+        load_state_dict(model, state_dict)
         return model.eval()
     if state is None:
         return network.create_model().eval()
@@ -54,38 +60,41 @@ def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | N
         raise CheckError(f"{state}: {error}") from error
 
 
-def _load_state_dict(model: nn.Module, path: Path) -> None:
-    tensors = _read_state_dict(path)
+def _restored_copy(network: NetworkFile, state: Path) -> nn.Module:
+    """A network of the zoo that was copied elsewhere: the name in its state is the key of its weights."""
     try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckError(f"{path} does not fit the model: {_short(error)}") from error
-
-
-def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """Tensors by name. Nothing of the file is executed: a pickle may hold plain tensors only."""
-    if not path.is_file():
-        raise CheckError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise CheckError(f"{path} is not a safetensors file: {_short(error)}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        data = state.read_bytes()
+        return restore(replace(network, name=read_info(data).network), data)[0]
+    except (StateError, ValueError, RecursionError) as error:
+        text = " ".join(str(error).split())
         raise CheckError(
-            f"{path} cannot be read: {_short(error)}; "
-            "save it with torch.save(model.state_dict(), path) or as .safetensors"
+            f"{state} does not fit the model in {network.path}: {text[:300]}"
         ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(x, Tensor) for x in found.values()):
-        keys = ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
-        raise CheckError(
-            f"{path} is no state dict, it holds {keys[:_LONGEST_MESSAGE]}; "
-            "save model.state_dict() alone"
-        )
-    return found
 
 
-def _short(error: BaseException) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+def example(model: nn.Module, given: Inputs | None, name: str) -> Inputs:
+    """Inputs on which `forward` runs: the given ones, else inferred ones.
+
+    Raises ExtractionError for a model that Brevitas refuses whatever its input, CheckError where there are none.
+    """
+    found = find_inputs(model, given)
+    if not isinstance(found, NoInputs):
+        return next(found)
+    if found.refusal is not None:
+        raise ExtractionError(name, found.refusal)
+    raise CheckError(
+        f"{name}: no inputs to run forward with: {found.reason}; "
+        "say --input-shape, or define example_inputs() in the file"
+    )
+
+
+def names_of_inputs(model: nn.Module) -> Sequence[str] | None:
+    """The positional parameters of `forward`; None where it takes any number."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in positional]

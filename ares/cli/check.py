@@ -11,14 +11,17 @@ from rich.console import Console
 
 from ares.cli.model_options import (
     InitKwarg,
+    InputData,
     InputShape,
     ModelChoice,
     ModelClass,
     ModelFile,
+    StateDict,
     TestNetwork,
     choose,
     code_of_the_user,
     given_inputs,
+    given_samples,
     import_torch,
     open_file,
 )
@@ -34,6 +37,8 @@ def check_command(
     model_class: ModelClass = None,
     init_kwarg: InitKwarg = None,
     input_shape: InputShape = None,
+    state_dict: StateDict = None,
+    inputs: InputData = None,
     json_out: Annotated[
         Path | None, typer.Option("--json-out", metavar="P", help="Write the report as JSON.")
     ] = None,
@@ -52,7 +57,9 @@ def check_command(
     if list_supported_types:
         _list_supported_types()
         return
-    choice = choose(model_file, test_network, model_class, init_kwarg, input_shape)
+    choice = choose(
+        model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
+    )
     report = _check(choice)
     if json_out is not None:
         write_text(json_out, report.to_json())
@@ -71,13 +78,14 @@ def _check(choice: ModelChoice) -> Report:
     with code_of_the_user():
         network = open_file(choice)
         try:
-            model, problem = structural_model(network, choice.state)
+            model, problem = structural_model(network, choice.state, choice.state_dict)
         except NetworkFileError as error:
             refused = unbuildable(network, error)
             if refused is None:
                 raise
             return refused
-        report = check_model(model, given_inputs(choice, network), network.name)
+        given = given_inputs(choice, network, given_samples(choice, model))
+        report = check_model(model, given, network.name)
     if not problem:
         return report
     from ares.extract import Finding, Status

@@ -9,6 +9,7 @@ import typer
 
 from ares.cli.model_options import (
     InitKwarg,
+    InputData,
     InputShape,
     ModelChoice,
     ModelClass,
@@ -18,6 +19,7 @@ from ares.cli.model_options import (
     choose,
     code_of_the_user,
     given_inputs,
+    given_samples,
     import_torch,
     open_file,
 )
@@ -37,13 +39,16 @@ def extract_command(
     init_kwarg: InitKwarg = None,
     input_shape: InputShape = None,
     state_dict: StateDict = None,
+    inputs: InputData = None,
 ) -> None:
     """Extract the Graph of a trained or calibrated model into a file.
 
     Exit code 0: written; 1: the model cannot be mapped; 2: usage, or a model that cannot be loaded or run. The file
     is written whole or not at all.
     """
-    choice = choose(model_file, test_network, model_class, init_kwarg, input_shape)
+    choice = choose(
+        model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
+    )
     graph = extracted_graph(choice, state_dict)
     from ares.ir import graph_digest, save_graph
 
@@ -55,25 +60,18 @@ def extract_command(
     )
 
 
-def extracted_graph(choice: ModelChoice, state_dict: Path | None) -> Graph:
+def extracted_graph(choice: ModelChoice, state_dict: Path | None = None) -> Graph:
     """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
     import_torch()
-    from ares.check import CheckError, NoInputs, find_inputs, trained_model
+    from ares.check import example, trained_model
     from ares.extract import ExtractionError, extract
 
     with code_of_the_user():
         network = open_file(choice)
-        model = trained_model(network, choice.state, state_dict)
+        model = trained_model(network, choice.state, choice.state_dict or state_dict)
+        given = given_inputs(choice, network, given_samples(choice, model))
         try:
-            found = find_inputs(model, given_inputs(choice, network))
-            if not isinstance(found, NoInputs):
-                return extract(model, next(found).tensors, network.name)
-            if found.refusal is not None:
-                raise ExtractionError(network.name, found.refusal)
-            raise CheckError(
-                f"{network.name}: no inputs to run forward with: {found.reason}; "
-                "say --input-shape, or define example_inputs() in the file"
-            )
+            return extract(model, example(model, given, network.name).tensors, network.name)
         except ExtractionError as error:
             line = " ".join(str(error).split())
             typer.echo(f"ares: {line} (ares check lists everything)", err=True)

@@ -1,4 +1,4 @@
-"""What `ares check` and `ares extract` share: which model, how it is made, on which inputs it runs.
+"""What `check`, `verify`, `export` and `extract` share: which model, how it is made, on which inputs it runs.
 
 Light to import; `load` and `given_inputs` import torch. Everything that is wrong with the user's choice or file
 ends in one line on stderr and exit code 2.
@@ -25,7 +25,9 @@ from ares.pipeline.zoo import UnknownNetwork, zoo_paths
 from ares.resources import ResourceError
 
 if TYPE_CHECKING:
-    from ares.check import Inputs
+    from torch import nn
+
+    from ares.check import Inputs, Samples
     from ares.zoo.network_file import NetworkFile
 
 ModelFile = Annotated[
@@ -69,6 +71,14 @@ StateDict = Annotated[
         "Default for a test network: its stored state.",
     ),
 ]
+InputData = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs",
+        metavar="D",
+        help="Your own data: a .npz file (numpy.savez), one array an input, samples along its first axis.",
+    ),
+]
 
 _SHAPE = re.compile(r"\d+(?:([,x])\d+(?:\1\d+)*)?")
 _LARGEST_INPUT = 2**28
@@ -76,13 +86,18 @@ _LARGEST_INPUT = 2**28
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A checked choice: the file exists in no promise yet. `state` is the stored state of a test network."""
+    """A checked choice: the file exists in no promise yet. `state` is the stored state of a test network.
+
+    `state_dict` and `data` are the user's files of parameters and of inputs.
+    """
 
     source: Path
     model_class: str | None
     init_kwargs: Mapping[str, Any]
     shapes: tuple[tuple[int, ...], ...]
     state: Path | None
+    state_dict: Path | None = None
+    data: Path | None = None
 
 
 def choose(
@@ -91,6 +106,8 @@ def choose(
     model_class: str | None,
     init_kwargs: Sequence[str] | None,
     input_shapes: Sequence[str] | None,
+    state_dict: Path | None = None,
+    data: Path | None = None,
 ) -> ModelChoice:
     """The options, parsed; a usage error where they contradict each other or cannot be read."""
     if (model_file is None) == (test_network is None):
@@ -105,15 +122,16 @@ def choose(
             fail_usage(f"--init-kwarg {name} is given twice")
         kwargs[name] = value
     shapes = tuple(_shape(text) for text in input_shapes or ())
+    if shapes and data is not None:
+        fail_usage("give one of --inputs and --input-shape: the data have their own shape")
     if model_file is not None:
-        return ModelChoice(model_file, model_class, kwargs, shapes, None)
+        return ModelChoice(model_file, model_class, kwargs, shapes, None, state_dict, data)
     try:
         paths = zoo_paths(test_network or "")
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
-    return ModelChoice(
-        paths.source, model_class, kwargs, shapes, paths.golden / "state.safetensors"
-    )
+    stored = paths.golden / "state.safetensors"
+    return ModelChoice(paths.source, model_class, kwargs, shapes, stored, state_dict, data)
 
 
 def import_torch() -> None:
@@ -154,10 +172,24 @@ def open_file(choice: ModelChoice) -> NetworkFile:
     return load_network_file(choice.source, choice.model_class, choice.init_kwargs)
 
 
-def given_inputs(choice: ModelChoice, network: NetworkFile) -> Inputs | None:
+def given_samples(choice: ModelChoice, model: nn.Module) -> Samples | None:
+    """The user's own data, None if there are none; inside `code_of_the_user`."""
+    from ares.check import names_of_inputs, read_samples
+
+    return None if choice.data is None else read_samples(choice.data, names_of_inputs(model))
+
+
+def given_inputs(
+    choice: ModelChoice, network: NetworkFile, samples: Samples | None = None
+) -> Inputs | None:
     """The inputs that the options or the file name, None if neither does; inside `code_of_the_user`."""
+    import torch
+
     from ares.check import Inputs, example_tensor
 
+    if samples is not None:
+        row = tuple(torch.from_numpy(array) for array in samples.row(0))
+        return Inputs(row, f"the first sample of {samples.path}")
     if choice.shapes:
         tensors = tuple(example_tensor(shape) for shape in choice.shapes)
         return Inputs(tensors, "--input-shape", only_shapes=True)

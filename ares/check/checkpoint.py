@@ -1,0 +1,194 @@
+"""Trained parameters out of a file, as data: nothing of the file is ever executed.
+
+Files of safetensors, and what `torch.save(model.state_dict(), path)` writes. A pickle is read by torch's restricted
+unpickler, which knows tensors and plain containers; one that names other code is refused. Whatever is wrong raises
+`CheckError` with one line: the file, what was found, what to do.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ares.check.inputs import CheckError
+
+LARGEST_FILE = 2**33
+_ARES_STATE = "ares"
+_LONGEST_MESSAGE = 200
+_NAMED_KEYS = 3
+# What wrappers put before every name, and how to get at the model inside.
+_PREFIXES = {
+    "module.": "save the state of the model inside the DataParallel: model.module.state_dict()",
+    "_orig_mod.": "save the state of the model that torch.compile wraps: model._orig_mod.state_dict()",
+    "model.": "save the state of the inner model: wrapper.model.state_dict()",
+}
+_SAFETENSORS = "save it with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+_CODE = re.compile(
+    r"Unsupported (?:global|class|operand)\W+(?:GLOBAL )?([\w.]+)|([\w.]+) was not an allowed global"
+)
+
+
+def holds_state_of_zoo(path: Path) -> bool:
+    """Whether a file is the stored state of a network of the zoo (golden/<network>/state.safetensors)."""
+    if path.suffix != ".safetensors":
+        return False
+    _require_file(path)
+    try:
+        with safe_open(path, "pt") as file:
+            return _ARES_STATE in (file.metadata() or {})
+    except Exception as error:
+        # Broad: whatever the parser makes of damaged bytes, the user is told.
+        raise CheckError(f"{path} is not a safetensors file: {_short(error)}") from error
+
+
+def load_state_dict(model: nn.Module, path: Path) -> None:
+    """Give `model` the parameters in the file; every one must be there, with its shape, and no other."""
+    tensors = _read(path)
+    where = f"{path} does not fit the model"
+    own = {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
+    for key, tensor in tensors.items():
+        _require_numbers(path, key, tensor)
+        if key in own:
+            _require_like(where, key, tensor, own[key])
+    # A model that was loaded in part is thrown away, so nothing is lost by trying.
+    try:
+        result = model.load_state_dict(dict(tensors), strict=False)
+    except Exception as error:
+        # Broad: the modules' own hooks take part in loading; the user is told.
+        raise CheckError(f"{where}: {_short(error)}") from error
+    missing, unexpected = sorted(result.missing_keys), sorted(result.unexpected_keys)
+    if missing or unexpected:
+        parts = [
+            f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {what} ({_first(keys)})"
+            for what, keys in (("missing", missing), ("unexpected", unexpected))
+            if keys
+        ]
+        raise CheckError(f"{where}: {', '.join(parts)}; {_advice(missing, unexpected)}")
+
+
+def _advice(missing: Sequence[str], unexpected: Sequence[str]) -> str:
+    for prefix, advice in _PREFIXES.items():
+        if unexpected and all(key.startswith(prefix) for key in unexpected):
+            return advice
+    if missing and not unexpected and all("_impl." in key for key in missing):
+        return (
+            "quantisers have no scale in it: calibrate or train the model before its state is saved"
+        )
+    return "save model.state_dict() of this very class, made with the same arguments"
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise CheckError(f"{path}: no such file; expected .safetensors or a saved state_dict()")
+    size = path.stat().st_size
+    if size == 0:
+        raise CheckError(f"{path} is empty; save model.state_dict() again")
+    if size > LARGEST_FILE:
+        raise CheckError(f"{path} has {size} bytes, at most {LARGEST_FILE} are read")
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    _require_file(path)
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except Exception as error:
+            # Broad: whatever the parser makes of damaged bytes, the user is told.
+            kind = (
+                "is not a safetensors file"
+                if isinstance(error, SafetensorError)
+                else "cannot be read"
+            )
+            raise CheckError(f"{path} {kind}: {_short(error)}") from error
+    _refuse_packed(path)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # Broad: the unpickler meets bytes of anybody, and raises whatever comes; the user is told.
+        raise CheckError(_unreadable(path, error)) from error
+    if not isinstance(found, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
+    ):
+        kinds = (
+            [str(key) for key in found] if isinstance(found, Mapping) else [type(found).__name__]
+        )
+        raise CheckError(
+            f"{path} is no state dict, it holds {_cut(', '.join(kinds[:8]))}; save model.state_dict() alone"
+        )
+    return found
+
+
+def _refuse_packed(path: Path) -> None:
+    """torch stores its tensors as they are: what unpacks to more than the file is no checkpoint but a bomb."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckError(_unreadable(path, error)) from error
+    if declared > path.stat().st_size:
+        raise CheckError(
+            f"{path} unpacks to {declared} bytes, the file has {path.stat().st_size}: no file of torch.save; "
+            + _SAFETENSORS
+        )
+
+
+def _unreadable(path: Path, error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    code = _CODE.search(text) if isinstance(error, pickle.UnpicklingError) else None
+    if code is not None:
+        return (
+            f"{path} cannot be read without running code ({code[1] or code[2]}), which is not done: it holds more "
+            f"than weights; {_SAFETENSORS}"
+        )
+    if isinstance(error, pickle.UnpicklingError):
+        text = text.partition(" Please file an issue")[0].rpartition("WeightsUnpickler error: ")[2]
+    return f"{path} cannot be read: {type(error).__name__}: {_cut(text)}; {_SAFETENSORS}"
+
+
+def _require_numbers(path: Path, key: str, tensor: Tensor) -> None:
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise CheckError(f"{path}: {key} is no ordinary tensor; save dense tensors of numbers")
+    # Zero strides make a tensor of any size out of a byte.
+    if tensor.numel() * tensor.element_size() > LARGEST_FILE:
+        raise CheckError(
+            f"{path}: {key} has {tensor.numel()} elements, which is no size of a parameter"
+        )
+
+
+def _require_like(where: str, key: str, tensor: Tensor, own: Tensor) -> None:
+    if tensor.shape != own.shape:
+        raise CheckError(
+            f"{where}: {key} has shape {list(tensor.shape)}, the model's has {list(own.shape)}; "
+            + _advice((), ())
+        )
+    if tensor.is_floating_point() != own.is_floating_point() or tensor.is_complex():
+        raise CheckError(f"{where}: {key} is {_name(tensor)}, the model's is {_name(own)}")
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+        raise CheckError(f"{where}: {key} holds values that are not finite; train it again")
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _first(keys: Sequence[str]) -> str:
+    named = ", ".join(keys[:_NAMED_KEYS])
+    return f"{_cut(named)}, ..." if len(keys) > _NAMED_KEYS else _cut(named)
+
+
+def _short(error: BaseException) -> str:
+    return _cut(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

@@ -1,0 +1,185 @@
+"""The user's own inputs out of a .npz file, as data: no pickle, and no more memory than the file announces.
+
+An archive is a zip of .npy files. Each is read by hand: its header says type and shape, which must be those of the bytes
+that follow, before anything of that size is made. Whatever is wrong raises `CheckError` with one line.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from ares.check.inputs import CheckError
+
+Array = npt.NDArray[Any]
+
+LARGEST_DATA = 2**30
+MOST_ARRAYS = 124
+_LONGEST_HEADER = 4096
+_HOW = "save them with numpy.savez(path, x=...), one array an input, samples along the first axis"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """`arrays`: one an input, in the order of `forward`; the first axis, of equal length, counts the samples.
+
+    float32 for real inputs, int64 for ids.
+    """
+
+    path: Path
+    arrays: tuple[Array, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.arrays[0])
+
+    def row(self, number: int) -> tuple[Array, ...]:
+        """One sample with its batch axis."""
+        return tuple(array[number : number + 1] for array in self.arrays)
+
+
+def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:
+    """The arrays of a file for the inputs of `forward` with these names (None: they are not known).
+
+    Arrays are matched by name where all have the name of an input, else they are in the order in which they were saved.
+    """
+    arrays = _ordered(path, _read(path), inputs)
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise CheckError(f"{path}: its arrays hold different numbers of samples: {listed}; {_HOW}")
+    return Samples(path, tuple(_numbers(path, name, array) for name, array in arrays.items()))
+
+
+def _ordered(
+    path: Path, arrays: Mapping[str, Array], inputs: Sequence[str] | None
+) -> Mapping[str, Array]:
+    if inputs is None:
+        return arrays
+    known = [name for name in arrays if name in inputs]
+    strange = [name for name in arrays if name not in inputs]
+    if known and strange:
+        raise CheckError(
+            f"{path}: array {strange[0]!r} is no input of forward, {known[0]!r} is; "
+            f"name the arrays {', '.join(inputs)}, or none of them"
+        )
+    if known:
+        return {name: arrays[name] for name in inputs if name in arrays}
+    return arrays
+
+
+def _numbers(path: Path, name: str, array: Array) -> Array:
+    """float32 or int64, every value as it was; refuses the rest."""
+    where = f"{path}: array {name!r}"
+    if array.dtype.kind in "iu":
+        # Ids: of numbers beyond int64 nothing can be an index.
+        if array.size and int(array.max()) > np.iinfo(np.int64).max:
+            raise CheckError(f"{where} holds {int(array.max())}, which is no id; save int64")
+        return np.ascontiguousarray(array.astype(np.int64))
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise CheckError(
+            f"{where} holds {array.dtype}; expected float32 for real inputs or int64 for ids"
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = [int(i) for i in np.argwhere(~finite)[0]]
+        raise CheckError(
+            f"{where}: element {index} is {array[tuple(index)]}; every value must be finite"
+        )
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(array.astype(np.float32))
+    if not np.array_equal(single, array):
+        raise CheckError(
+            f"{where} holds {array.dtype} values that float32 cannot hold, which is what the network takes; "
+            "save x.astype(numpy.float32)"
+        )
+    return single
+
+
+def _read(path: Path) -> Mapping[str, Array]:
+    if not path.is_file():
+        raise CheckError(f"{path}: no such file; expected a .npz file with the inputs")
+    if not zipfile.is_zipfile(path):
+        raise CheckError(f"{path} is not a .npz file; {_HOW}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _members(path, archive)
+    except CheckError:
+        raise
+    except Exception as error:
+        # Broad: damaged archives make zipfile and zlib raise whatever comes; the user is told.
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CheckError(f"{path} cannot be read: {text}; {_HOW}") from error
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, Array]:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    declared = sum(entry.file_size for entry in entries)
+    if not entries or len(entries) > MOST_ARRAYS:
+        raise CheckError(f"{path} holds {len(entries)} arrays, expected 1 to {MOST_ARRAYS}; {_HOW}")
+    if declared > LARGEST_DATA:
+        raise CheckError(
+            f"{path} unpacks to {declared} bytes, at most {LARGEST_DATA} are read; save fewer samples"
+        )
+    arrays: dict[str, Array] = {}
+    for entry in entries:
+        name = entry.filename.removesuffix(".npy")
+        if name in arrays or name == entry.filename:
+            raise CheckError(
+                f"{path}: entry {_printable(entry.filename)} is not one .npy file; {_HOW}"
+            )
+        with archive.open(entry) as file:
+            arrays[name] = _array(f"{path}: array {_printable(name)}", file, entry.file_size)
+    return arrays
+
+
+def _array(where: str, file: IO[bytes], size: int) -> Array:
+    """The array of a .npy file of `size` bytes."""
+    shape, fortran, dtype = _header(where, file)
+    if dtype.hasobject or dtype.kind not in "fiub" or dtype.subdtype is not None:
+        what = "Python objects, which would have to be unpickled" if dtype.hasobject else str(dtype)
+        raise CheckError(f"{where} holds {what[:80]}; save numbers: float32, or int64 for ids")
+    count = prod(shape)
+    if count * dtype.itemsize != size - file.tell():
+        raise CheckError(
+            f"{where} has shape {_cut(shape)} of {dtype}, but {size - file.tell()} bytes; it is damaged"
+        )
+    if len(shape) == 0 or count == 0:
+        raise CheckError(
+            f"{where} has shape {_cut(shape)}; expected samples along the first axis, at least one"
+        )
+    data = file.read(size)
+    if len(data) != count * dtype.itemsize:
+        raise CheckError(f"{where} is cut off; it is damaged")
+    array = np.frombuffer(data, dtype).reshape(shape[::-1] if fortran else shape)
+    return array.transpose() if fortran else array
+
+
+def _header(where: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        version = npy.read_magic(file)
+        shape, fortran, dtype = readers[version](file, max_header_size=_LONGEST_HEADER)
+    except Exception as error:
+        # Broad: the header is a Python literal of anybody; numpy's parser raises whatever comes.
+        raise CheckError(f"{where} is no .npy file that can be read; {_HOW}") from error
+    if len(shape) > 8 or any(not isinstance(size, int) or size < 0 for size in shape):
+        raise CheckError(f"{where} has shape {_cut(shape)}, which is none")
+    return tuple(shape), fortran, dtype
+
+
+def _cut(shape: Sequence[int]) -> str:
+    text = str(tuple(shape))
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _printable(name: str) -> str:
+    return repr(name[:80])
