@@ -104,7 +104,8 @@ class Event:
 class Job:
     """`kind`: "target", "front" or "cell"; the names that it is about. The costly ones first.
 
-    `key` and `cell`: of the front and of the verdict, empty where nothing is kept. `only_case`: as for `Subject.target`.
+    `key` and `cell`: of the front and of the verdict, empty where nothing is kept. `only_case`: as for
+    `Subject.target`.
     """
 
     kind: str

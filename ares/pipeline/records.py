@@ -30,9 +30,9 @@ def summarise(results: str, day: date) -> str:
     """The record of a run: JSON text. Raises RecordError, one line, for a run that failed or was not whole."""
     try:
         return _summary(json.loads(results), day)
+    except RecordError:
+        raise
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, RecordError):
-            raise
         raise RecordError(
             f"not the JSON of ares networks --json-out: {type(error).__name__}: {error}"
         ) from None
@@ -45,17 +45,14 @@ def _summary(run: Mapping[str, Any], day: date) -> str:
     names = (*network_names(), *suite_names())
     absent = [target.name for target in TARGETS if target.name not in run["targets"]]
     absent += [name for name in names if not any((name, stage) in cells for stage in _STAGES)]
-    gaps = [
-        f"{name} {stage}"
-        for name in names
-        for stage in _STAGES
-        if name not in absent and (name, stage) not in cells
+    absent = absent or [
+        f"{name} {stage}" for name in names for stage in _STAGES if (name, stage) not in cells
     ]
-    if outcomes["fail"] or outcomes["not run"] or absent or gaps:
-        lacks = ", ".join([*absent, *gaps][:_NAMED]) or "nothing"
+    if outcomes["fail"] or outcomes["not run"] or absent:
+        named = f" ({', '.join(absent[:_NAMED])}{', ...' if len(absent) > _NAMED else ''})"
         raise RecordError(
             f"only a whole run is recorded: {outcomes['fail']} cells failed, {outcomes['not run']} did not run, "
-            f"{len(absent) + len(gaps)} targets, subjects or cells are absent ({lacks}); "
+            f"{len(absent)} targets, subjects or cells are absent{named if absent else ''}; "
             "run ares networks --target '*' --json-out FILE"
         )
     record = {

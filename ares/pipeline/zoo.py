@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,18 +46,25 @@ def zoo_paths(name: str) -> ZooPaths:
     stem = name.removesuffix(".py")
     names = network_names()
     if stem not in names:
-        near = difflib.get_close_matches(stem, names, n=3, cutoff=0.4)
-        raise UnknownNetwork(
-            f"no network named {stem!r}; nearest: {', '.join(near) or 'none'} "
-            "(ares networks --list shows all)"
-        )
+        raise _unknown(stem, names)
     root = checkout_dir()
     return ZooPaths(stem, root / "tests" / "test_networks" / f"{stem}.py", root / "golden" / stem)
 
 
 def subject_name(name: str) -> str:
     """A network or a suite by its name (with or without `.py`); raises UnknownNetwork."""
-    return name if name in suite_names() else zoo_paths(name).name
+    known = (*network_names(), *suite_names())
+    stem = name if name in known else name.removesuffix(".py")
+    if stem not in known:
+        raise _unknown(stem, known)
+    return stem
+
+
+def _unknown(stem: str, known: Sequence[str]) -> UnknownNetwork:
+    near = difflib.get_close_matches(stem, known, n=3, cutoff=0.4)
+    return UnknownNetwork(
+        f"no network named {stem!r}; nearest: {', '.join(near) or 'none'} (ares networks --list shows all)"
+    )
 
 
 def subject_files(name: str) -> tuple[Path, ...]:
