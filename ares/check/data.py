@@ -1,7 +1,7 @@
 """The user's own inputs out of a .npz file, as data: no pickle, and no more memory than the file announces.
 
-An archive is a zip of .npy files. Each is read by hand: its header says type and shape, which must be those of the bytes
-that follow, before anything of that size is made. Whatever is wrong raises `CheckError` with one line.
+An archive is a zip of .npy files. Each is read by hand: its header says type and shape, which must be those of the
+bytes that follow, before anything of that size is made. Whatever is wrong raises `CheckError` with one line.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from numpy.lib import format as npy
 
-from ares.check.inputs import CheckError
+from ares.check.inputs import CheckError, Inputs
 
 Array = npt.NDArray[Any]
 
@@ -44,6 +45,11 @@ class Samples:
     def row(self, number: int) -> tuple[Array, ...]:
         """One sample with its batch axis."""
         return tuple(array[number : number + 1] for array in self.arrays)
+
+    def first(self) -> Inputs:
+        """The first sample, to run `forward` with."""
+        tensors = tuple(torch.from_numpy(array.copy()) for array in self.row(0))
+        return Inputs(tensors, f"the first of {self.count} samples in {self.path}")
 
 
 def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:

@@ -38,8 +38,8 @@ def structural_model(
 def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | None) -> nn.Module:
     """The model with its parameters from `state_dict`, else from the stored `state`, in evaluation mode.
 
-    With neither, the model is as its constructor makes it. `state_dict` may also be the stored state of a network of the
-    zoo, whatever the file is called now. Raises CheckError for what cannot be read or does not fit.
+    With neither, the model is as its constructor makes it. `state_dict` may also be the stored state of a network
+    of the zoo, whatever the file is called now. Raises CheckError for what cannot be read or does not fit.
     """
     if state_dict is not None:
         if holds_state_of_zoo(state_dict):

@@ -10,6 +10,7 @@ from ares.cli.export import export_command
 from ares.cli.extract import extract_command
 from ares.cli.golden import golden
 from ares.cli.networks import networks
+from ares.cli.verify import verify_command
 
 app = typer.Typer(
     add_completion=False,
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="ARES: from Brevitas models to integer C, exact layer by layer, on every compiler and processor.",
 )
 app.command("check")(check_command)
+app.command("verify")(verify_command)
 app.command("extract")(extract_command)
 app.command("export")(export_command)
 app.command("networks")(networks)

@@ -25,8 +25,6 @@ from ares.pipeline.zoo import UnknownNetwork, zoo_paths
 from ares.resources import ResourceError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ares.check import Inputs, Samples
     from ares.zoo.network_file import NetworkFile
 
@@ -172,7 +170,7 @@ def open_file(choice: ModelChoice) -> NetworkFile:
     return load_network_file(choice.source, choice.model_class, choice.init_kwargs)
 
 
-def given_samples(choice: ModelChoice, model: nn.Module) -> Samples | None:
+def given_samples(choice: ModelChoice, model: Any) -> Samples | None:
     """The user's own data, None if there are none; inside `code_of_the_user`."""
     from ares.check import names_of_inputs, read_samples
 
@@ -183,13 +181,10 @@ def given_inputs(
     choice: ModelChoice, network: NetworkFile, samples: Samples | None = None
 ) -> Inputs | None:
     """The inputs that the options or the file name, None if neither does; inside `code_of_the_user`."""
-    import torch
-
     from ares.check import Inputs, example_tensor
 
     if samples is not None:
-        row = tuple(torch.from_numpy(array) for array in samples.row(0))
-        return Inputs(row, f"the first sample of {samples.path}")
+        return samples.first()
     if choice.shapes:
         tensors = tuple(example_tensor(shape) for shape in choice.shapes)
         return Inputs(tensors, "--input-shape", only_shapes=True)
