@@ -126,14 +126,19 @@ def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:
 
 
 class Constants:
-    """The constant arrays of a network by name, in order; large ones with the same content are kept once."""
+    """The constant arrays of a network by name, in order; large ones with the same content are kept once.
 
-    def __init__(self) -> None:
+    Every name starts with the network's: one firmware may hold several.
+    """
+
+    def __init__(self, network: str) -> None:
+        self._network = network
         self.arrays: dict[str, npt.NDArray[Any]] = {}
         self._names: dict[tuple[str, bytes], str] = {}
 
     def add(self, name: str, array: npt.NDArray[Any]) -> str:
         """Keep an array, unless it is empty; the name under which it stands."""
+        name = f"{self._network}_{name}"
         if array.size == 0:
             return name
         kept = np.ascontiguousarray(array)

@@ -6,8 +6,8 @@ Weights stand in a file of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,8 +25,16 @@ from ares.emit.literals import (
     identifier,
     struct_initialiser,
 )
-from ares.ir import DType, Port, Project, TracePoint, graph_digest
-from ares.plan import Plan, PlannedTensor, Step
+from ares.emit.selftest import (
+    EXPECTED,
+    Vector,
+    expected_json,
+    selftest_facts,
+    selftest_runtime,
+)
+from ares.ir import DType, Graph, Port, Project, TracePoint, graph_digest
+from ares.ops import KernelOperation
+from ares.plan import Plan, PlannedTensor, Step, site_of
 from ares.resources import runtime_dir, templates_dir
 
 RUNTIME_FOLDERS = ("inc", "src", "trace")
@@ -81,12 +89,12 @@ class PortRow:
     zero_point: int
 
 
-def emit(plan: Plan) -> Project:
-    """The C project of a planned network."""
+def emit(plan: Plan, vectors: Sequence[Vector] = ()) -> Project:
+    """The C project of a planned network; with golden cases also their self-test, and a README."""
     graph = plan.graph
     runtime = runtime_files()
     name = _file_stem(graph.name, runtime)
-    constants = Constants()
+    constants = Constants(name)
     steps = _layer_rows(plan, constants)
     tensors = [_tensor_row(tensor, constants) for tensor in plan.tensors]
     digest = graph_digest(graph)
@@ -106,6 +114,7 @@ def emit(plan: Plan) -> Project:
         "is_one_call": len(graph.inputs) + len(graph.outputs) <= MOST_PORTS,
         "arena_bytes": max(plan.arena_bytes, 1),
         "arena_bound": plan.arena_bound,
+        "has_selftest": bool(vectors),
         "c_string": c_string,
     }
     files = {
@@ -118,7 +127,7 @@ def emit(plan: Plan) -> Project:
         "CMakeLists.txt": _render("CMakeLists.txt.j2", facts),
         **runtime,
     }
-    return Project(
+    project = Project(
         name=graph.name,
         files=files,
         sources=(f"{name}.c", f"{name}_weights.c"),
@@ -127,6 +136,25 @@ def emit(plan: Plan) -> Project:
         outputs=tuple(_port(plan, tensor) for tensor in graph.outputs),
         points=_points(plan),
     )
+    if not vectors:
+        return project
+    facts |= {
+        **selftest_facts(project, vectors),
+        "graph": graph,
+        "macs": sum(operation.macs(site_of(graph, operation)) for operation in _operations(graph)),
+        "constant_bytes": sum(array.nbytes for array in constants.arrays.values()),
+    }
+    files |= {
+        "selftest.c": _render("selftest.c.j2", facts),
+        "README.md": _render("README.md.j2", facts),
+        EXPECTED: expected_json(project, digest[:16], vectors),
+        **selftest_runtime(),
+    }
+    return replace(project, files=files)
+
+
+def _operations(graph: Graph) -> list[KernelOperation]:
+    return [operation for operation in graph.operations if isinstance(operation, KernelOperation)]
 
 
 def runtime_files() -> dict[str, bytes]:
@@ -142,7 +170,7 @@ def runtime_files() -> dict[str, bytes]:
 def _file_stem(network: str, runtime: Mapping[str, bytes]) -> str:
     """The network's C name; a network called like one of our own files (`mean`, `main`) gets a suffix."""
     name = identifier(network)
-    taken = {"main", *(PurePosixPath(path).stem for path in runtime)}
+    taken = {"main", "selftest", *(PurePosixPath(path).stem for path in runtime)}
     return f"{name}_network" if name in taken else name
 
 

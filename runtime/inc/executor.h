@@ -9,6 +9,10 @@
 
 #include "layer_descriptors.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Called after each observed layer or stage, once per output tensor. layer_index counts the kernels and the stages
  * that ran; data stays valid only during the call and must not be written. Anything but ARES_OK ends the run, which
@@ -28,5 +32,9 @@ uint32_t ares_element_size(ares_dtype dtype);
  */
 ares_status ares_execute(const ares_network *network, const void *const *inputs,
                          void *const *outputs, void *arena, ares_observer observer, void *context);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

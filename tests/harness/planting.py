@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,9 @@ def in_constant(project: Project, name: str, edit: Callable[[str], str]) -> Proj
     """The project with the initialiser of one constant (the text from `=` to `;`) edited."""
     path = project.sources[1]
     text = project.files[path].decode()
-    found = re.search(rf"\b{name}\[\d+\] =(.*?);\n", text, re.DOTALL)
+    found = re.search(
+        rf"\b{PurePath(project.sources[0]).stem}_{name}\[\d+\] =(.*?);\n", text, re.DOTALL
+    )
     assert found, f"{path} has no constant {name}"
     changed = edit(found[1])
     assert changed != found[1]

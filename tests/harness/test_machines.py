@@ -22,7 +22,7 @@ from tests.harness.planting import BLAMES_C, copy_network, patched, prepared, wi
 from tests.harness.tiny_network import usable
 
 NETWORK = "test_8_stride2"
-LAYER, CONSTANT = "block4.0", "block4_0_rescale_offset"
+LAYER, CONSTANT = "block4.0", f"{NETWORK}_block4_0_rescale_offset"
 
 
 @pytest.fixture(scope="module")
