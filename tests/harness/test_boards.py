@@ -224,6 +224,14 @@ def _large(project: Project, constants: int, arena: int) -> Project:
     return tiny_project(changes={"tiny.c": (changed + extra).encode()})
 
 
+def test_what_just_fits_runs(board: Target) -> None:
+    """Both regions almost full: what is loaded for one must not reach into the other."""
+    sizes = regions(str(board.machine.board))
+    constants, arena = sizes["FLASH"] - 64 * 1024, sizes["RAM"] - STACK - 32 * 1024
+    trace = run_one(_large(tiny_project(), constants, arena), board)
+    assert trace.outputs[0].tolist() == [oracle((1, 2, 3, 4))[1]]
+
+
 @pytest.mark.parametrize("region", ["FLASH", "RAM"])
 def test_what_does_not_fit_says_how_much_it_needs(board: Target, region: str) -> None:
     available = regions(str(board.machine.board))[region]
