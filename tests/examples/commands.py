@@ -1,0 +1,47 @@
+"""Commands as a reader would type them: `ares ...` in this process, everything else in one of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from ares.cli.app import app
+
+
+def run_line(line: str, folder: Path, *more: str) -> str:
+    """Run one command line in `folder`, with `more` words behind it; what it printed. It must succeed."""
+    __tracebackhide__ = True
+    code, printed = try_line(line, folder, *more)
+    assert code == 0, f"{line}: exit code {code}\n{printed}"
+    return printed
+
+
+def try_line(line: str, folder: Path, *more: str) -> tuple[int, str]:
+    """Exit code and everything that was printed."""
+    words = [*shlex.split(line), *more]
+    if words[0] == "ares":
+        return _ares(words[1:], folder)
+    if words[0] == "python":
+        words[0] = sys.executable
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _ares(words: list[str], folder: Path) -> tuple[int, str]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        result = CliRunner().invoke(app, words, env={"COLUMNS": "100"})
+    finally:
+        os.chdir(before)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
