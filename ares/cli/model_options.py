@@ -26,6 +26,7 @@ from ares.resources import ResourceError
 
 if TYPE_CHECKING:
     from ares.check import Inputs, Samples
+    from ares.pipeline.user_model import UserModel
     from ares.zoo.network_file import NetworkFile
 
 ModelFile = Annotated[
@@ -191,6 +192,39 @@ def given_inputs(
     if network.has_example_inputs:
         return Inputs(network.example_inputs(), "example_inputs() of the file")
     return None
+
+
+def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
+    """The chosen model, loaded, with its cases; inside `code_of_the_user`.
+
+    `cases`: how many, None for the default; `again`: the command that repeats what is done with it.
+    """
+    from ares.check import example, trained_model
+    from ares.extract import ExtractionError
+    from ares.pipeline.user_model import Given, UserModel
+
+    network = open_file(choice)
+    model = trained_model(network, choice.state, choice.state_dict)
+    samples = given_samples(choice, model)
+    try:
+        found = example(model, given_inputs(choice, network, samples), network.name)
+    except ExtractionError as error:
+        line = " ".join(str(error).split())
+        typer.echo(f"ares: {line} (ares check lists everything)", err=True)
+        raise typer.Exit(1) from None
+    rows = [samples.row(number) for number in range(samples.count)] if samples is not None else []
+    return UserModel(
+        Given(
+            name=network.name,
+            model=model,
+            example=found.tensors,
+            rows=rows,
+            origin=found.origin,
+            cases=cases,
+            again=again,
+            vacuity=network.vacuity,
+        )
+    )
 
 
 def _init_kwarg(text: str) -> tuple[str, Any]:

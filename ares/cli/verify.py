@@ -21,17 +21,14 @@ from ares.cli.model_options import (
     InitKwarg,
     InputData,
     InputShape,
-    ModelChoice,
     ModelClass,
     ModelFile,
     StateDict,
     TestNetwork,
     choose,
     code_of_the_user,
-    given_inputs,
-    given_samples,
     import_torch,
-    open_file,
+    user_model,
 )
 from ares.cli.output import fail_usage, write_text
 from ares.pipeline.report import as_junit
@@ -135,7 +132,7 @@ def verify_command(
     import_torch()
     console = _console()
     with code_of_the_user():
-        subject = _subject(choice, cases)
+        subject = user_model(choice, cases, _again())
         result = _run(console, subject, targets, jobs)
     kept = _keep(subject, result, out) if result.matrix.failures else None
     _show(console, result)
@@ -173,36 +170,6 @@ def _require_writable(path: Path | None) -> None:
         fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
     if path.is_dir():
         fail_usage(f"cannot write {path}: it is a folder")
-
-
-def _subject(choice: ModelChoice, cases: int | None) -> UserModel:
-    """The chosen model, loaded; inside `code_of_the_user`."""
-    from ares.check import example, trained_model
-    from ares.extract import ExtractionError
-    from ares.pipeline.user_model import Given, UserModel
-
-    network = open_file(choice)
-    model = trained_model(network, choice.state, choice.state_dict)
-    samples = given_samples(choice, model)
-    try:
-        found = example(model, given_inputs(choice, network, samples), network.name)
-    except ExtractionError as error:
-        line = " ".join(str(error).split())
-        typer.echo(f"ares: {line} (ares check lists everything)", err=True)
-        raise typer.Exit(1) from None
-    rows = [samples.row(number) for number in range(samples.count)] if samples is not None else []
-    return UserModel(
-        Given(
-            name=network.name,
-            model=model,
-            example=found.tensors,
-            rows=rows,
-            origin=found.origin,
-            cases=cases,
-            again=_again(),
-            vacuity=network.vacuity,
-        )
-    )
 
 
 def _again() -> str:
@@ -264,7 +231,7 @@ def _show(console: Console, result: Verification) -> None:
     cases = f", cases: {_listed(result.cases)}" if result.cases else ""
     _say(console, Text(f"{result.network}: {result.model}, inputs: {result.inputs}{cases}"))
     for verdict in result.matrix.failures:
-        console.rule(f"[red]{escape(verdict.stage)}[/]: {verdict.fault}", align="left")
+        _say(console, Text(f"--- {verdict.stage}: {verdict.fault}", "red"))
         console.print(verdict.message, markup=False, highlight=False, soft_wrap=True)
     if result.layers:
         console.print(_table(result))
@@ -337,6 +304,8 @@ def _exact(line: LayerLine, result: Verification) -> Text:
     if line.differs:
         return Text(f"DIFFERS on {', '.join(line.differs)}", "bold red")
     count, planned = len(line.exact), len(result.matrix.targets)
+    if not count:
+        return Text("-", "dim")
     return Text(f"{count} of {planned}", "green" if count == planned else "yellow")
 
 

@@ -20,9 +20,11 @@ from ares.verify import Outcome, Verdict
 EXPECTED = "expected.json"
 LARGEST_FILE = 64 * 2**20
 _WORD = PROTOCOL.split()[0] + " "
+_COMPLAINT = PROTOCOL.split()[0] + ": "
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 _NAME = re.compile(r"[^\s\x00-\x1f]{1,1000}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
+_LAYER = re.compile(r"layer (0|[1-9][0-9]{0,9}) ")
 _MOST = 10**6
 _LONGEST_QUOTE = 120
 
@@ -33,8 +35,12 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedLayer:
-    """One line `layer`, and the operation that it is about."""
+    """One line `layer`, and the operation that it is about.
 
+    `index`: of the layer in the project's table, None where `expected.json` does not say it.
+    """
+
+    index: int | None
     layer: str
     tensor: str
     op_type: str
@@ -176,9 +182,8 @@ def _follow(
     _head(reader, expected, order)
     for number, case in enumerate(expected.cases):
         reader.exactly(f"case {number}")
-        last = -1
         for layer in case.layers:
-            last, digest = reader.layer(layer, last)
+            digest = reader.layer(layer)
             place = f"layer {layer.layer} ({layer.op_type}), tensor {layer.tensor}"
             shown.append(_Shown(case.name, place, layer.layer, digest, layer.digest))
         for index, right in enumerate(case.outputs):
@@ -239,6 +244,10 @@ class _Reader:
             )
         self._position += 1
         line = self._lines[self._position - 1]
+        if line.startswith(_COMPLAINT):
+            raise _Fault(
+                "crash", f"{self.at}: the program gave up: {_quoted(line)}, {due!r} was due"
+            )
         if due and line.startswith(_WORD):
             raise _Fault(
                 "truncated",
@@ -258,23 +267,13 @@ class _Reader:
             self._malformed(line, f"{prefix}{what}")
         return value
 
-    def layer(self, layer: ExpectedLayer, last: int) -> tuple[int, str]:
-        """The index of a line `layer`, which grows, and its digest."""
-        tail = f" {layer.layer} {layer.tensor} "
-        due = f"layer NUMBER{tail}DIGEST"
-        line = self.next(due)
-        head, found, digest = line.rpartition(" ")
-        number = head.removeprefix("layer ").removesuffix(tail.rstrip())
-        good = (
-            bool(found)
-            and head == f"layer {number}{tail.rstrip()}"
-            and _NUMBER.fullmatch(number) is not None
-            and int(number) >= last
-            and _DIGEST.fullmatch(digest) is not None
-        )
-        if not good:
-            self._malformed(line, due)
-        return int(number), digest
+    def layer(self, layer: ExpectedLayer) -> str:
+        """The digest of a line `layer`."""
+        number = str(layer.index)
+        if layer.index is None:
+            found = _LAYER.match(self.peek())
+            number = found[1] if found is not None else "NUMBER"
+        return self.value(f"layer {number} {layer.layer} {layer.tensor} ", _DIGEST, "DIGEST")
 
     def _malformed(self, line: str, due: str) -> None:
         raise _Fault("malformed", f"{self.at} is {_quoted(line)}, expected {due!r}")
@@ -321,6 +320,7 @@ def read_expected(project: Path) -> Expected:
 def _case(facts: Any) -> ExpectedCase:
     layers = tuple(
         ExpectedLayer(
+            _index(layer.get("index")),
             _text(layer["layer"], _NAME),
             _text(layer["tensor"], _NAME),
             _text(layer["op_type"], _NAME),
@@ -335,6 +335,14 @@ def _case(facts: Any) -> ExpectedCase:
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) > _MOST:
         raise TypeError(f"{type(value).__name__} where a list is expected")
+    return value
+
+
+def _index(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise TypeError(f"{str(value)[:40]!r} is no index of a layer")
     return value
 
 

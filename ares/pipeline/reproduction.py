@@ -251,12 +251,14 @@ def _script_text(
     python = (
         f"PYTHON=${{PYTHON:-{shlex.quote(_SELF)}}}\n" if needs_python or _SELF in runner else ""
     )
-    run = f"env {environment} {_shell(runner)}" if environment else _shell(runner)
+    run = f"limit env {environment} {_shell(runner)}" if environment else f"limit {_shell(runner)}"
+    tools = dict.fromkeys(words[0] for words in (*commands, runner) if words[0][:1].isalpha())
     return _TEMPLATE.format(
         name=subject.name,
         version=ares.__version__,
         target=target.name,
         description=target.description,
+        tools=" ".join(map(shlex.quote, (*tools, "cmp", "awk", "od"))),
         install=target.install or "nothing else",
         python=python,
         build=" &&\n    ".join(_shell(command) for command in commands),
@@ -286,8 +288,16 @@ _TEMPLATE = """\
 set -u
 cd "$(dirname "$0")" || exit 2
 {python}
+for tool in {tools}; do
+    command -v "$tool" >/dev/null || {{ echo "$tool is not on the PATH ({install})" >&2; exit 2; }}
+done
+
 build() {{
     {build}
+}}
+
+limit() {{
+    if command -v timeout >/dev/null; then timeout {seconds} "$@"; else "$@"; fi
 }}
 
 # run MODE: every case of input; the file output gets the tensors, bare.

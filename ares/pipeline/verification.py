@@ -104,6 +104,9 @@ class Verification:
         failures = self.matrix.failures
         if failures:
             first = failures[0]
+            if first.stage == "check":
+                layers = f", first {first.layer}" if first.layer else ""
+                return f"NOT MAPPABLE{layers}: ares check lists everything and what to change"
             place = f" at layer {first.layer}" if first.layer else ""
             more = f"; {len(failures)} stages failed" if len(failures) > 1 else ""
             exact = f"; exact on {', '.join(self.exact_targets)}" if self.exact_targets else ""
