@@ -32,7 +32,8 @@ _PREFIXES = {
 }
 _SAFETENSORS = "save it with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 _CODE = re.compile(
-    r"Unsupported (?:global|class|operand)\W+(?:GLOBAL )?([\w.]+)|([\w.]+) was not an allowed global"
+    r"unsupported (?:global|class|operand)\W+(?:GLOBAL )?([\w.]+)|([\w.]+) was not an allowed global",
+    re.IGNORECASE,
 )
 
 
@@ -151,7 +152,8 @@ def _unreadable(path: Path, error: BaseException) -> str:
             f"than weights; {_SAFETENSORS}"
         )
     if isinstance(error, pickle.UnpicklingError):
-        text = text.partition(" Please file an issue")[0].rpartition("WeightsUnpickler error: ")[2]
+        # torch's own words go on to recommend running the code.
+        text = "damaged, or no file of torch.save"
     return f"{path} cannot be read: {type(error).__name__}: {_cut(text)}; {_SAFETENSORS}"
 
 

@@ -10,6 +10,7 @@ from ares.cli.check import check_command
 from ares.cli.door import run_command
 from ares.cli.export import export_command
 from ares.cli.extract import extract_command
+from ares.cli.verify import verify_command
 from tests.check.models import Outcome, read_report
 
 Run = Callable[..., Outcome]
@@ -49,3 +50,16 @@ def extract(run: Run) -> Run:
 @pytest.fixture
 def export(run: Run) -> Run:
     return lambda *arguments: run(export_command, *arguments)
+
+
+@pytest.fixture
+def verify(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`ares verify` in an empty folder; the report is its JSON."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+    def verify(*arguments: object) -> Outcome:
+        (tmp_path / "report.json").unlink(missing_ok=True)
+        return run(verify_command, "--json-out", tmp_path / "report.json", *arguments)
+
+    return verify

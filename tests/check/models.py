@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from brevitas.graph.calibrate import calibration_mode
+from torch import nn
+
+from ares.zoo.network_file import load_model
+
 PRELUDE = """\
 import torch
 import torch.nn.functional as F
@@ -77,3 +83,39 @@ class Outcome:
 def read_report(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
+
+
+# A model that calibrates itself when it is made, as a user's create_model() may.
+READY = (
+    model_source()
+    + """
+def create_model():
+    torch.manual_seed(1)
+    model = Model().eval()
+    from brevitas.graph.calibrate import calibration_mode
+    with torch.no_grad(), calibration_mode(model):
+        model(torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8))
+    return model
+"""
+)
+
+
+def trained_state(path: Path) -> dict[str, torch.Tensor]:
+    """The state of the file's class Model after calibration."""
+    model: nn.Module = load_model(path, "Model").eval()
+    with torch.no_grad(), calibration_mode(model):
+        model(torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8))
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def refused(outcome: Outcome, *parts: str) -> None:
+    """Assert exit code 2, nothing on stdout and one line on stderr with all `parts` in it."""
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.endswith("\n")
+    assert outcome.err.startswith("ares: ")
+    assert len(outcome.err) < 1000
+    assert "Traceback" not in outcome.err
+    for part in parts:
+        assert part in outcome.err

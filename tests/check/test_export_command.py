@@ -27,8 +27,15 @@ def test_writes_the_project_that_is_verified(export: Run, tmp_path: Path) -> Non
     folder = tmp_path / "deep" / "project"
     outcome = export(folder, "--test-network", NETWORK)
     assert outcome.code == 0, outcome.err
-    assert _files(folder) == dict(Session(zoo_paths(NETWORK)).project.files)
-    assert "make -C" in outcome.out
+    verified, written = Session(zoo_paths(NETWORK)).project.files, _files(folder)
+    built_with = {"Makefile", "CMakeLists.txt"}  # also build the self-test
+    assert {name for name in verified if written[name] != verified[name]} == built_with
+    extra = {name for name in written if name not in verified}
+    assert extra == {
+        *("README.md", "expected.json", "selftest.c"),
+        *("selftest/selftest.c", "selftest/selftest.h", "selftest/selftest_put.c"),
+    }
+    assert f"make -C {folder} check" in outcome.out
     assert [path.name for path in folder.parent.iterdir()] == ["project"], "nothing temporary stays"
 
 

@@ -8,38 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from brevitas.graph.calibrate import calibration_mode
 from safetensors.torch import save_file
 from torch import nn
 
 from ares.ir import graph_digest
 from ares.ops import read_graph
-from ares.zoo.network_file import load_model
-from tests.check.models import PRELUDE, Outcome, model_source, write
+from tests.check.models import PRELUDE, READY, Outcome, model_source, trained_state, write
 
 Run = Callable[..., Outcome]
-
-# A model that calibrates itself when it is made, as a user's create_model() may.
-READY = (
-    model_source()
-    + """
-def create_model():
-    torch.manual_seed(1)
-    model = Model().eval()
-    from brevitas.graph.calibrate import calibration_mode
-    with torch.no_grad(), calibration_mode(model):
-        model(torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8))
-    return model
-"""
-)
-
-
-def trained_state(path: Path) -> dict[str, torch.Tensor]:
-    """The state of the file's model after calibration."""
-    model: nn.Module = load_model(path, "Model").eval()
-    with torch.no_grad(), calibration_mode(model):
-        model(torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8))
-    return {key: value.clone() for key, value in model.state_dict().items()}
 
 
 def test_writes_the_graph_and_says_what_it_is(tmp_path: Path, extract: Run) -> None:

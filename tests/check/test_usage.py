@@ -9,20 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.check.models import MODEL, PRELUDE, Outcome, model_source, write
+from tests.check.models import MODEL, PRELUDE, Outcome, model_source, refused, write
 
 Check = Callable[..., Outcome]
-
-
-def refused(outcome: Outcome, *parts: str) -> None:
-    """Assert exit code 2, nothing on stdout and one line on stderr with all `parts` in it."""
-    assert outcome.code == 2
-    assert outcome.out == ""
-    assert outcome.err.count("\n") == 1
-    assert outcome.err.endswith("\n")
-    assert "Traceback" not in outcome.err
-    for part in parts:
-        assert part in outcome.err
 
 
 @dataclass(frozen=True, slots=True)

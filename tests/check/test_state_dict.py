@@ -1,0 +1,268 @@
+"""`--state-dict`: parameters as data. Nothing of a file is run, and what does not fit is named in one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import random
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tests.check.models import Outcome, model_source, refused, trained_state, write
+
+Run = Callable[..., Outcome]
+State = dict[str, torch.Tensor]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(name="model", scope="module")
+def model_fixture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
+    path = write(tmp_path_factory.mktemp("model"), model_source())
+    return path, trained_state(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".ckpt", ""])
+def test_a_saved_state_calibrates_the_model(
+    suffix: str, model: tuple[Path, State], tmp_path: Path, check: Run
+) -> None:
+    path, state = model
+    saved = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        save_file(state, saved)
+    else:
+        torch.save(state, saved)
+    assert "never calibrated" in check("--model-file", path).out.replace("\n", " ")
+    outcome = check("--model-file", path, "--state-dict", saved)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "never calibrated" not in outcome.out.replace("\n", " ")
+
+
+def test_old_files_of_torch_are_read(model: tuple[Path, State], tmp_path: Path, check: Run) -> None:
+    path, state = model
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert check("--model-file", path, "--state-dict", tmp_path / "old.pt").code == 0
+
+
+def _renamed(state: State, prefix: str) -> State:
+    return {f"{prefix}{key}": value for key, value in state.items()}
+
+
+def _with(state: State, **changed: torch.Tensor) -> State:
+    return {**state, **{key.replace("__", "."): value for key, value in changed.items()}}
+
+
+BAD_STATES: dict[str, tuple[Callable[[State], Any], tuple[str, ...]]] = {
+    "missing": (
+        lambda s: {k: v for k, v in s.items() if not k.startswith("fc.")},
+        ("does not fit the model", "2 keys missing (fc.bias, fc.weight)", "this very class"),
+    ),
+    "unexpected": (
+        lambda s: _with(s, tail__weight=torch.ones(1)),
+        ("1 key unexpected (tail.weight)",),
+    ),
+    "many_unexpected": (
+        lambda s: {**s, **{f"z{i}": torch.ones(1) for i in range(500)}},
+        ("500 keys unexpected (z0, z1, z10, ...)",),
+    ),
+    "shape": (
+        lambda s: _with(s, fc__weight=torch.ones(9, 256)),
+        ("fc.weight has shape [9, 256], the model's has [10, 256]",),
+    ),
+    "data_parallel": (lambda s: _renamed(s, "module."), ("model.module.state_dict()",)),
+    "compiled": (lambda s: _renamed(s, "_orig_mod."), ("torch.compile", "_orig_mod.state_dict()")),
+    "wrapper": (lambda s: _renamed(s, "model."), ("wrapper.model.state_dict()",)),
+    "uncalibrated": (
+        lambda s: {k: v for k, v in s.items() if "_impl." not in k},
+        ("2 keys missing", "calibrate or train the model before its state is saved"),
+    ),
+    "nested": (
+        lambda s: {"epoch": 3, "state_dict": s},
+        ("is no state dict, it holds epoch, state_dict", "save model.state_dict() alone"),
+    ),
+    "list": (lambda s: list(s.values()), ("is no state dict, it holds list",)),
+    "nan": (
+        lambda s: _with(s, fc__bias=torch.full((10,), torch.nan)),
+        ("fc.bias holds values that are not finite",),
+    ),
+    "infinite": (
+        lambda s: _with(s, conv__weight=torch.full((4, 1, 3, 3), torch.inf)),
+        ("conv.weight holds values that are not finite",),
+    ),
+    "integers": (
+        lambda s: _with(s, fc__bias=torch.ones(10, dtype=torch.int32)),
+        ("fc.bias is int32, the model's is float32",),
+    ),
+    "complex": (
+        lambda s: _with(s, fc__bias=torch.ones(10, dtype=torch.complex64)),
+        ("fc.bias is complex64",),
+    ),
+    "sparse": (
+        lambda s: _with(s, fc__weight=torch.ones(10, 256).to_sparse()),
+        ("fc.weight is no ordinary tensor",),
+    ),
+    "expanded": (
+        lambda s: _with(s, fc__weight=torch.ones(1).expand(2**40)),
+        ("no size of a parameter",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STATES)
+def test_a_state_that_does_not_fit(
+    name: str, model: tuple[Path, State], tmp_path: Path, check: Run
+) -> None:
+    path, state = model
+    spoil, parts = BAD_STATES[name]
+    saved = tmp_path / f"{name}.pt"
+    torch.save(spoil(state), saved)
+    refused(check("--model-file", path, "--state-dict", saved), str(saved), *parts)
+
+
+class Evil:
+    """Unpickled carelessly, it leaves a file behind."""
+
+    def __init__(self, mark: str) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (self.mark,)
+
+
+@pytest.mark.parametrize("kind", ["torch", "pickle", "module", "renamed"])
+def test_code_is_never_run(
+    kind: str, model: tuple[Path, State], tmp_path: Path, check: Run
+) -> None:
+    path, state = model
+    mark, saved = tmp_path / "mark", tmp_path / "evil.pt"
+    evil = {**state, "x": Evil(str(mark))}
+    if kind == "torch":
+        torch.save(evil, saved)
+    elif kind == "module":
+        torch.save(nn.Linear(2, 2), saved)
+    else:
+        saved = saved.with_suffix(".safetensors") if kind == "renamed" else saved
+        saved.write_bytes(pickle.dumps(evil))
+    outcome = check("--model-file", path, "--state-dict", saved)
+    refused(outcome, str(saved), "safetensors")
+    if kind in ("torch", "module"):
+        assert "without running code" in outcome.err
+        assert "safetensors.torch.save_file" in outcome.err
+    assert not mark.exists()
+
+
+def _zip_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+        archive.writestr("archive/data/0", bytes(50_000_000))
+
+
+def test_files_that_are_none(model: tuple[Path, State], tmp_path: Path, check: Run) -> None:
+    path, _ = model
+    bomb, empty, text = tmp_path / "bomb.pt", tmp_path / "empty.pt", tmp_path / "text.safetensors"
+    _zip_bomb(bomb)
+    empty.touch()
+    text.write_text("no tensors")
+    huge = tmp_path / "huge.safetensors"
+    huge.write_bytes((2**62).to_bytes(8, "little") + b"{}")
+    nested = tmp_path / "nested.safetensors"
+    header = b'{"__metadata__":' + b"[" * 100_000
+    nested.write_bytes(len(header).to_bytes(8, "little") + header)
+    sparse = tmp_path / "sparse.pt"
+    with sparse.open("wb") as file:
+        file.truncate(2**33 + 1)
+    for saved, part in (
+        (tmp_path / "absent.pt", "no such file"),
+        (tmp_path, "no such file"),
+        (bomb, "unpacks to 5000"),
+        (empty, "is empty"),
+        (text, "not a safetensors file"),
+        (huge, "not a safetensors file"),
+        (nested, "not a safetensors file"),
+        (sparse, "at most"),
+    ):
+        refused(check("--model-file", path, "--state-dict", saved), str(saved), part)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_damaged_files(suffix: str, model: tuple[Path, State], tmp_path: Path) -> None:
+    """Cut off anywhere, or with bytes changed: read all the same, or one line. Never anything else."""
+    from ares.check import CheckError
+    from ares.check.checkpoint import load_state_dict
+    from ares.zoo.network_file import load_model
+
+    path, state = model
+    target = load_model(path, "Model").eval()
+    saved = tmp_path / f"state{suffix}"
+    if suffix == ".pt":
+        torch.save(state, saved)
+    else:
+        save_file(state, saved)
+    whole = saved.read_bytes()
+    source = random.Random(5)
+    refusals = []
+    for turn in range(150):
+        data = bytearray(whole)
+        if turn % 2:
+            data = data[: source.randrange(len(data))]
+        for _ in range(source.randrange(1, 4)):
+            if data:
+                # Headers are where damage does most.
+                place = source.randrange(min(len(data), 4000))
+                data[place] = source.randrange(256)
+        saved.write_bytes(data)
+        try:
+            load_state_dict(target, saved)
+        except CheckError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 60
+    assert all(str(saved) in line and "\n" not in line for line in refusals)
+
+
+def test_pickles_of_other_shapes(model: tuple[Path, State], tmp_path: Path, check: Run) -> None:
+    path, _ = model
+    saved = tmp_path / "state.pt"
+    for content in (3, {"a": 1}, {1: torch.ones(1)}, "text", None):
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        saved.write_bytes(buffer.getvalue())
+        refused(check("--model-file", path, "--state-dict", saved), "is no state dict")
+
+
+# The stored state of a network of the zoo holds scales only; its weights are made from its name.
+
+
+def test_the_zoos_own_state(tmp_path: Path, extract: Run) -> None:
+    name = "test_42_llama_minimal"
+    copied = tmp_path / "renamed.py"
+    shutil.copy(ROOT / "tests" / "test_networks" / f"{name}.py", copied)
+    state = shutil.copy(ROOT / "golden" / name / "state.safetensors", tmp_path / "s.safetensors")
+    outcome = extract("--model-file", copied, "--state-dict", state, "-o", tmp_path / "graph")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert extract("--test-network", name, "-o", tmp_path / "stored").code == 0
+
+    from ares.ops import read_graph
+
+    graphs = [read_graph((tmp_path / file).read_bytes()) for file in ("graph", "stored")]
+    weights = [
+        {op.name: op.weight.tolist() for op in graph.operations if hasattr(op, "weight")}
+        for graph in graphs
+    ]
+    assert weights[0] == weights[1]
+    assert weights[0]
+
+
+def test_the_state_of_another_network(
+    model: tuple[Path, State], tmp_path: Path, check: Run
+) -> None:
+    state = ROOT / "golden" / "test_42_llama_minimal" / "state.safetensors"
+    outcome = check("--model-file", model[0], "--state-dict", state)
+    refused(outcome, str(state), "does not fit the model in", "unknown scale")
