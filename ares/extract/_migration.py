@@ -21,7 +21,20 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
             *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
             *("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
         ),
-        "restructure the network with supported operations (upsample + conv style decomposition)",
+        "restructure the network with supported operations (upsample + conv style decomposition): a QuantConv2d "
+        "to stride x stride as many channels, then ares.nn.Reshape and Permute, as in docs/migration.md",
+    ),
+    (
+        ("PixelShuffle", "pixel_shuffle"),
+        "use ares.nn.Reshape, Permute and Reshape, as in docs/migration.md",
+    ),
+    (
+        (
+            *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate"),
+            *("QuantUpsample", "QuantUpsamplingNearest2d", "QuantUpsamplingBilinear2d"),
+        ),
+        "use a QuantConv2d to as many times the channels as there are new pixels, then ares.nn.Reshape and "
+        "Permute, as in docs/migration.md",
     ),
     (
         ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "QuantLSTM", "QuantRNN"),

@@ -1,0 +1,114 @@
+"""docs/migration.md: what it calls refused is refused with the quoted advice, what it offers instead passes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ares.nn import Permute, Reshape
+from tests.examples.commands import try_line
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "migration.md"
+SPECIFIED = (
+    "BatchNorm2d, BatchNorm1d",
+    "Dropout",
+    "nn.MultiheadAttention",
+    "Implicit residual: x + y",
+    "Implicit concatenation: torch.cat([...])",
+    "ConvTranspose, Upsample, PixelShuffle",
+    "Dilated convolution",
+)
+
+_BLOCK = re.compile(r"^```python\n# (\w+)(?:: ([\d,]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_QUOTE = re.compile(r"\s*> (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One example; `advice` is the quotation behind it, "" where there is none."""
+
+    title: str
+    number: int
+    kind: str
+    shape: str
+    code: str
+    advice: str
+
+    @property
+    def name(self) -> str:
+        words = re.sub(r"\W+", "_", self.title).strip("_")
+        return f"{words}-{self.number}-{self.kind}"
+
+
+def blocks() -> list[Block]:
+    found = []
+    for section in re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE):
+        for number, match in enumerate(_BLOCK.finditer(section)):
+            quote = _QUOTE.match(section[match.end() :])
+            title = section.partition("\n")[0]
+            kind, shape, code = match.groups()
+            found.append(Block(title, number, kind, shape or "", code, quote[1] if quote else ""))
+    return found
+
+
+BLOCKS = blocks()
+(IMPORTS,) = (block.code for block in BLOCKS if block.kind == "imports")
+EXAMPLES = [block for block in BLOCKS if block.kind != "imports"]
+
+
+def test_every_block_is_an_example() -> None:
+    assert len(BLOCKS) == PAGE.read_text().count("```python")
+    assert {block.kind for block in EXAMPLES} == {"refused", "accepted", "after"}
+    for block in EXAMPLES:
+        assert block.shape, block.name
+        assert bool(block.advice) or block.kind != "refused", block.name
+
+
+def test_every_row_of_the_specification_has_both() -> None:
+    titles = list(dict.fromkeys(block.title for block in EXAMPLES))
+    assert titles[: len(SPECIFIED)] == list(SPECIFIED)
+    for title in titles:
+        kinds = [block.kind for block in EXAMPLES if block.title == title]
+        assert kinds[0] in ("refused", "accepted")
+        assert "after" in kinds
+
+
+@pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.name)
+def test_example(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(f"{IMPORTS}\n\n{block.code}")
+    line = f"ares check --model-file model.py --input-shape {block.shape} --json-out report.json"
+    code, printed = try_line(line, tmp_path)
+    findings = json.loads((tmp_path / "report.json").read_text())["findings"]
+    errors = [found for found in findings if found["status"] == "error"]
+    if block.kind == "refused":
+        assert code == 1
+        assert [error["suggestion"] for error in errors] == [block.advice]
+        return
+    assert code == 0, printed
+    if block.advice:
+        warnings = {found["suggestion"] for found in findings if found["status"] == "warning"}
+        assert block.advice in warnings
+
+
+def test_a_transposed_convolution_is_a_convolution_and_a_reordering() -> None:
+    """What the page says of kernel 4, stride 2, padding 1, in integers."""
+    draw = torch.Generator().manual_seed(1)
+    weight = torch.randint(-9, 10, (8, 4, 4, 4), generator=draw).double()
+    x = torch.randint(-9, 10, (1, 8, 8, 8), generator=draw).double()
+    # Offset of the pixel -> index into the kernel, for the upper (left) and the lower (right) place in the square.
+    places = ({-1: 3, 0: 1}, {0: 2, 1: 0})
+    kernel = torch.zeros(4, 2, 2, 8, 3, 3).double()
+    for (a, rows), (b, columns) in itertools.product(enumerate(places), repeat=2):
+        for (dy, i), (dx, j) in itertools.product(rows.items(), columns.items()):
+            kernel[:, a, b, :, dy + 1, dx + 1] = weight[:, :, i, j].T
+    channels = F.conv2d(x, kernel.reshape(16, 8, 3, 3), padding=1)
+    image = Reshape(4, 16, 16)(Permute(0, 1, 4, 2, 5, 3)(Reshape(4, 2, 2, 8, 8)(channels)))
+    assert torch.equal(image, F.conv_transpose2d(x, weight, stride=2, padding=1))
+    assert torch.equal(image, F.pixel_shuffle(channels, 2))
