@@ -31,7 +31,11 @@ def main(arguments: list[str]) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     check = arguments == ["--check"]
-    changes = outdated(ROOT)
+    try:
+        changes = outdated(ROOT)
+    except RecordError as error:
+        print(error, file=sys.stderr)
+        return 2
     for path, content in changes.items():
         print(f"{'out of date' if check else 'written'}: {path}")
         if not check:

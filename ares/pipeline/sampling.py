@@ -47,8 +47,5 @@ class Sample:
 
     def _takes_turns(self, network: str, target: Target, macs: int) -> bool:
         return (
-            self.day is not None
-            and macs > LARGE
-            and network not in TABLE_A
-            and not target.default
+            self.day is not None and macs > LARGE and network not in TABLE_A and not target.default
         )

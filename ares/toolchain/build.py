@@ -8,11 +8,12 @@ is also its signature, which it prints first, so that a stale binary cannot pass
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -171,9 +172,11 @@ def _run_compiler(
             command, folder=work, timeout=COMPILE_TIMEOUT, environment=environment
         )
     except OSError as error:
-        return f"cannot start {command[0]}: {error.strerror}", "missing tool"
+        kind: BuildFault = "disk full" if error.errno == errno.ENOSPC else "missing tool"
+        return f"cannot start {command[0]}: {error.strerror}", kind
     if finished.code == 0:
-        return None
+        missing = [name for name in _products(command) if not (work / name).exists()]
+        return (f"it ended well and wrote no {missing[0]}", "compiler crash") if missing else None
     if finished.code is None:
         return f"stopped after {COMPILE_TIMEOUT:g} s\n{finished.stderr}", "timeout"
     words = finished.stderr.strip() or f"no message, exit code {finished.code}"
@@ -195,6 +198,13 @@ def _failure(
     return TooLarge(
         target.name, command, folder, words, over.region, over.needed, over.available, board
     )
+
+
+def _products(command: _Command) -> Iterator[str]:
+    """What a command must leave behind: the word after -o, or an archive."""
+    for position, word in enumerate(command[:-1]):
+        if word in ("-o", "rcs"):
+            yield command[position + 1]
 
 
 def _key(content: str, commands: tuple[_Command, ...], target: Target) -> str:

@@ -260,9 +260,9 @@ def test_a_compiler_that_fails(
 
 def test_a_compiler_that_writes_nothing(subject: Subject, gcc: Callable[[str], Target]) -> None:
     """Exit code 0 and no program: no such thing as a pass comes of it."""
-    target = gcc("exit 0")
-    with pytest.raises(FileNotFoundError):
-        subject.target(target)
+    verdict = subject.target(gcc("exit 0"))
+    assert (verdict.outcome, verdict.fault) == (Outcome.FAIL, "compiler crash")
+    assert "it ended well and wrote no " in verdict.message
 
 
 # --- tools that go away
