@@ -134,19 +134,12 @@ def verify_command(
     with code_of_the_user():
         subject = user_model(choice, cases, _again())
         result = _run(console, subject, targets, jobs)
-    kept = _keep(subject, result, out) if result.matrix.failures else None
     _show(console, result)
+    kept = _keep(subject, result, out) if result.matrix.failures else None
     if kept is not None:
-        console.print(
-            f"[red]to repeat it without ARES: sh {escape(shlex.quote(str(kept / 'reproduce.sh')))}[/]",
-            soft_wrap=True,
-            highlight=False,
-        )
-    console.print(
-        f"[bold {'green' if result.passed else 'red'}]{escape(result.summary)}[/]",
-        soft_wrap=True,
-        highlight=False,
-    )
+        script = shlex.quote(str(kept / "reproduce.sh"))
+        _say(console, Text(f"to repeat it without ARES: sh {script}", "red"))
+    _say(console, Text(result.summary, f"bold {'green' if result.passed else 'red'}"))
     if json_out is not None:
         content = {**result.as_json(), "reproduction": None if kept is None else str(kept)}
         write_text(json_out, json.dumps(content, indent=1) + "\n")
@@ -220,7 +213,9 @@ def _keep(subject: UserModel, result: Verification, out: Path | None) -> Path | 
     try:
         found.write(folder)
     except OSError as error:
-        fail_usage(f"cannot write {folder}: {error.strerror or 'it is there already'}")
+        # What was found counts; the exit code stays that of a failure.
+        typer.echo(f"ares: cannot write {folder}: {error.strerror or 'it is there now'}", err=True)
+        return None
     return folder
 
 

@@ -106,12 +106,12 @@ def reproduction(
     project = subject.guarded_project if target.guarded else subject.project
     board = target.machine.board
     files = project.files if board is None else with_board_files(project.files, board)
-    commands, extra = _commands(project, target)
+    recipe = _recipe(project, target)
     runner = _runner(target)
     pieces = list(_pieces(subject, project, cases, meant or {}))
     outputs = [piece for piece in pieces if piece.layer == "(output)"]
-    text = _script_text(subject, target, commands, runner.words, any(_SELF in c for c in commands))
-    content = {f"project/{name}": data for name, data in {**files, **extra}.items()} | {
+    text = _script_text(subject, target, recipe, runner.words)
+    content = {f"project/{name}": data for name, data in {**files, **recipe.extra}.items()} | {
         "input.bin": b"".join(_input_bytes(subject, project, number) for number in cases),
         "expected.bin": b"".join(piece.data for piece in pieces),
         "expected.tsv": _table(pieces),
@@ -193,14 +193,24 @@ _MODE = "@MODE@"
 _Words = tuple[str, ...]
 
 
-def _commands(project: Project, target: Target) -> tuple[tuple[_Words, ...], dict[str, bytes]]:
-    """Everything that builds the program, or the one command that failed and what it needs beside the project."""
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """Commands that build the program, and what they need beside the project. `whole`: they do make it."""
+
+    commands: tuple[_Words, ...]
+    extra: Mapping[str, bytes]
+    whole: bool
+
+
+def _recipe(project: Project, target: Target) -> _Recipe:
+    """Everything that builds the program, or the one command that failed."""
     try:
-        return build(project, target).commands, {}
+        return _Recipe(build(project, target).commands, {}, whole=True)
     except BuildFailure as error:
         library = error.folder / LIBRARY
         needed = LIBRARY in error.command and library.is_file()
-        return (error.command,), {LIBRARY: library.read_bytes()} if needed else {}
+        extra = {LIBRARY: library.read_bytes()} if needed else {}
+        return _Recipe((error.command,), extra, whole=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,17 +250,10 @@ def _word(word: str) -> str:
     return shlex.quote(word)
 
 
-def _script_text(
-    subject: UserModel,
-    target: Target,
-    commands: Sequence[_Words],
-    runner: Sequence[str],
-    needs_python: bool,
-) -> str:
+def _script_text(subject: UserModel, target: Target, recipe: _Recipe, runner: Sequence[str]) -> str:
     environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in target.run_environment)
-    python = (
-        f"PYTHON=${{PYTHON:-{shlex.quote(_SELF)}}}\n" if needs_python or _SELF in runner else ""
-    )
+    commands = recipe.commands
+    python = any(_SELF in words for words in (*commands, runner))
     run = f"limit env {environment} {_shell(runner)}" if environment else f"limit {_shell(runner)}"
     tools = dict.fromkeys(words[0] for words in (*commands, runner) if words[0][:1].isalpha())
     return _TEMPLATE.format(
@@ -260,7 +263,8 @@ def _script_text(
         description=target.description,
         tools=" ".join(map(shlex.quote, (*tools, "cmp", "awk", "od"))),
         install=target.install or "nothing else",
-        python=python,
+        python=f"PYTHON=${{PYTHON:-{shlex.quote(_SELF)}}}\n" if python else "",
+        built=_BUILT if not recipe.whole else "",
         build=" &&\n    ".join(_shell(command) for command in commands),
         run=run,
         seconds=int(DEFAULT_TIMEOUT),
@@ -309,7 +313,7 @@ run() {{
 rm -rf work && cp -R project work && cp input.bin work/input && cd work || exit 2
 echo "building for {target}"
 build || {{ echo "{name} does not build for {target}" >&2; exit 1; }}
-for mode in full outputs; do
+{built}for mode in full outputs; do
     if [ "$mode" = full ]; then expected=expected; else expected=expected_outputs; fi
     rm -f output
     run "$mode" >"trace-$mode.txt"
@@ -321,6 +325,11 @@ for mode in full outputs; do
     difference output "../$expected.bin" "../$expected.tsv" || exit 1
 done
 echo "equal: every byte of every layer is as expected"
+"""
+
+_BUILT = """\
+echo "the command that failed succeeds now; ares verify runs what it made"
+exit 0
 """
 
 _COMPARE = r"""# difference FOUND EXPECTED TABLE: fails, and names the first element that is not as expected.
