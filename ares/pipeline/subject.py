@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ares.emit import emit
 from ares.golden import Golden, GoldenCase, GoldenError
 from ares.golden.store import tensor_digest
-from ares.ir import Graph, GraphError, Port, Project, Trace, TracePoint, trace_digest
+from ares.ir import Binary, Graph, GraphError, Port, Project, Trace, TracePoint, trace_digest
 from ares.ops import KernelOperation, run_reference
 from ares.plan import PlanError, plan, site_of
 from ares.toolchain import (
@@ -220,32 +220,9 @@ class Subject(ABC):
         numbers = range(len(self.golden.cases))
         if only_case is not None:
             numbers = numbers[only_case % len(numbers) :][:1]
-        cases = [self.golden.cases[number].inputs for number in numbers]
         try:
             binary = build(project, target)
-            start = partial(run, binary, project, cases, timeout=self.timeout, target=target)
-            traces = start(mode=target.trace)
-            if target.trace == "full":
-                unobserved = start(mode="outputs")
-                disturbed = _disturbed(project, traces, unobserved)
-                if disturbed is not None:
-                    case = self.golden.cases[numbers[disturbed[0]]].name
-                    text = f"{self.name}: {stage}: case {case}: {disturbed[1]}"
-                    return self._fail(stage, text, fault="observer")
-
-            def whole(case: int, point: int) -> Array:
-                """A tensor that the run has handed over, or is now asked for."""
-                if target.trace == "full":
-                    return traces[case].tensors[project.points[point].tensor]
-                return dump(
-                    binary, project, cases, case, point, timeout=self.timeout, target=target
-                )
-
-            for position, trace in enumerate(traces):
-                ask = partial(whole, position)
-                verdict = self._compare(stage, project, numbers[position], trace, ask)
-                if verdict is not None:
-                    return verdict
+            return self._run(stage, target, project, binary, numbers)
         except TooLarge as error:
             return Verdict(self.name, stage, Outcome.LEFT_OUT, str(error), fault="too large")
         except BuildFailure as error:
@@ -256,6 +233,32 @@ class Subject(ABC):
             # A tool that was there when the stage began can be gone by now.
             gone = target.missing() is not None
             return self._fail(stage, str(error), fault="missing tool" if gone else "toolchain")
+
+    def _run(
+        self, stage: str, target: Target, project: Project, binary: Binary, numbers: Sequence[int]
+    ) -> Verdict:
+        """Run the cases of these numbers and compare; where the target hands over all, also without an observer."""
+        cases = [self.golden.cases[number].inputs for number in numbers]
+        start = partial(run, binary, project, cases, timeout=self.timeout, target=target)
+        traces = start(mode=target.trace)
+
+        def whole(case: int, point: int) -> Array:
+            """A tensor that the run has handed over, or is now asked for."""
+            if target.trace == "full":
+                return traces[case].tensors[project.points[point].tensor]
+            return dump(binary, project, cases, case, point, timeout=self.timeout, target=target)
+
+        for position, trace in enumerate(traces):
+            ask = partial(whole, position)
+            verdict = self._compare(stage, project, numbers[position], trace, ask)
+            if verdict is not None:
+                return verdict
+        if target.trace == "full":
+            disturbed = _disturbed(project, traces, start(mode="outputs"))
+            if disturbed is not None:
+                case = self.golden.cases[numbers[disturbed[0]]].name
+                text = f"{self.name}: {stage}: case {case}: {disturbed[1]}"
+                return self._fail(stage, text, fault="observer")
         return replace(
             self._pass(stage, _extent(traces, project, self.golden.cases[numbers[0]].name)),
             stack=traces[0].stack,

@@ -180,10 +180,15 @@ def _mps(board: str, isa: str) -> Machine:
 CORTEX_M4 = _mps("mps2-an386", "Armv7E-M (Cortex-M4F)")
 CORTEX_M7 = _mps("mps2-an500", "Armv7E-M (Cortex-M7)")
 CORTEX_M55 = _mps("mps3-an547", "Armv8.1-M (Cortex-M55)")
-VIRT_RV32 = _board(
-    *("virt-rv32", "RV32IMAC", "riscv32", "qemu-system-misc"),
-    *("-M", "virt", "-bios", "none", "-m", "64M"),
-)
+
+
+def _virt(isa: str) -> Machine:
+    options = ("-M", "virt", "-bios", "none", "-m", "64M")
+    return _board("virt-rv32", isa, "riscv32", "qemu-system-misc", *options)
+
+
+VIRT_RV32 = _virt("RV32IMAC")
+VIRT_RV32_FPU = _virt("RV32IMAFDC")
 
 # Processor -> what Debian calls its compiler and its C library.
 _CROSS = {
@@ -248,7 +253,7 @@ def _cross_zig(machine: Machine, triple: str, *flags: str, says: str, **more: An
     )
 
 
-_FREESTANDING = ("-ffreestanding", "-fno-math-errno")
+_FREESTANDING = ("-ffreestanding", "-fbuiltin", "-fno-math-errno")
 
 
 def _cortex(machine: Machine, name: str, *flags: str, says: str) -> Target:
@@ -268,21 +273,18 @@ def _cortex(machine: Machine, name: str, *flags: str, says: str) -> Target:
     )
 
 
-def _rv32(name: str, *flags: str, says: str) -> Target:
-    """A 32-bit RISC-V without an operating system and without FPU."""
+def _rv32(machine: Machine, name: str, *flags: str, says: str) -> Target:
+    """A 32-bit RISC-V without an operating system."""
     return Target(
         name=name,
         family="gcc",
         compiler=("riscv64-unknown-elf-gcc",),
         archiver=("riscv64-unknown-elf-ar",),
         # Any other way of naming the extensions selects the 64-bit libgcc.
-        flags=(
-            *("-march=rv32imac", "-mabi=ilp32", "-misa-spec=2.2"),
-            *(*flags, *_FREESTANDING, *COMMON),
-        ),
+        flags=("-misa-spec=2.2", *flags, *_FREESTANDING, *COMMON),
         link_flags=LINK,
         description=says,
-        machine=VIRT_RV32,
+        machine=machine,
         needs=Needs(
             commands=("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-ar"),
             debian=("gcc-riscv64-unknown-elf",),
@@ -424,7 +426,18 @@ TARGETS = (
         *("-mcpu=cortex-m55", "-O3"),
         says="microcontroller with vectors (MVE)",
     ),
-    _rv32("rv32-gcc-O2", "-O2", says="microcontroller, floating point in software"),
+    _rv32(
+        VIRT_RV32,
+        "rv32-gcc-O2",
+        *("-march=rv32imac", "-mabi=ilp32", "-O2"),
+        says="microcontroller, floating point in software",
+    ),
+    _rv32(
+        VIRT_RV32_FPU,
+        "rv32-gcc-fpu",
+        *("-march=rv32imafdc", "-mabi=ilp32d", "-O2"),
+        says="microcontroller with FPU",
+    ),
 )
 
 

@@ -65,9 +65,9 @@ class Needs:
 class Machine:
     """The processor that a program runs on, and what runs it here.
 
-    `runner` is a command prefix, empty where the host itself runs the program. `board` names the folder of
-    runtime/boards with start-up code and linker script where there is no operating system; such a program gets its
-    words and its files by semihosting.
+    `runner` is a command prefix, empty where the host itself runs the program. `board` names the
+    linker script (runtime/boards/<family>/<board>.ld, with start-up code beside it) where there is no operating system;
+    such a program gets its words and its files by semihosting.
     """
 
     name: str

@@ -293,7 +293,7 @@ def test_a_compiler_that_goes_before_the_build(
 def test_a_tool_that_goes_during_the_build(
     subject: Subject, gcc: Callable[[str], Target], monkeypatch: Patch, tmp_path: Path, name: str
 ) -> None:
-    target = gcc(f"/bin/rm -f {tmp_path}/{name}")
+    target = gcc(f'for last; do :; done; : > "$last"; /bin/rm -f {tmp_path}/{name}')
     monkeypatch.setenv("PATH", str(tmp_path))
     _assert_fault(subject.target(target), "missing tool", f"cannot start {name}")
 

@@ -113,7 +113,7 @@ def test_wrong_weights_fail_with_their_layer(project: Path) -> None:
     assert finished.returncode != 0
     last = finished.stdout.splitlines()[-3:]
     assert re.fullmatch(r"self-test FAILED: \d+ digests are wrong, 0 missing", last[0])
-    assert re.fullmatch(r"first wrong: layer 2 block3\.0 block3\.0 [0-9a-f]{16}", last[1])
+    assert re.fullmatch(r"first wrong: layer 3 block3\.0 block3\.0 [0-9a-f]{16}", last[1])
     expected = json.loads((project / EXPECTED).read_text())["cases"][0]["layers"]
     right = {layer["layer"]: layer["digest"] for layer in expected}["block3.0"]
     assert last[2] == f"it should be: {right}"
