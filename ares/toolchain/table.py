@@ -137,6 +137,7 @@ MIPS64EL = _emulated("mips64el", "MIPS64", "mips64el", "little", 64, "signed")
 M68K = _emulated("m68k", "Motorola 68000", "m68k", "big", 32, "signed")
 HPPA = _emulated("hppa", "PA-RISC", "hppa", "big", 32, "signed")
 SPARC64 = _emulated("sparc64", "SPARC V9", "sparc64", "big", 64, "signed")
+SH4 = _emulated("sh4", "SuperH-4", "sh4", "little", 32, "signed", "-L", "/usr/sh4-linux-gnu")
 # Statically linked programs crash under QEMU 7.2.
 ALPHA = _emulated("alpha", "Alpha", "alpha", "little", 64, "signed", "-L", "/usr/alpha-linux-gnu")
 
@@ -208,6 +209,7 @@ _CROSS = {
     "powerpc64le": ("powerpc64le-linux-gnu", "libc6-dev-ppc64el-cross"),
     "riscv64": ("riscv64-linux-gnu", "libc6-dev-riscv64-cross"),
     "s390x": ("s390x-linux-gnu", "libc6-dev-s390x-cross"),
+    "sh4": ("sh4-linux-gnu", "libc6-dev-sh4-cross"),
     "sparc64": ("sparc64-linux-gnu", "libc6-dev-sparc64-cross"),
 }
 
@@ -411,6 +413,7 @@ TARGETS = (
     _cross(HPPA, "O2", "-O2", says="big-endian, NaNs of the other kind"),
     _cross(SPARC64, "O2", "-O2", says="big-endian, traps on misaligned access"),
     _cross(ALPHA, "O2", "-O2", says="64 bits without byte instructions", static=False),
+    _cross(SH4, "O2", "-O2", says="known not to run in QEMU 7.2", static=False),
     # Boards without an operating system.
     _cortex(CORTEX_M4, "m4-gcc-O2", *_M4, "-O2", says="microcontroller, fast"),
     _cortex(CORTEX_M4, "m4-gcc-Os", *_M4, "-Os", says="microcontroller, small"),
