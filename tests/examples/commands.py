@@ -1,4 +1,4 @@
-"""Commands as a reader would type them: `ares ...` in this process, everything else in one of its own."""
+"""Commands as a reader would type them: `ares ...` in this process, everything else in a shell."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ def run_line(line: str, folder: Path, *more: str) -> str:
 
 def try_line(line: str, folder: Path, *more: str) -> tuple[int, str]:
     """Exit code and everything that was printed."""
-    words = [*shlex.split(line), *more]
-    if words[0] == "ares":
-        return _ares(words[1:], folder)
-    if words[0] == "python":
-        words[0] = sys.executable
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    if line.startswith("ares "):
+        return _ares([*shlex.split(line)[1:], *more], folder)
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    command = ["sh", "-c", f'{line} "$@"', "sh", *more]
     done = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
     )
     return done.returncode, done.stdout + done.stderr
 
