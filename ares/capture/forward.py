@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -43,8 +43,10 @@ def capture(
     `on_output(key, index, value)` is called for each input and each output of a module or function as
     the forward runs, dead ones included; for a QuantTensor `value` is its dequantised tensor.
 
-    Raises CaptureError if forward raises; faults that leave a record are `Dataflow.problems`.
+    What `torch.compile` wraps runs as it was written. Raises CaptureError if forward raises, or for a module of
+    TorchScript; faults that leave a record are `Dataflow.problems`.
     """
+    _refuse_scripted(model)
 
     def leaf(module: nn.Module) -> bool:
         return is_library_leaf(module) or (is_leaf is not None and is_leaf(module))
@@ -61,7 +63,7 @@ def capture(
         clones = [tensor.clone() for tensor in inputs]
         for clone in clones:
             recorder.add_input(clone)
-        with _NamedErrors(model, watch, recorder), _Mode(watch):
+        with _NamedErrors(model, watch, recorder), _uncompiled(), _Mode(watch):
             result = model(*clones)
         for name in sorted({name for name, _ in before.items() ^ _registered(model).items()}):
             recorder.report("inplace_state", None, "", f"forward assigned {name!r} anew")
@@ -216,6 +218,24 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Within, compiled functions run as they were written; torch that never loaded its compiler has none."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def _refuse_scripted(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = f"module {path!r}" if path else "the model"
+            raise CaptureError(
+                f"{where} is TorchScript, which shows nothing of its layers: give the nn.Module that was scripted "
+                "or traced"
+            )
 
 
 def _registered(model: nn.Module) -> dict[str, int]:

@@ -63,6 +63,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         ("QuantHardTanh", "ReLU6", "Hardtanh", "Hardsigmoid", "Mish", "SELU", "CELU", "PReLU"),
         "use QuantReLU, QuantIdentity, GELU, SiLU, ELU, LeakyReLU, Hardswish, Softplus, Sigmoid or Tanh",
     ),
+    (
+        ("clamp", "clamp_", "clamp_min", "clamp_max", "clip", "hardtanh", "relu6"),
+        "use QuantReLU or QuantIdentity, whose range of codes clips",
+    ),
     (("__setitem__",), "build the tensor with torch.cat, nn.ZeroPad2d or a layer of its own"),
     (
         ("long", "int", "short", "char", "half", "bfloat16", "type", "bool"),

@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 
 REALISTIC, RANDOM, EDGE = "realistic", "random", "edge"
 
+# An input that no operation takes may be anything.
+_UNUSED = Tensor("", (), DType.S8, scale=2.0**-7, lo=-128, hi=127)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
@@ -60,7 +63,7 @@ def _input_grids(graph: Graph) -> Mapping[str, Tensor]:
         for name in operation.inputs:
             if name in graph.inputs:
                 grids.setdefault(name, graph.tensor(operation.outputs[0]))
-    return grids
+    return {name: grids.get(name, _UNUSED) for name in graph.inputs}
 
 
 def _random(graph: Graph, name: str, grid: Tensor) -> Array:
