@@ -21,7 +21,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDERS = ("ares", "docs", "runtime", "tests", "tools")
+FOLDERS = ("ares", "docs", "examples", "runtime", "tests", "tools")
 SUFFIXES = (
     ".py",
     ".pyi",
