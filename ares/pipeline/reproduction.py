@@ -8,6 +8,7 @@ what every Unix has (cmp, awk, od). The folder is written whole or not at all.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -34,6 +35,7 @@ from ares.verify import Verdict
 Array = npt.NDArray[Any]
 
 _SCRIPT = "reproduce.sh"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 # Nothing that another run of the same C would show.
 _NOT_THE_C = (
     *("missing tool", "disk full", "toolchain", "unexpected pass"),
@@ -257,7 +259,7 @@ def _script_text(subject: UserModel, target: Target, recipe: _Recipe, runner: Se
     run = f"limit env {environment} {_shell(runner)}" if environment else f"limit {_shell(runner)}"
     tools = dict.fromkeys(words[0] for words in (*commands, runner) if words[0][:1].isalpha())
     return _TEMPLATE.format(
-        name=subject.name,
+        name=_UNSAFE.sub("_", subject.name),  # a file's name, which may be anything
         version=ares.__version__,
         target=target.name,
         description=target.description,

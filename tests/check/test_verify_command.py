@@ -313,6 +313,15 @@ def test_other_faults(name: str, plant: Plant, tmp_path: Path, verify: Run) -> N
     assert reproduce(out).returncode == 0
 
 
+def test_a_files_name_is_no_command(plant: Plant, tmp_path: Path, verify: Run) -> None:
+    plant(KERNEL, "(void)scratch;", "scratch = 3;")
+    path = write(tmp_path, POOLED, 'a$(touch mark)`touch mark`"; touch mark; ".py')
+    outcome = verify("--model-file", path, "--target", TARGET, "--out", tmp_path / "kept")
+    assert outcome.code == 1
+    assert reproduce(tmp_path / "kept").returncode == 1
+    assert not list(tmp_path.rglob("mark"))
+
+
 def test_the_earliest_layer_of_all_cases(plant: Plant, tmp_path: Path, verify: Run) -> None:
     """The first case that differs does so in the last layer, the second one in an earlier layer."""
     plant("runtime/src/linear_fp32.c", "*out++ = value;", "*out++ = o == 3 ? -value : value;")
