@@ -129,9 +129,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 def _refuse_packed(path: Path) -> None:
     """torch stores its tensors as they are: what unpacks to more than the file is no checkpoint but a bomb."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

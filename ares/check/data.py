@@ -113,9 +113,9 @@ def _numbers(path: Path, name: str, array: Array) -> Array:
 def _read(path: Path) -> Mapping[str, Array]:
     if not path.is_file():
         raise CheckError(f"{path}: no such file; expected a .npz file with the inputs")
-    if not zipfile.is_zipfile(path):
-        raise CheckError(f"{path} is not a .npz file; {_HOW}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise CheckError(f"{path} is not a .npz file; {_HOW}")
         with zipfile.ZipFile(path) as archive:
             return _members(path, archive)
     except CheckError:

@@ -309,7 +309,7 @@ def read_expected(project: Path) -> Expected:
         facts = json.loads(data)
         cases = tuple(_case(case) for case in _list(facts["cases"]))
         signature = _text(facts["signature"], _NAME)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_QUOTE]
         raise TraceError(f"{path} is damaged ({text}); export the project again") from error
     if not cases or any(not case.outputs for case in cases):
