@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ares.cli.output import fail_usage, write_text
+from ares.cli.output import fail_usage, require_writable, wide_console, write_text
 from ares.pipeline.matrix import Event, Matrix, run_matrix, stage_of
 from ares.pipeline.report import as_json, as_junit
 from ares.pipeline.sampling import Sample
@@ -23,7 +22,6 @@ from ares.resources import ResourceError
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
 from ares.verify import Outcome, Verdict
 
-_FILE_WIDTH = 400
 # As many targets as a table of subjects x targets can show side by side.
 _WIDEST = 8
 _MARKS = {
@@ -76,7 +74,7 @@ def networks(
     Exit code 0: every layer of every network is exact on every target that is installed; 1: something differs or
     could not be built; 2: usage.
     """
-    console = _console()
+    console = wide_console()
     try:
         known = (*network_names(), *suite_names())
         if list_networks:
@@ -90,7 +88,7 @@ def networks(
         targets = select(target) if target else default_targets()
         sample = Sample(None if all_cells else date.today().toordinal(), known)
         for path in (json_out, junit_out):
-            _require_folder(path)
+            require_writable(path)
         matrix = _run(console, chosen, targets, jobs, sample, fresh)
     except (UnknownNetwork, ToolchainError, ResourceError) as error:
         fail_usage(str(error))
@@ -101,22 +99,6 @@ def networks(
         write_text(junit_out, as_junit(matrix))
     if matrix.failures or (require_all_targets and matrix.not_run):
         raise typer.Exit(1)
-
-
-def _console() -> Console:
-    """A file or a pipe has no width: lines are cut nowhere."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-
-def _require_folder(path: Path | None) -> None:
-    """Say so before the run, not after it, when a result could not be written."""
-    if path is None:
-        return
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
-    if path.is_dir():
-        fail_usage(f"cannot write {path}: it is a folder")
 
 
 def _run(

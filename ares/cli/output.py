@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
+from rich.console import Console
 
 USAGE = 2
+_FILE_WIDTH = 400
 
 
 def fail_usage(message: str) -> NoReturn:
@@ -17,6 +19,22 @@ def fail_usage(message: str) -> NoReturn:
     line = " ".join(message.split())
     typer.echo(f"ares: {line}", err=True)
     raise typer.Exit(USAGE)
+
+
+def wide_console() -> Console:
+    """A console for results. A file or a pipe has no width: lines are cut nowhere."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+
+
+def require_writable(path: Path | None) -> None:
+    """Say before the run, not after it, that a result could not be written."""
+    if path is None:
+        return
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
+    if path.is_dir():
+        fail_usage(f"cannot write {path}: it is a folder")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from ares.cli.model_options import (
     import_torch,
     user_model,
 )
-from ares.cli.output import fail_usage, write_text
+from ares.cli.output import fail_usage, require_writable, wide_console, write_text
 from ares.pipeline.report import as_junit
 from ares.toolchain import Target, ToolchainError, default_targets, select
 from ares.verify import Outcome, Verdict
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from ares.pipeline.verification import LayerLine, Verification
 
 _MOST_CASES = 10_000
-_FILE_WIDTH = 400
 _WORDS = {
     Outcome.PASS: "[green]ok[/]",
     Outcome.FAIL: "[bold red]FAILED[/]",
@@ -111,7 +109,7 @@ def verify_command(
     With --trace FILE --project DIR: judges the lines that a self-test printed elsewhere, on a board for example.
     """
     for path in (json_out, junit_out):
-        _require_writable(path)
+        require_writable(path)
     if trace is not None or project is not None:
         others = (model_file, test_network, inputs, target, out, state_dict, junit_out)
         if any(other is not None for other in others):
@@ -130,7 +128,7 @@ def verify_command(
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         fail_usage(f"{out} is there already and not empty; name a new folder or remove it first")
     import_torch()
-    console = _console()
+    console = wide_console()
     with code_of_the_user():
         subject = user_model(choice, cases, _again())
         result = _run(console, subject, targets, jobs)
@@ -147,22 +145,6 @@ def verify_command(
         write_text(junit_out, as_junit(result.matrix))
     if not result.passed or (require_all_targets and result.matrix.not_run):
         raise typer.Exit(1)
-
-
-def _console() -> Console:
-    """A file or a pipe has no width: lines are cut nowhere."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
-
-
-def _require_writable(path: Path | None) -> None:
-    """Say so before the run, not after it, when a result could not be written."""
-    if path is None:
-        return
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
-    if path.is_dir():
-        fail_usage(f"cannot write {path}: it is a folder")
 
 
 def _again() -> str:
@@ -319,7 +301,7 @@ def _judge_trace(trace: Path | None, project: Path | None, json_out: Path | None
         fail_usage(str(error))
     if json_out is not None:
         write_text(json_out, json.dumps(judged.as_json(), indent=1) + "\n")
-    console = _console()
+    console = wide_console()
     passed = judged.verdict.outcome is Outcome.PASS
     console.print(judged.verdict.message, markup=False, highlight=False, soft_wrap=True)
     word = "[bold green]EXACT[/]" if passed else f"[bold red]NOT EXACT[/]: {judged.verdict.fault}"
