@@ -79,6 +79,11 @@ def c_string(text: str) -> str:
     )
 
 
+def comment(text: str) -> str:
+    """`text` inside a comment of C, make, CMake or HTML: on one line, and unable to end it."""
+    return re.sub(r"[^\w.:@#+()/ ,=\[\]-]", "?", text, flags=re.A)
+
+
 def _octal_text(character: str) -> str:
     return "".join(_OCTAL[byte] for byte in character.encode())
 

@@ -9,11 +9,12 @@ Raises `GraphError` where a Graph contradicts itself; the message names the oper
 from __future__ import annotations
 
 import enum
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -225,6 +226,8 @@ class Graph(_ByName):
         for composite in self.composites:
             where = f"{self.name}: {composite.name} ({composite.op_type})"
             members = composite.members
+            if not re.fullmatch(r"OP_[A-Z0-9_]+", composite.op_type):
+                raise GraphError(f"{where}: its type is no OpType")
             if not members or taken.intersection(members) or members[0] not in order:
                 raise GraphError(f"{where}: has no operations of its own")
             first = order.index(members[0])
@@ -249,7 +252,7 @@ def _validate_tensor(graph: str, tensor: Tensor) -> None:
         raise GraphError(f"{where}: a binary32 tensor has no scale")
 
 
-def constant(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+def constant(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """A read-only, C-contiguous copy: what the fields of operations hold.
 
     Raises GraphError when a value does not survive the conversion to `dtype`.

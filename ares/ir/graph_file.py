@@ -20,6 +20,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ares.ir.graph import Composite, DType, Graph, GraphError, Tensor
+from ares.ir.record_types import require_fields
 
 FORMAT = "ares-graph-1"
 
@@ -99,6 +100,8 @@ def _decode(
 ) -> Any:
     if isinstance(value, list):
         return tuple(_decode(item, arrays, classes) for item in value)
+    if isinstance(value, str):
+        value.encode()  # half a surrogate pair is no text, and raises
     if not isinstance(value, dict):
         return value
     if "array" in value:
@@ -112,4 +115,6 @@ def _decode(
     if value["record"] not in classes:
         raise GraphFileError(f"unknown record {value['record']!r}")
     fields = {name: _decode(item, arrays, classes) for name, item in value["fields"].items()}
-    return classes[value["record"]](**fields)
+    record = classes[value["record"]]
+    require_fields(record, fields)
+    return record(**fields)

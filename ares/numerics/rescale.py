@@ -38,13 +38,13 @@ class Rescale:
     codes. With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise.
     """
 
-    multiplier: npt.NDArray[Any]
-    offset: npt.NDArray[Any]
-    shift: npt.NDArray[Any]
+    multiplier: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.uint8]
     lo: int
     hi: int
-    thresholds: npt.NDArray[Any]
-    codes: npt.NDArray[Any]
+    thresholds: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.int16]
 
     @property
     def channels(self) -> int:

@@ -25,7 +25,7 @@ from ares.numerics.rescale import Rescale, plan_multipliers, plan_rescale
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
-def lookup_table(function: Function, source: Tensor, target: Tensor) -> npt.NDArray[np.generic]:
+def lookup_table(function: Function, source: Tensor, target: Tensor) -> npt.NDArray[np.uint8]:
     """uint8[256]: the output code's byte for every byte that an input code can be (N8).
 
     Identity and ReLU are rounded from exact rationals, other functions from float64.

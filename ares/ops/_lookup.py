@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.ops._operation import (
@@ -34,7 +35,7 @@ class LookupOperation(KernelOperation):
     EPS: ClassVar[float] = 2.0**-40
     KERNEL: ClassVar[str] = "lookup"
 
-    table: Array
+    table: npt.NDArray[np.uint8]
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         (source,) = inputs

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.ops._operation import (
@@ -42,7 +43,7 @@ class Concat(KernelOperation):
     KERNEL = "concat"
 
     axis: int
-    tables: tuple[Array, ...]
+    tables: tuple[npt.NDArray[np.uint8], ...]
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         require(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.ops._operation import (
@@ -37,7 +38,7 @@ class Constant(KernelOperation):
     EPS = 2.0**-40
     KERNEL = ""
 
-    codes: Array
+    codes: npt.NDArray[np.int16]
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         require(not inputs, f"{self.name}: {len(inputs)} inputs, expected none")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
@@ -41,7 +42,7 @@ class Conv1dDepthwise(KernelOperation):
     EPS = 2.0**-20
     KERNEL = "conv1d_depthwise"
 
-    weight: Array
+    weight: npt.NDArray[np.int8]
     left: int
     rescale: Rescale
 

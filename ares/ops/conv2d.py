@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale, exact_matmul
@@ -42,7 +43,7 @@ class Conv2d(KernelOperation):
     EPS = 2.0**-20
     KERNEL = "conv2d"
 
-    weight: Array
+    weight: npt.NDArray[np.int8]
     stride: tuple[int, int]
     padding: tuple[int, int, int, int]
     dilation: tuple[int, int]

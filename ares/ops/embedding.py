@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, DType, GraphError, OutputRule, Tensor
 from ares.numerics import INT32_MAX
@@ -39,7 +40,7 @@ class Embedding(KernelOperation):
     EPS = 2.0**-40
     KERNEL = "embedding"
 
-    table: Array
+    table: npt.NDArray[np.int8 | np.uint8]
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         (ids,) = inputs

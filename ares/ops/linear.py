@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale, exact_matmul
 from ares.ops._operation import (
@@ -38,7 +41,7 @@ class Linear(KernelOperation):
     EPS = 2.0**-20
     KERNEL = "linear"
 
-    weight: Array
+    weight: npt.NDArray[np.int8]
     rescale: Rescale
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import DType, OutputRule, Tensor
 from ares.numerics import exact_matmul
@@ -41,10 +42,10 @@ class LinearFp32(KernelOperation):
     EPS = 2.0**-21
     KERNEL = "linear_fp32"
 
-    weight: Array
-    scale: Array
-    bias_codes: Array
-    bias: Array
+    weight: npt.NDArray[np.int8]
+    scale: npt.NDArray[np.float32]
+    bias_codes: npt.NDArray[np.int32]
+    bias: npt.NDArray[np.float32]
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         (source,) = inputs

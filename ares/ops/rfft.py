@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics.dft import (
@@ -60,11 +61,11 @@ class Rfft(KernelOperation):
     KERNEL = "rfft"
 
     part: str
-    cosine: Array
-    sine: Array
+    cosine: npt.NDArray[np.int32]
+    sine: npt.NDArray[np.int32]
     first: int
-    thresholds: Array
-    directions: Array
+    thresholds: npt.NDArray[np.int64]
+    directions: npt.NDArray[np.int32]
     below: int
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:

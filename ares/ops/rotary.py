@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import INT32_MAX, wide_round
@@ -44,8 +45,8 @@ class Rotary(KernelOperation):
 
     outer: int
     inner: int
-    cos: Array
-    sin: Array
+    cos: npt.NDArray[np.int32]
+    sin: npt.NDArray[np.int32]
     multiplier: int
     shift: int
 

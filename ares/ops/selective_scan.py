@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import ScanPlan, ScanRange, round_half_even_shift
@@ -67,8 +68,8 @@ class SelectiveScan(KernelOperation):
     EPS = 2.0**-20
     KERNEL = "selective_scan"
 
-    decay: Array
-    skip: Array
+    decay: npt.NDArray[np.int64]
+    skip: npt.NDArray[np.int64]
     fraction: int
     drop: int
     multiplier: int

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import LONGEST_ROW, softmax_codes
@@ -43,8 +44,8 @@ class Softmax(KernelOperation):
     KERNEL = "softmax"
 
     causal: bool
-    mantissas: Array
-    exponents: Array
+    mantissas: npt.NDArray[np.uint32]
+    exponents: npt.NDArray[np.uint8]
     numerator: int
     exponent: int
 
