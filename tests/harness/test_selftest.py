@@ -33,11 +33,8 @@ def session() -> Session:
     return Session(zoo_paths(NETWORK))
 
 
-@pytest.fixture(scope="module")
-def exported(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported project that nobody changes."""
-    folder = tmp_path_factory.mktemp("exported")
-    vectors = [
+def _vectors(session: Session) -> list[Vector]:
+    return [
         Vector(
             case.name,
             case.inputs,
@@ -46,7 +43,13 @@ def exported(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path
         )
         for number, case in enumerate(session.golden.cases)
     ]
-    for name, content in emit(plan(session.graph), vectors).files.items():
+
+
+@pytest.fixture(scope="module")
+def exported(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported project that nobody changes."""
+    folder = tmp_path_factory.mktemp("exported")
+    for name, content in emit(plan(session.graph), _vectors(session)).files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -159,6 +162,16 @@ def test_expected_json_holds_what_the_self_test_prints(project: Path, session: S
     point = session.project.points[-1]
     array = session.expected(0)[point.tensor]
     assert expected["cases"][0]["layers"][-1]["digest"] == trace_digest(point.to_memory(array))
+
+
+def test_other_cases_are_another_program(session: Session) -> None:
+    """Else a trace of one would be taken for a wrong run of the other."""
+    planned, vectors = plan(session.graph), _vectors(session)
+    signatures = {
+        json.loads(emit(planned, chosen).files[EXPECTED])["signature"]
+        for chosen in (vectors, vectors[:1], vectors[1:], vectors)
+    }
+    assert len(signatures) == 3
 
 
 def test_ctest_runs_it(project: Path) -> None:
