@@ -119,7 +119,7 @@ def test_identifiers(text: str, name: str) -> None:
 def test_empty_arrays_are_null() -> None:
     empty = np.zeros(0, np.int32)
     assert array_reference("a", empty) == "NULL"
-    constants = Constants()
+    constants = Constants("net")
     found = struct_initialiser(Struct("s", (("table", empty), ("n", 0))), "layer", constants)
     assert found.lines == ("    .table = NULL,", "    .n = 0,")
     assert not constants.arrays
@@ -128,14 +128,16 @@ def test_empty_arrays_are_null() -> None:
 def test_nested_structs_and_arrays_of_structs() -> None:
     inner = Struct("inner", (("table", np.array([1, 2], np.uint8)), ("n", 2)))
     outer = Struct("outer", (("one", inner), ("many", (inner, inner)), ("scale", np.float32(2))))
-    constants = Constants()
+    constants = Constants("net")
     found = struct_initialiser(outer, "layer", constants)
-    assert list(constants.arrays) == ["layer_one_table", "layer_many_0_table", "layer_many_1_table"]
+    assert list(constants.arrays) == [
+        *("net_layer_one_table", "net_layer_many_0_table", "net_layer_many_1_table")
+    ]
     assert found.before[0] == "static const inner layer_many[2] = {"
     assert found.before[-1] == "};"
     assert found.lines[:3] == (
         "    .one = {",
-        "        .table = layer_one_table,",
+        "        .table = net_layer_one_table,",
         "        .n = 2,",
     )
     assert found.lines[-2:] == ("    .many = layer_many,", "    .scale = 0x1.0000000000000p+1f,")
@@ -183,11 +185,13 @@ def _escaped(text: str) -> str:
 
 def test_large_arrays_with_the_same_content_stand_once() -> None:
     table = np.arange(SHARED_BYTES // 4, dtype=np.int32)
-    constants = Constants()
-    assert constants.add("first", table) == "first"
-    assert constants.add("second", table.copy()) == "first"
-    assert constants.add("other type", table.view(np.uint32)) == "other type"
-    assert constants.add("other value", table + 1) == "other value"
-    assert constants.add("small", table[:4]) == "small"
-    assert constants.add("small again", table[:4]) == "small again"
-    assert list(constants.arrays) == ["first", "other type", "other value", "small", "small again"]
+    constants = Constants("net")
+    assert constants.add("first", table) == "net_first"
+    assert constants.add("second", table.copy()) == "net_first"
+    assert constants.add("other type", table.view(np.uint32)) == "net_other type"
+    assert constants.add("other value", table + 1) == "net_other value"
+    assert constants.add("small", table[:4]) == "net_small"
+    assert constants.add("small again", table[:4]) == "net_small again"
+    assert list(constants.arrays) == [
+        *("net_first", "net_other type", "net_other value", "net_small", "net_small again")
+    ]
