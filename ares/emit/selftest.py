@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,15 @@ def selftest_facts(project: Project, vectors: Sequence[Vector]) -> dict[str, Any
         "golden_input": array_constant("golden_input", np.frombuffer(data, np.int8)),
         "golden_digests": _digest_constant(digests),
     }
+
+
+def selftest_signature(graph: str, project: Project, vectors: Sequence[Vector]) -> str:
+    """What the self-test prints first: 16 digits of the Graph (its digest), the cases and what they must show."""
+    state = hashlib.sha256(graph.encode())
+    for vector in vectors:
+        state.update(_input_bytes(project, vector))
+        state.update(" ".join(_digests(project, vector)).encode())
+    return state.hexdigest()[:16]
 
 
 def selftest_runtime() -> dict[str, bytes]:

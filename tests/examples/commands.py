@@ -1,8 +1,12 @@
-"""Commands as a reader would type them: `ares ...` in this process, everything else in a shell."""
+"""Commands as a reader would type them: `ares ...` in this process, everything else in a shell.
+
+With `site`, the folder of an unpacked wheel, all run in processes of their own that find ARES there and no checkout.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,23 +17,26 @@ from typer.testing import CliRunner
 from ares.cli.app import app
 
 
-def run_line(line: str, folder: Path, *more: str) -> str:
+def run_line(line: str, folder: Path, *more: str, site: Path | None = None) -> str:
     """Run one command line in `folder`, with `more` words behind it; what it printed. It must succeed."""
     __tracebackhide__ = True
-    code, printed = try_line(line, folder, *more)
+    code, printed = try_line(line, folder, *more, site=site)
     assert code == 0, f"{line}: exit code {code}\n{printed}"
     return printed
 
 
-def try_line(line: str, folder: Path, *more: str) -> tuple[int, str]:
+def try_line(line: str, folder: Path, *more: str, site: Path | None = None) -> tuple[int, str]:
     """Exit code and everything that was printed."""
-    if line.startswith("ares "):
+    if line.startswith("ares ") and site is None:
         return _ares([*shlex.split(line)[1:], *more], folder)
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+    if site is not None:
+        environment["PYTHONPATH"] = str(site)
+        line = re.sub("^ares ", 'python -c "from ares.cli import main; main()" ', line)
     command = ["sh", "-c", f'{line} "$@"', "sh", *more]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
