@@ -130,7 +130,8 @@ def targets_page(record: Mapping[str, Any], notice: str) -> str:
         f"A network of more than {LARGE // 10**6} million multiply-accumulates runs on every default target every "
         "time. On the others it takes turns:",
         f"network i meets target j on the days d on which i + j + d is a multiple of {ROUND}, so that every pair comes",
-        f"round every {ROUND} days, with one case of its golden, the next one each time (`ares/pipeline/sampling.py`). `--all-cells` runs all at once. Networks of the",
+        f"round every {ROUND} days, with one case of its golden, the next one each time",
+        "(`ares/pipeline/sampling.py`). `--all-cells` runs all at once. Networks of the",
         "convolutional and dense table, and the operations' unit cases, are never left out.",
         "",
         "## Boards",
