@@ -43,8 +43,8 @@ def capture(
     `on_output(key, index, value)` is called for each input and each output of a module or function as
     the forward runs, dead ones included; for a QuantTensor `value` is its dequantised tensor.
 
-    What `torch.compile` wraps runs as it was written. Raises CaptureError if forward raises, or for a module of
-    TorchScript; faults that leave a record are `Dataflow.problems`.
+    What `torch.compile` wraps runs as it was written. Raises CaptureError if forward raises, or for a model
+    that is TorchScript; faults that leave a record are `Dataflow.problems`.
     """
     _refuse_scripted(model)
 
@@ -229,13 +229,12 @@ def _uncompiled() -> AbstractContextManager[object]:
 
 
 def _refuse_scripted(model: nn.Module) -> None:
-    for path, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            where = f"module {path!r}" if path else "the model"
-            raise CaptureError(
-                f"{where} is TorchScript, which shows nothing of its layers: give the nn.Module that was scripted "
-                "or traced"
-            )
+    """The whole model; a part that is scripted shows as a problem of the record."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise CaptureError(
+            "the model is TorchScript, which shows nothing of its layers: give the nn.Module that was scripted "
+            "or traced"
+        )
 
 
 def _registered(model: nn.Module) -> dict[str, int]:

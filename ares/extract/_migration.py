@@ -73,6 +73,10 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "remove the conversion: what a layer hands on are real numbers, also of codes",
     ),
     (("max_pool2d_with_indices",), "use return_indices=False"),
+    (
+        ("ScriptMethod", "ScriptFunction"),
+        "TorchScript shows nothing of its layers: give the nn.Module that was scripted or traced",
+    ),
     (("TruncAvgPool2d",), "use torch.nn.AvgPool2d and a QuantIdentity after it"),
     (("TruncAdaptiveAvgPool2d",), "use torch.nn.AdaptiveAvgPool2d and a QuantIdentity after it"),
     (("sum",), "use ares.nn.QuantMean, and scale in the layer after it"),

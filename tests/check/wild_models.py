@@ -440,8 +440,7 @@ REFUSED: dict[str, Wild] = {
     ),
     "a scripted part": Wild(
         after="model.conv = torch.jit.script(nn.Conv2d(1, 4, 3, padding=1))",
-        code=2,
-        says=("module 'conv' is TorchScript",),
+        says=("ScriptMethod cannot be mapped", "TorchScript", "give the nn.Module"),
     ),
     "a shape that does not fit": Wild(
         after="globals()['example_inputs'] = lambda: (torch.zeros(1, 1, 9, 9),)",

@@ -28,18 +28,7 @@ from tests.harness.tiny_network import IGNORE, case, failure_of, oracle, run_one
 STACK = 64 * 1024
 
 
-def _boards() -> dict[str, Target]:
-    """The table's rows, and one more: RISC-V with a floating-point unit, which start-up code must switch on."""
-    rows = {target.name: target for target in TARGETS if target.machine.board is not None}
-    (soft,) = (target for target in rows.values() if target.machine.board == "virt-rv32")
-    other = {"-march=rv32imac": "-march=rv32imafdc", "-mabi=ilp32": "-mabi=ilp32d"}
-    flags = tuple(other.get(flag, flag) for flag in soft.flags)
-    assert set(other.values()) <= set(flags)
-    hard = replace(soft, name=f"{soft.name}-fpu", flags=flags)
-    return {**rows, hard.name: hard}
-
-
-BOARDS = _boards()
+BOARDS = {target.name: target for target in TARGETS if target.machine.board is not None}
 NETWORKS = ("test_8_stride2", "test_12_gelu_basic", "test_16_mamba_conv1d")
 
 

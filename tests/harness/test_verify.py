@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -217,4 +218,7 @@ def test_verdict_as_json() -> None:
         "layer": "conv1",
         "message": "text",
         "seconds": 1.235,
+        "kept": False,
+        "stack": None,
     }
+    assert Verdict.from_json(verdict.as_json()) == replace(verdict, seconds=1.235)

@@ -15,7 +15,8 @@ from tests.numerics.vector_files import FOLDER
 
 CHECK = Path(__file__).parent / "vector_check.c"
 KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c")
-TARGETS = default_targets()
+# On the host: the check reads the files of vectors where they lie.
+TARGETS = tuple(target for target in default_targets() if not target.machine.runner)
 
 
 def _run(
@@ -25,7 +26,8 @@ def _run(
     program = folder / "vector_check"
     sources = [str(CHECK), *(str(runtime / "src" / name) for name in KERNELS)]
     command = [*target.compiler, *flags, f"-I{runtime / 'inc'}", *sources, "-o", str(program)]
-    subprocess.run([*command, *target.link_flags], check=True, cwd=folder)
+    # The kernels need no libm; one planted fault does.
+    subprocess.run([*command, *target.link_flags, "-lm"], check=True, cwd=folder)
     return subprocess.run(
         target.machine.command(program, [str(FOLDER)]),
         check=False,
@@ -115,13 +117,13 @@ FAULTS = [
         "fused",
         "src/linear_fp32.c",
         "value + p->bias[o]",
-        "__builtin_fmaf((float)acc, p->scale[o], p->bias[o])",
+        "__builtin_fmaf(nearest_float(acc), p->scale[o], p->bias[o])",
         "binary32.txt",
     ),
     (
         "double",
         "src/linear_fp32.c",
-        "float value = (float)acc",
+        "float value = nearest_float(acc)",
         "double value = acc",
         "binary32.txt",
     ),
