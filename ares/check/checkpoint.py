@@ -46,7 +46,7 @@ def holds_state_of_zoo(path: Path) -> bool:
         with safe_open(path, "pt") as file:
             return _ARES_STATE in (file.metadata() or {})
     except Exception as error:
-        # Broad: whatever the parser makes of damaged bytes, the user is told.
+        # Broad: nothing but the library's parser runs here, on bytes of anybody; the user is told.
         raise CheckError(f"{path} is not a safetensors file: {_short(error)}") from error
 
 
@@ -102,7 +102,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         try:
             return load_file(path)
         except Exception as error:
-            # Broad: whatever the parser makes of damaged bytes, the user is told.
+            # Broad: nothing but the library's parser runs here, on bytes of anybody; the user is told.
             kind = (
                 "is not a safetensors file"
                 if isinstance(error, SafetensorError)
@@ -113,7 +113,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # Broad: the unpickler meets bytes of anybody, and raises whatever comes; the user is told.
+        # Broad: nothing but torch's unpickler runs here, on bytes of anybody; the user is told.
         raise CheckError(_unreadable(path, error)) from error
     if not isinstance(found, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()

@@ -6,7 +6,10 @@ bytes that follow, before anything of that size is made. Whatever is wrong raise
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +28,11 @@ Array = npt.NDArray[Any]
 LARGEST_DATA = 2**30
 MOST_ARRAYS = 124
 _LONGEST_HEADER = 4096
+# What zipfile and its decompressors raise for a damaged, encrypted or exotic archive; our own mistakes raise others.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError),
+)
 _HOW = "save them with numpy.savez(path, x=...), one array an input, samples along the first axis"
 
 
@@ -118,16 +126,14 @@ def _read(path: Path) -> Mapping[str, Array]:
             raise CheckError(f"{path} is not a .npz file; {_HOW}")
         with zipfile.ZipFile(path) as archive:
             return _members(path, archive)
-    except CheckError:
-        raise
-    except Exception as error:
-        # Broad: damaged archives make zipfile and zlib raise whatever comes; the user is told.
+    except _DAMAGED as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CheckError(f"{path} cannot be read: {text}; {_HOW}") from error
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, Array]:
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    # Not is_dir(), which trips over an entry without a name.
+    entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     declared = sum(entry.file_size for entry in entries)
     if not entries or len(entries) > MOST_ARRAYS:
         raise CheckError(f"{path} holds {len(entries)} arrays, expected 1 to {MOST_ARRAYS}; {_HOW}")
@@ -175,7 +181,7 @@ def _header(where: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtyp
         version = npy.read_magic(file)
         shape, fortran, dtype = readers[version](file, max_header_size=_LONGEST_HEADER)
     except Exception as error:
-        # Broad: the header is a Python literal of anybody; numpy's parser raises whatever comes.
+        # Broad: nothing but numpy's parser runs here, on a Python literal of anybody; the user is told.
         raise CheckError(f"{where} is no .npy file that can be read; {_HOW}") from error
     if len(shape) > 8 or any(not isinstance(size, int) or size < 0 for size in shape):
         raise CheckError(f"{where} has shape {_cut(shape)}, which is none")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from operator import add
 
 from ares.ir import Graph, GraphError
 
@@ -41,10 +43,7 @@ def _folded(key: str) -> str:
 
 def merge(name: str, parts: Mapping[str, Graph]) -> Graph:
     """All parts one after the other, with the inputs and outputs of all."""
-    graphs = [
-        renamed(graph, lambda own, key=key: f"{key}{SEPARATOR}{own}")  # type: ignore[misc]
-        for key, graph in parts.items()
-    ]
+    graphs = [renamed(graph, partial(add, f"{key}{SEPARATOR}")) for key, graph in parts.items()]
     return Graph(
         name,
         tuple(tensor for graph in graphs for tensor in graph.tensors),

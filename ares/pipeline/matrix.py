@@ -378,7 +378,8 @@ def work(job: Job) -> tuple[Verdict, ...]:
         return ()
     try:
         return _front(job) if job.kind == "front" else (_cell(job),)
-    except Exception as error:  # noqa: BLE001 -- the other jobs go on, and this one says what it met
+    except Exception as error:  # noqa: BLE001
+        # Broad, and nothing is swallowed: the job FAILS with the whole traceback, and two thousand others go on.
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             text, fault = f"no space left on the disk: {error.filename or error}", "disk full"
         else:

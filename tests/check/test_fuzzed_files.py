@@ -63,6 +63,16 @@ def limited(kind: str) -> Iterator[Callable[[int], None]]:
     assert grown < MOST_MEMORY, f"{kind}, seed {SEED}: {grown} bytes"
 
 
+@contextmanager
+def mutation(kind: str, number: int) -> Iterator[None]:
+    """Any exception that ends it says which mutation it was."""
+    try:
+        yield
+    except Exception as error:
+        # Broad, and raised again: a fuzz test is after the exceptions that nobody expects.
+        raise AssertionError(f"{kind}, seed {SEED}, mutation {number}") from error
+
+
 def one_line(error: Exception) -> None:
     line = str(error)
     assert line
@@ -272,10 +282,8 @@ def test_graph_structures(graphs: Mapping[str, bytes]) -> None:
             source = random.Random(f"{SEED}/{kind}")
             for number in range(50):
                 mutated = _mutated_graph(data, source)
-                try:
+                with mutation(kind, number):
                     end = _use_graph(mutated, with_c=number % 4 == 0)
-                except Exception as error:
-                    raise AssertionError(f"{kind}, seed {SEED}, mutation {number}") from error
                 counts[end] = counts.get(end, 0) + 1
                 done(number)
     assert counts["refused"] > 500
@@ -289,10 +297,8 @@ def test_graph_bytes(graphs: Mapping[str, bytes]) -> None:
             source = random.Random(f"{SEED}/{kind}/bytes")
             front = 8 + int.from_bytes(data[:8], "little")
             for number in range(40):
-                try:
+                with mutation(f"{kind}, bytes", number):
                     refused += _use_graph(damaged(data, source, front), with_c=False) == "refused"
-                except Exception as error:
-                    raise AssertionError(f"{kind}, seed {SEED}, mutation {number}") from error
                 done(number)
     assert refused > 500
 
@@ -329,7 +335,7 @@ def test_names_never_leave_the_folder(name: str, graphs: Mapping[str, bytes]) ->
 
 def _npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -345,16 +351,15 @@ def test_inputs(tmp_path: Path) -> None:
             source = random.Random(f"{SEED}/npz/{number}")
             data = packed.getvalue() if number % 3 == 0 else whole
             path.write_bytes(damaged(data, source, len(data)))
-            try:
-                samples = read_samples(path, ["x", "ids"])
-                assert samples.count >= 1
-                assert all(array.dtype in (np.float32, np.int64) for array in samples.arrays)
-                assert sum(array.size for array in samples.arrays) < 2**20
-            except CheckError as error:
-                one_line(error)
-                refused += 1
-            except Exception as error:
-                raise AssertionError(f"npz, seed {SEED}, mutation {number}") from error
+            with mutation("npz", number):
+                try:
+                    samples = read_samples(path, ["x", "ids"])
+                    assert samples.count >= 1
+                    assert all(array.dtype in (np.float32, np.int64) for array in samples.arrays)
+                    assert sum(array.size for array in samples.arrays) < 2**20
+                except CheckError as error:
+                    one_line(error)
+                    refused += 1
             done(number)
     assert refused > 400
 
@@ -378,14 +383,13 @@ def test_state_dicts(suffix: str, tmp_path: Path) -> None:
         for number in range(600):
             source = random.Random(f"{SEED}/{suffix}/{number}")
             path.write_bytes(damaged(whole, source, len(whole) if number % 2 else 800))
-            try:
-                if not holds_state_of_zoo(path):
-                    load_state_dict(model, path)
-            except CheckError as error:
-                one_line(error)
-                refused += 1
-            except Exception as error:
-                raise AssertionError(f"{suffix}, seed {SEED}, mutation {number}") from error
+            with mutation(suffix, number):
+                try:
+                    if not holds_state_of_zoo(path):
+                        load_state_dict(model, path)
+                except CheckError as error:
+                    one_line(error)
+                    refused += 1
             done(number)
     assert refused > 250
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
@@ -418,15 +422,14 @@ def test_traces(tmp_path: Path) -> None:
                 judged_by = json.dumps(changed).encode()
             trace.write_bytes(printed)
             (project / "expected.json").write_bytes(judged_by)
-            try:
-                judged = judge_trace(trace, project)
-                assert judged.summary
-                json.dumps(judged.as_json())
-            except TraceError as error:
-                one_line(error)
-                refused += 1
-            except Exception as error:
-                raise AssertionError(f"trace, seed {SEED}, mutation {number}") from error
+            with mutation("trace", number):
+                try:
+                    judged = judge_trace(trace, project)
+                    assert judged.summary
+                    json.dumps(judged.as_json())
+                except TraceError as error:
+                    one_line(error)
+                    refused += 1
             done(number)
     assert refused > 400
 

@@ -23,7 +23,15 @@ from ares.toolchain.boards import regions, with_board_files
 from ares.toolchain.faults import RunFailure, TooLarge
 from ares.toolchain.process import run_process
 from tests.harness.fake_tools import tool
-from tests.harness.tiny_network import IGNORE, case, failure_of, oracle, run_one, tiny_project
+from tests.harness.tiny_network import (
+    IGNORE,
+    case,
+    failure_of,
+    oracle,
+    run_one,
+    tiny_project,
+    usable,
+)
 
 STACK = 64 * 1024
 
@@ -34,19 +42,12 @@ NETWORKS = ("test_8_stride2", "test_12_gelu_basic", "test_16_mamba_conv1d")
 
 @pytest.fixture(params=BOARDS)
 def board(request: pytest.FixtureRequest) -> Target:
-    return _usable(BOARDS[request.param])
+    return usable(request.param)
 
 
 @pytest.fixture
 def arm() -> Target:
-    return _usable(BOARDS["m4-gcc-O2"])
-
-
-def _usable(target: Target) -> Target:
-    reason = target.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    return target
+    return usable("m4-gcc-O2")
 
 
 @cache
