@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,10 +103,14 @@ def _decode(
         return tuple(_decode(item, arrays, classes) for item in value)
     if isinstance(value, str):
         value.encode()  # half a surrogate pair is no text, and raises
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GraphFileError(f"holds the number {value}, which is not finite")
     if not isinstance(value, dict):
         return value
     if "array" in value:
         array = arrays[value["array"]]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GraphFileError(f"constant {value['array']!r} holds values that are not finite")
         array.flags.writeable = False
         return array
     if "enum" in value:

@@ -12,6 +12,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ares.ir import Graph, GraphFileError, graph_digest, save_graph
+from ares.ir.graph_file import FORMAT
 from ares.ops import read_graph, run_reference
 from ares.pipeline.session import Session
 from ares.pipeline.zoo import zoo_paths
@@ -196,3 +197,18 @@ def _read_or_refused(data: bytes) -> bool:
     except GraphFileError:
         return True
     return False
+
+
+def test_constants_that_are_not_finite_are_refused() -> None:
+    """No C literal stands for them: the file is refused, not what is made of it (found by mutation)."""
+    arrays = {
+        "constant00000": np.array([1.0, np.inf], np.float32),
+        "format": np.frombuffer(FORMAT.encode(), np.uint8),
+    }
+    structure = {"record": "Tensor", "fields": {"name": {"array": "constant00000"}}}
+    with pytest.raises(GraphFileError, match="constant00000' holds values that are not finite"):
+        read_graph(save_arrays(arrays, metadata={"graph": json.dumps(structure)}))
+    structure = {"record": "Tensor", "fields": {"scale": float("nan")}}
+    arrays.pop("constant00000")
+    with pytest.raises(GraphFileError, match="the number nan, which is not finite"):
+        read_graph(save_arrays(arrays, metadata={"graph": json.dumps(structure)}))
