@@ -159,11 +159,13 @@ def _unreadable(path: Path, error: BaseException) -> str:
 
 def _require_numbers(path: Path, key: str, tensor: Tensor) -> None:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
-        raise CheckError(f"{path}: {key} is no ordinary tensor; save dense tensors of numbers")
+        raise CheckError(
+            f"{path}: {_cut(key)} is no ordinary tensor; save dense tensors of numbers"
+        )
     # Zero strides make a tensor of any size out of a byte.
     if tensor.numel() * tensor.element_size() > LARGEST_FILE:
         raise CheckError(
-            f"{path}: {key} has {tensor.numel()} elements, which is no size of a parameter"
+            f"{path}: {_cut(key)} has {tensor.numel()} elements, which is no size of a parameter"
         )
 
 
@@ -193,4 +195,6 @@ def _short(error: BaseException) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+    """Short, and on one line: names in a file may hold any character."""
+    shown = text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)

@@ -57,7 +57,7 @@ def load_graph(data: bytes, records: Mapping[str, type]) -> Graph:
             raise GraphFileError("Graph file holds no Graph")
         return graph.validate()
     except GraphError as error:
-        raise GraphFileError(f"Graph file holds an invalid Graph: {error}") from None
+        raise GraphFileError(f"Graph file holds an invalid Graph: {_first_line(error)}") from None
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GraphFileError(f"damaged Graph file: {_first_line(error)}") from None
     except (ArithmeticError, MemoryError) as error:
@@ -73,7 +73,7 @@ def graph_digest(graph: Graph) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).splitlines() or [type(error).__name__])[0][:400]
 
 
 def _encode(value: Any, arrays: dict[str, npt.NDArray[np.generic]]) -> Any:

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ares.check import CheckError
+from ares.check.checkpoint import load_state_dict
 from tests.check.models import Outcome, model_source, refused, trained_state, write
 
 Run = Callable[..., Outcome]
@@ -266,3 +268,16 @@ def test_the_state_of_another_network(
     state = ROOT / "golden" / "test_42_llama_minimal" / "state.safetensors"
     outcome = check("--model-file", model[0], "--state-dict", state)
     refused(outcome, str(state), "does not fit the model in", "unknown scale")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "next\x85line", "para\u2029graph", "bell\x07"])
+def test_names_in_a_file_stay_on_one_line(name: str, tmp_path: Path) -> None:
+    """Found by mutation: what `str.splitlines` takes for the end of a line is more than a newline."""
+    torch.save(
+        {"weight": torch.zeros(1, 1), "bias": torch.zeros(1), name: torch.zeros(1)},
+        tmp_path / "s.pt",
+    )
+    with pytest.raises(CheckError, match=r"1 key unexpected \(") as caught:
+        load_state_dict(nn.Linear(1, 1), tmp_path / "s.pt")
+    assert len(str(caught.value).splitlines()) == 1
+    assert repr(name)[1:-1] in str(caught.value)
