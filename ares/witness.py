@@ -17,7 +17,6 @@ recorder that names the calls.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,7 @@ import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
-from ares.capture import CaptureError, capture
+from ares.capture import CaptureError, capture, faithful_copy
 from ares.ir import Graph
 
 Array = npt.NDArray[Any]
@@ -211,7 +210,7 @@ def free_running(
     quantizers, nodes = _by_origin(graph, "quantizer:"), _by_origin(graph, "node:")
     found: dict[str, Array] = {}
     calls: dict[str, int] = {}
-    double = copy.deepcopy(model).double()
+    double = faithful_copy(model).double()
 
     def at_quantizer(path: str, _module: Any, arguments: Any, output: Any) -> None:
         if arguments[0].dim() == 0:
@@ -338,7 +337,7 @@ def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement
             judgements.append(
                 _judgement(name, f"{path}.weight", distance, golden, real, WEIGHT_EPS)
             )
-    double = copy.deepcopy(model).double()
+    double = faithful_copy(model).double()
     for path, (codes, scale) in codes_by_path.items():
         layer_quant: Any = double.get_submodule(path).weight_quant
         layer_quant.tensor_quant.register_forward_hook(_replace_weight(codes, scale))

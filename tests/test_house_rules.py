@@ -9,8 +9,8 @@ from tools.house_rules import breaches, main
 # (rule, path, text, the 1-based line that is reported)
 PLANTED = [
     ("tolerance", "tests/test_a.py", "import numpy as np\nnp.testing.assert_allclose(a, b)\n", 2),
-    ("tolerance", "ares/verify.py", "same = math.isclose(a, b)\n", 1),
-    ("tolerance", "ares/verify.py", "x = pytest.approx(1)\n", 1),
+    ("tolerance", "ares/verdict.py", "same = math.isclose(a, b)\n", 1),
+    ("tolerance", "ares/verdict.py", "x = pytest.approx(1)\n", 1),
     ("tolerance", "tests/test_a.py", "check(a, b, atol=1)\n", 1),
     ("tolerance", "tools/a.py", "rtol = 0\n", 1),
     (

@@ -9,6 +9,7 @@ as Python's random numbers, `structural_changes` finds by comparing two.
 
 | file | content |
 |---|---|
+| `copies.py` | a copy that differs in nothing |
 | `dataflow.py` | the records, the table of problem kinds |
 | `functions.py` | names of tensor functions; which only look at shapes, which yield value-made shapes |
 | `leaves.py` | which modules are one node, and which tensor belongs to whom |
@@ -17,6 +18,7 @@ as Python's random numbers, `structural_changes` finds by comparing two.
 | `result.py` | elimination of dead nodes, misused constants |
 """
 
+from ares.capture.copies import faithful_copy
 from ares.capture.dataflow import (
     PROBLEM_KINDS,
     CaptureError,
@@ -38,5 +40,6 @@ __all__ = [
     "Problem",
     "Ref",
     "capture",
+    "faithful_copy",
     "structural_changes",
 ]

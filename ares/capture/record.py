@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -255,11 +256,14 @@ def tensors_in(value: Any) -> tuple[Any, ...]:
 def called_by_brevitas() -> bool:
     """Whether the function being recorded was called in Brevitas' code, not the model's."""
     frame = sys._getframe(1)
-    while frame.f_back and f"{frame.f_globals['__name__']}.".startswith(
-        ("torch.", "ares.capture.")
-    ):
+    while frame.f_back and f"{_module_of(frame)}.".startswith(("torch.", "ares.capture.")):
         frame = frame.f_back
-    return str(frame.f_globals["__name__"]).startswith("brevitas.")
+    return _module_of(frame).startswith("brevitas.")
+
+
+def _module_of(frame: FrameType) -> str:
+    """Where a frame's code is from, "" for what has no module: the forward that torch.fx generates."""
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _value(item: Any) -> torch.Tensor:

@@ -28,7 +28,7 @@ from ares.cli.model_options import (
 from ares.cli.output import write_text
 
 if TYPE_CHECKING:
-    from ares.check import Report
+    from ares.checker import Report
 
 
 def check_command(
@@ -63,7 +63,7 @@ def check_command(
     report = _check(choice)
     if json_out is not None:
         write_text(json_out, report.to_json())
-    from ares.check import render
+    from ares.checker import render
 
     Console(highlight=False).print(render(report))
     if not report.compatible or (strict_warnings and report.warnings):
@@ -72,7 +72,7 @@ def check_command(
 
 def _check(choice: ModelChoice) -> Report:
     import_torch()
-    from ares.check import check_model, structural_model, unbuildable
+    from ares.checker import check_model, structural_model, unbuildable
     from ares.zoo.network_file import NetworkFileError
 
     with code_of_the_user():

@@ -24,7 +24,7 @@ from ares.cli.model_options import (
     user_model,
 )
 from ares.cli.output import fail_usage
-from ares.verify import Outcome
+from ares.verdict import Outcome
 
 if TYPE_CHECKING:
     from ares.emit import Vector

@@ -63,7 +63,7 @@ def extract_command(
 def extracted_graph(choice: ModelChoice, state_dict: Path | None = None) -> Graph:
     """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
     import_torch()
-    from ares.check import example, trained_model
+    from ares.checker import example, trained_model
     from ares.extract import ExtractionError, extract
 
     with code_of_the_user():

@@ -25,7 +25,7 @@ from ares.pipeline.zoo import UnknownNetwork, zoo_paths
 from ares.resources import ResourceError
 
 if TYPE_CHECKING:
-    from ares.check import Inputs, Samples
+    from ares.checker import Inputs, Samples
     from ares.pipeline.user_model import UserModel
     from ares.zoo.network_file import NetworkFile
 
@@ -139,9 +139,9 @@ def import_torch() -> None:
     The hundred thousand objects of torch and Brevitas stay until the end. Searching them for garbage, again and
     again while they are made and once more at exit, took two of the five seconds that `ares check` needed.
     """
-    if "ares.check" not in sys.modules:
+    if "ares.checker" not in sys.modules:
         gc.disable()
-        importlib.import_module("ares.check")
+        importlib.import_module("ares.checker")
         gc.freeze()
         gc.enable()
 
@@ -149,7 +149,7 @@ def import_torch() -> None:
 @contextmanager
 def code_of_the_user() -> Iterator[None]:
     """Around all that runs the user's file: its faults are one line on stderr, its warnings are silent."""
-    from ares.check import CheckError
+    from ares.checker import CheckError
     from ares.zoo.network_file import NetworkFileError
 
     with warnings.catch_warnings():
@@ -173,7 +173,7 @@ def open_file(choice: ModelChoice) -> NetworkFile:
 
 def given_samples(choice: ModelChoice, model: Any) -> Samples | None:
     """The user's own data, None if there are none; inside `code_of_the_user`."""
-    from ares.check import names_of_inputs, read_samples
+    from ares.checker import names_of_inputs, read_samples
 
     return None if choice.data is None else read_samples(choice.data, names_of_inputs(model))
 
@@ -182,7 +182,7 @@ def given_inputs(
     choice: ModelChoice, network: NetworkFile, samples: Samples | None = None
 ) -> Inputs | None:
     """The inputs that the options or the file name, None if neither does; inside `code_of_the_user`."""
-    from ares.check import Inputs, example_tensor
+    from ares.checker import Inputs, example_tensor
 
     if samples is not None:
         return samples.first()
@@ -199,7 +199,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
 
     `cases`: how many, None for the default; `again`: the command that repeats what is done with it.
     """
-    from ares.check import example, trained_model
+    from ares.checker import example, trained_model
     from ares.extract import ExtractionError
     from ares.pipeline.user_model import Given, UserModel
 

@@ -20,7 +20,7 @@ from ares.pipeline.sampling import Sample
 from ares.pipeline.zoo import UnknownNetwork, network_names, subject_name, suite_names
 from ares.resources import ResourceError
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 # As many targets as a table of subjects x targets can show side by side.
 _WIDEST = 8

@@ -32,7 +32,7 @@ from ares.cli.model_options import (
 from ares.cli.output import fail_usage, require_writable, wide_console, write_text
 from ares.pipeline.report import as_junit
 from ares.toolchain import Target, ToolchainError, default_targets, select
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from ares.pipeline.user_model import UserModel

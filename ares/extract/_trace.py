@@ -1,8 +1,7 @@
-"""From a model to what it does: its dataflow, and the two copies of it from which everything is read."""
+"""From a model to what it does: its dataflow, and the copy of it in float64 that ran."""
 
 from __future__ import annotations
 
-import copy
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ares.capture import CaptureError, Dataflow, capture, structural_changes
+from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structural_changes
 from ares.capture.leaves import is_library_leaf
 from ares.extract._findings import Finding, Status
 from ares.extract._quantizers import is_switched_off
@@ -20,8 +19,8 @@ from ares.extract._quantizers import is_switched_off
 class Traced:
     """A model that ran.
 
-    `single` is the copy in float32, which never ran: weights are read from it. `double` is the one in float64, whose
-    modules the nodes of `dataflow` hold.
+    `single` is the model as it was handed in, float32: weights are read from it. `double` is its copy in float64, which
+    ran, and whose modules the nodes of `dataflow` hold.
     """
 
     single: nn.Module
@@ -36,7 +35,7 @@ def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
         return refusal
     model_type = type(model).__name__
     try:
-        single, double = copy.deepcopy(model), copy.deepcopy(model).double()
+        double = faithful_copy(model).double()
     except (AttributeError, RuntimeError, TypeError, pickle.PicklingError) as error:
         return Finding(
             "",
@@ -54,12 +53,12 @@ def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
         suggestion = (
             "it works in float32 but is run in float64: remove conversions such as x.float(), and "
             "register every layer (nn.ModuleList)"
-            if _runs(single, [x[:1] for x in inputs])
+            if _runs(model, [x[:1] for x in inputs])
             else "make model(*inputs) work in PyTorch first"
         )
         return Finding("", model_type, Status.ERROR, f"forward failed: {error}", suggestion)
     problems = (*dataflow.problems, *structural_changes(dataflow, again))
-    return Traced(single, double, replace(dataflow, problems=problems))
+    return Traced(model, double, replace(dataflow, problems=problems))
 
 
 def type_name(dtype: torch.dtype) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from ares.check import Report
+    from ares.checker import Report
 
 
 def check_compatibility(
@@ -20,7 +20,7 @@ def check_compatibility(
 
     `inputs`: a tensor, or one tensor for each input of `forward`, any shapes that it accepts; None infers them from
     the first layers. The model runs once, as a copy in evaluation mode; it need not be calibrated. Raises
-    `ares.check.CheckError` when `forward` does not run on the given inputs.
+    `ares.checker.CheckError` when `forward` does not run on the given inputs.
 
     >>> report = check_compatibility(nn.Sequential(QuantIdentity(), nn.BatchNorm1d(8)), torch.zeros(1, 8))
     >>> report.compatible, [error.layer_type for error in report.errors]
@@ -29,7 +29,7 @@ def check_compatibility(
     True
     """
     # Here and not above: the check reads models, which are made of this package.
-    from ares.check import check_model
+    from ares.checker import check_model
 
     if isinstance(inputs, Tensor):
         inputs = (inputs,)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ares.toolchain.transcript import BYTE_ORDER, PROTOCOL
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 EXPECTED = "expected.json"
 LARGEST_FILE = 64 * 2**20

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
 
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,11 @@ from ares.pipeline.subject import GUARD, Shows, Subject
 from ares.resources import runtime_dir
 from ares.toolchain import Cache, Target, open_cache
 from ares.toolchain.boards import with_board_files
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 _PACKAGES = ("torch", "brevitas", "numpy", "scikit-learn", "safetensors", "zstandard", "jinja2")
 # What takes part in judging a built program.
-_JUDGES = ("golden", "ir", "toolchain", "verify", "pipeline/subject.py")
+_JUDGES = ("golden", "ir", "toolchain", "verdict", "pipeline/subject.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +233,7 @@ def _judges_digest() -> str:
 
 
 def _sources(part: Path) -> list[Path]:
+    if not part.exists():
+        # Nothing would be hashed, and verdicts would outlive a change of what judged them.
+        raise FileNotFoundError(f"{part} makes or judges verdicts, and is not there")
     return [part] if part.is_file() else sorted([*part.rglob("*.py"), *part.rglob("*.j2")])

@@ -39,7 +39,7 @@ from ares.pipeline.subject import Subject
 from ares.pipeline.zoo import SUITE_STAGES, ZOO_STAGES, subject_files, suite_names, zoo_paths
 from ares.resources import checkout_dir
 from ares.toolchain import BuildFailure, Target, ToolchainError, prepare, select
-from ares.verify import Outcome, Verdict, shared_facets
+from ares.verdict import Outcome, Verdict, shared_facets
 
 # Seconds that an interrupted worker has for ending its children.
 _GRACE = 5.0

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ares.pipeline.matrix import Matrix
 from ares.toolchain import Target
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 # XML 1.0 has no way to write these, and reports quote what programs print.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

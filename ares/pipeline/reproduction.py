@@ -30,7 +30,7 @@ from ares.toolchain import BuildFailure, Target, build
 from ares.toolchain.boards import with_board_files
 from ares.toolchain.build import LIBRARY, PROGRAM
 from ares.toolchain.run import DEFAULT_TIMEOUT
-from ares.verify import Verdict
+from ares.verdict import Verdict
 
 Array = npt.NDArray[Any]
 

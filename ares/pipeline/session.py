@@ -19,7 +19,7 @@ from ares.ir import Graph
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.subject import Subject
 from ares.pipeline.zoo import ZOO_STAGES, ZooPaths
-from ares.verify import Verdict, blame
+from ares.verdict import Verdict, blame
 from ares.witness import Judgement, Witness, WitnessError
 from ares.zoo.network_file import NetworkFile, NetworkFileError, load_network_file
 from ares.zoo.state import StateError, StateInfo

@@ -38,7 +38,7 @@ from ares.toolchain import (
     run,
 )
 from ares.toolchain.run import DEFAULT_TIMEOUT
-from ares.verify import Outcome, Verdict, first_difference
+from ares.verdict import Outcome, Verdict, first_difference
 
 Array = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ from ares.golden.operations import OperationSuite, load_operation_suite
 from ares.ir import Graph
 from ares.pipeline.subject import Subject
 from ares.pipeline.zoo import SUITE_STAGES
-from ares.verify import Verdict
+from ares.verdict import Verdict
 
 
 class SuiteSession(Subject):

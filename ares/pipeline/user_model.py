@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.check import CheckError
+from ares.checker import CheckError
 from ares.extract import Analysis, analyse
 from ares.golden import (
     Case,
@@ -30,7 +30,7 @@ from ares.golden import (
 from ares.ir import Graph, GraphError, Tensor
 from ares.ops import run_reference
 from ares.pipeline.session import Session
-from ares.verify import Verdict
+from ares.verdict import Verdict
 from ares.witness import Judgement, Witness
 
 Array = npt.NDArray[Any]

@@ -18,7 +18,7 @@ from ares.pipeline import expectations
 from ares.pipeline.matrix import Matrix, stage_of
 from ares.pipeline.user_model import UserModel
 from ares.toolchain import Target
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from ares.witness import WitnessError
 
 FORMAT = "ares-verify-1"

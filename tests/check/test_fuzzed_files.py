@@ -26,8 +26,8 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from ares.check import CheckError, read_samples
-from ares.check.checkpoint import holds_state_of_zoo, load_state_dict
+from ares.checker import CheckError, read_samples
+from ares.checker.checkpoint import holds_state_of_zoo, load_state_dict
 from ares.emit import emit
 from ares.golden.operations import load_operation_suite
 from ares.ir import Graph, GraphError, GraphFileError, save_graph

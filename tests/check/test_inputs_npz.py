@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ares.check import CheckError, read_samples
+from ares.checker import CheckError, read_samples
 from tests.check.models import PRELUDE, READY, Outcome, refused, write
 
 Run = Callable[..., Outcome]

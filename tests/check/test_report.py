@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from ares.check import Report, check_model, render
+from ares.checker import Report, check_model, render
 from ares.cli.check import check_command
 from ares.extract import Finding, Status
 from tests.check.models import Outcome, model_source, write

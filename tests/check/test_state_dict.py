@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ares.check import CheckError
-from ares.check.checkpoint import load_state_dict
+from ares.checker import CheckError
+from ares.checker.checkpoint import load_state_dict
 from tests.check.models import Outcome, model_source, refused, trained_state, write
 
 Run = Callable[..., Outcome]
@@ -197,8 +197,8 @@ def test_files_that_are_none(model: tuple[Path, State], tmp_path: Path, check: R
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_damaged_files(suffix: str, model: tuple[Path, State], tmp_path: Path) -> None:
     """Cut off anywhere, or with bytes changed: read all the same, or one line. Never anything else."""
-    from ares.check import CheckError
-    from ares.check.checkpoint import load_state_dict
+    from ares.checker import CheckError
+    from ares.checker.checkpoint import load_state_dict
     from ares.zoo.network_file import load_model
 
     path, state = model

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ares.pipeline.board_trace import TraceError, judge_trace
-from ares.verify import Outcome as VerdictOutcome
+from ares.verdict import Outcome as VerdictOutcome
 from tests.check.models import READY, Outcome, refused, write
 
 Run = Callable[..., Outcome]

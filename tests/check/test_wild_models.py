@@ -9,7 +9,7 @@ import pytest
 
 from ares.cli.model_options import choose, code_of_the_user, user_model
 from ares.toolchain import TARGETS
-from ares.verify import Outcome as VerdictOutcome
+from ares.verdict import Outcome as VerdictOutcome
 from tests.check.models import EXAMPLE, PRELUDE, Outcome, model_source, refused, write
 from tests.check.wild_models import REFUSED, SUPPORTED
 

@@ -8,7 +8,7 @@ import time
 
 from ares.pipeline.matrix import Job
 from ares.pipeline.zoo import ZOO_STAGES
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 
 def work(job: Job) -> tuple[Verdict, ...]:

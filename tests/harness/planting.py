@@ -24,7 +24,7 @@ from ares.pipeline.regenerate import regenerate
 from ares.pipeline.session import STAGES, Session
 from ares.pipeline.zoo import ZooPaths, zoo_paths
 from ares.toolchain import Target
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.tiny_network import any_target
 
 Array = npt.NDArray[Any]

@@ -19,7 +19,7 @@ from ares.pipeline.session import Session
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import plan
 from ares.toolchain import build, default_targets, run
-from ares.verify import Outcome
+from ares.verdict import Outcome
 from tests.harness.planting import copy_network, edit_state, prepared
 from tests.harness.tiny_network import usable
 

@@ -23,7 +23,7 @@ from ares.toolchain import Needs, Target, build, select
 from ares.toolchain import targets as targets_module
 from ares.toolchain.cache import Cache
 from ares.toolchain.faults import BuildFault, RunFault
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.fake_tools import tool
 from tests.harness.planting import (
     BLAMES_C,

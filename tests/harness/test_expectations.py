@@ -10,7 +10,7 @@ import pytest
 from ares.pipeline.expectations import EXPECTATIONS, Expectation, judge
 from ares.pipeline.zoo import network_names, suite_names
 from ares.toolchain import TARGETS
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.tiny_network import failure_of, tiny_project, usable
 
 ROW = Expectation(

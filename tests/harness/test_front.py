@@ -23,7 +23,7 @@ from ares.pipeline.zoo import subject_files
 from ares.resources import runtime_dir
 from ares.toolchain import Cache, Machine, Target, default_targets
 from ares.toolchain.boards import with_board_files
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.fake_checkout import NAME, checkout_in_use, make_checkout, probe_paths
 from tests.harness.planting import (
     BLAMES_C,

@@ -17,7 +17,7 @@ from ares.ir import Project
 from ares.pipeline.matrix import Matrix
 from ares.pipeline.session import Session
 from ares.toolchain import Target
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.planting import BLAMES_C, copy_network, patched, prepared, with_project
 from tests.harness.tiny_network import usable
 

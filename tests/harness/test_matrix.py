@@ -21,7 +21,7 @@ from ares.pipeline.sampling import LARGE, ROUND, Sample
 from ares.pipeline.zoo import SUITE_STAGES, ZOO_STAGES
 from ares.toolchain import Cache, Needs, Target
 from ares.toolchain import table as table_module
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness import matrix_jobs
 from tests.harness.fake_checkout import NAME, checkout_in_use, forget, make_checkout, probe_paths
 from tests.harness.planting import flip_byte

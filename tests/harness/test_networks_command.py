@@ -21,7 +21,7 @@ from ares.pipeline.matrix import Event, Matrix, stage_of
 from ares.pipeline.sampling import Sample
 from ares.pipeline.zoo import ZOO_STAGES, network_names, suite_names
 from ares.toolchain import TARGETS, Target, default_targets, select
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 from tests.harness.tiny_network import any_target
 
 Patch = pytest.MonkeyPatch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ares.pipeline.matrix import Matrix, stage_of
 from ares.toolchain import TARGETS
-from ares.verify import Outcome, Verdict, shared_facets
+from ares.verdict import Outcome, Verdict, shared_facets
 
 BIG = {"byte order": "big-endian", "char": "signed char", "compiler": "built by gcc"}
 LITTLE = {**BIG, "byte order": "little-endian"}

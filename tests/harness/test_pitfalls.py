@@ -34,7 +34,7 @@ from ares.ops.rotary import Rotary
 from ares.pipeline.regenerate import regenerate
 from ares.pipeline.session import Session
 from ares.resources import checkout_dir
-from ares.verify import Outcome
+from ares.verdict import Outcome
 from tests.harness.planting import (
     BLAMES_EXTRACTION,
     BLAMES_REFERENCE,

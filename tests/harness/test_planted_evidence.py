@@ -18,7 +18,7 @@ from ares.pipeline.session import STAGES, Session
 from ares.pipeline.zoo import ZooPaths
 from ares.toolchain import build
 from ares.toolchain.cache import default_root
-from ares.verify import Outcome
+from ares.verdict import Outcome
 from tests.harness.planting import (
     BLAMES_GOLDEN,
     PROBE,

@@ -28,7 +28,7 @@ from ares.pipeline.regenerate import regenerate
 from ares.pipeline.session import STAGES, Session
 from ares.pipeline.zoo import ZooPaths
 from ares.plan import Plan, plan
-from ares.verify import Outcome
+from ares.verdict import Outcome
 from tests.harness.planting import (
     BLAMES_C,
     BLAMES_EXTRACTION,

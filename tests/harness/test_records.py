@@ -17,7 +17,7 @@ from ares.pipeline.records import RecordError, summarise, targets_page
 from ares.pipeline.report import as_json
 from ares.pipeline.zoo import network_names, suite_names
 from ares.toolchain import TARGETS, default_targets
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (*network_names(), *suite_names())

@@ -12,7 +12,7 @@ import pytest
 from ares.pipeline.matrix import Matrix, stage_of
 from ares.pipeline.report import as_json, as_junit
 from ares.toolchain import TARGETS, select
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 CONTROL = "".join(map(chr, range(32))) + "\x7f\x80 \ufffe\uffff \ud800 \U0001f600 <&>\"' ]]>"
 REPORT = (

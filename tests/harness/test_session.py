@@ -18,7 +18,7 @@ from ares.golden import MANIFEST, STATE, GoldenError
 from ares.pipeline.regenerate import regenerate
 from ares.pipeline.session import STAGES, Session
 from ares.pipeline.zoo import ZooPaths, zoo_paths
-from ares.verify import Outcome
+from ares.verdict import Outcome
 from ares.zoo.state import StateError
 from tests.harness.planting import (
     PROBE,

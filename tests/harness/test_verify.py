@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from ares.verify import Difference, Outcome, Verdict, blame, first_difference
+from ares.verdict import Difference, Outcome, Verdict, blame, first_difference
 
 DETERMINED = settings(derandomize=True, deadline=None, database=None)
 

@@ -19,7 +19,7 @@ from ares.pipeline.expectations import judge
 from ares.pipeline.session import STAGES, Session
 from ares.pipeline.zoo import zoo_paths
 from ares.toolchain import Target, ToolchainError, default_targets, select
-from ares.verify import Outcome, Verdict
+from ares.verdict import Outcome, Verdict
 
 FOLDER = Path(__file__).parent
 

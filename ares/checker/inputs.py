@@ -6,7 +6,6 @@ Inference tries: a layer tells the channels or features that it takes, a list of
 
 from __future__ import annotations
 
-import copy
 import dis
 import inspect
 import itertools
@@ -17,7 +16,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ares.capture import CaptureError, Node, capture
+from ares.capture import CaptureError, Node, capture, faithful_copy
 from ares.extract import Finding, Status
 from ares.nn.errors import MappingError
 
@@ -113,7 +112,7 @@ def example_tensor(shape: Shape, *, is_integer: bool = False) -> Tensor:
 def evaluated_copy(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode; raises CheckError for a model that cannot be copied."""
     try:
-        return copy.deepcopy(model).eval()
+        return faithful_copy(model).eval()
     except Exception as error:
         # Broad: copying runs the code of whatever the user's model holds, which may raise anything; the user is told.
         message = " ".join(str(error).split())

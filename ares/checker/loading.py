@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import nn
 
-from ares.check.checkpoint import holds_state_of_zoo, load_state_dict
-from ares.check.inputs import CheckError, Inputs, NoInputs, find_inputs
+from ares.checker.checkpoint import holds_state_of_zoo, load_state_dict
+from ares.checker.inputs import CheckError, Inputs, NoInputs, find_inputs
 from ares.extract import ExtractionError
 from ares.zoo.network_file import NetworkFile
 from ares.zoo.state import StateError, read_info, restore

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ares.check.report import Report
+from ares.checker.report import Report
 from ares.extract import NOT_JUDGED, Finding, Status
 
 _STYLES = {Status.SUPPORTED: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}

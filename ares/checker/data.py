@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from numpy.lib import format as npy
 
-from ares.check.inputs import CheckError, Inputs
+from ares.checker.inputs import CheckError, Inputs
 
 Array = npt.NDArray[Any]
 

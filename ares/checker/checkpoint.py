@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ares.check.inputs import CheckError
+from ares.checker.inputs import CheckError
 
 LARGEST_FILE = 2**33
 _ARES_STATE = "ares"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from ares.check.inputs import Inputs, NoInputs, evaluated_copy, find_inputs
-from ares.check.report import Report
+from ares.checker.inputs import Inputs, NoInputs, evaluated_copy, find_inputs
+from ares.checker.report import Report
 from ares.extract import Finding, Status, analyse, module_findings
 from ares.nn.errors import MappingError
 from ares.zoo.network_file import NetworkFile, NetworkFileError

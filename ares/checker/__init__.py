@@ -5,12 +5,12 @@
 never calibrated is compatible, with warnings.
 """
 
-from ares.check.data import Samples, read_samples
-from ares.check.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
-from ares.check.loading import example, names_of_inputs, structural_model, trained_model
-from ares.check.model import check_model, unbuildable
-from ares.check.render import render
-from ares.check.report import Report
+from ares.checker.data import Samples, read_samples
+from ares.checker.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
+from ares.checker.loading import example, names_of_inputs, structural_model, trained_model
+from ares.checker.model import check_model, unbuildable
+from ares.checker.render import render
+from ares.checker.report import Report
 
 __all__ = [
     "CheckError",

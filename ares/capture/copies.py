@@ -1,0 +1,20 @@
+"""Copies of a model that differ from it in nothing."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+
+def faithful_copy(model: nn.Module) -> nn.Module:
+    """A deep copy with every module in the mode, training or evaluation, that it had.
+
+    Brevitas' GraphModule makes its containers anew when it is copied, in training mode. Raises whatever copying
+    raises: it runs the code of what the model holds.
+    """
+    duplicate = copy.deepcopy(model)
+    modes = {path: module.training for path, module in model.named_modules()}
+    for path, module in duplicate.named_modules():
+        module.training = modes.get(path, module.training)
+    return duplicate
