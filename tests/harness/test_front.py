@@ -271,7 +271,7 @@ def test_a_cell_depends_on_golden_and_on_what_is_right(
 @pytest.mark.parametrize(
     ("part", "counts"),
     [
-        ("verify/compare.py", True),
+        ("verdict/compare.py", True),
         ("toolchain/transcript.py", True),
         ("toolchain/wasi.py", True),
         ("golden/store.py", True),
