@@ -283,7 +283,7 @@ def _tolerances(graph: Graph) -> dict[str, float]:
             if not any(origin.startswith("quantizer:") for origin in source.origins)
         ]
         inherited = max((eps.get(name, 0.0) for name in unjudged), default=0.0)
-        eps[tensor.name] = max(operation.EPS, inherited)
+        eps[tensor.name] = max(operation.tolerance(tensor), inherited)
     return eps
 
 

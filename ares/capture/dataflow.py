@@ -74,7 +74,7 @@ class Node:
         slices.
     outputs: the tensors of the result, flattened in order; `Ref.index` counts them. In-place
         functions, `__setitem__` included, have the changed tensor as output.
-    tensor: the value of a constant, else None.
+    tensor: the value of a constant, and of a function that depends on no input; else None.
     """
 
     key: str

@@ -136,7 +136,11 @@ class Recorder:
         for value in [*changed, *(value for value, _ in call.tensors[:1] if name == SET_DATA)]:
             self._report_state(value, key, call.scope)
         node = _node(kind, key, call.scopes, name, module)
-        self._add(replace(node, args=call.args, kwargs=call.kwargs), tensors_in(result))
+        node = replace(node, args=call.args, kwargs=call.kwargs)
+        results = tensors_in(result)
+        if kind == "function" and not data and not random and len(results) == 1:
+            node = replace(node, tensor=_value(results[0]).detach())
+        self._add(node, results)
         return key
 
     def report(self, kind: str, node: str | None, where: str, message: str) -> None:

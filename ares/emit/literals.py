@@ -167,7 +167,7 @@ def struct_initialiser(
 ) -> Initialiser:
     """`.field = value,` lines of a Struct called `name`; its arrays are added to `constants`.
 
-    A nested tuple of Structs becomes a static array that is defined before the struct.
+    A nested tuple of Structs becomes a static array that is defined before the struct, NULL when it is empty.
     """
     lines: list[str] = []
     before: list[str] = []
@@ -180,6 +180,8 @@ def struct_initialiser(
         elif isinstance(value, np.ndarray):
             shared = constants.add(inner, value)
             lines.append(f"{indent}.{field} = {array_reference(shared, value)},")
+        elif isinstance(value, tuple) and not value:
+            lines.append(f"{indent}.{field} = NULL,")
         elif isinstance(value, tuple):
             before += _array_of_structs(value, inner, constants)
             lines.append(f"{indent}.{field} = {inner},")

@@ -17,9 +17,10 @@ import torch
 from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
 from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, agree, is_enabled, require_plain
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
 from ares.ir import Tensor
+from ares.numerics import Pointwise
 
 _BIAS_QUANTIZERS = (PLAIN_QUANTIZER, "PrescaledRestrictIntQuant")
 
@@ -119,9 +120,12 @@ def _read_bias(
 
 
 def affine_result(
-    call: Call, finish: Callable[[Quantizer], str], expose: Callable[[], str] | None = None
+    call: Call,
+    finish: Callable[[Quantizer], str],
+    axis: int,
+    expose: Callable[[Pointwise], str] | None = None,
 ) -> Value:
-    """What leaves the layer: a real value, or codes when the layer has an output quantiser."""
-    value = Real(f"the real output of {call.name} ({call.layer_type})", finish, expose=expose)
+    """What leaves the layer: a real value, or codes when the layer has an output quantiser; `axis`: the channels'."""
+    value = call.real(finish, axes=(axis % len(call.out_shape),), expose=expose)
     output = call.quantizer(call.module.output_quant)
     return value if output is None else call.quantize(value, output)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Unknown, Value
 from ares.ir import Tensor
 from ares.ops import KernelOperation
 
@@ -47,5 +47,5 @@ def attention_product(
             rescale=call.rescale(known, [ratio], [Fraction(0)], bound),
         )
 
-    product = Real(f"the real output of {call.name} ({call.layer_type})", finish)
+    product = call.real(finish, axes=())
     return product if quantizer is None else Codes(call.quantize(product, quantizer).tensor)

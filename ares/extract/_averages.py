@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Unknown, Value
 
 
 def average(call: Call, divisor: int, add: Callable[[Codes, Quantizer, Fraction], str]) -> Value:
@@ -19,7 +19,4 @@ def average(call: Call, divisor: int, add: Callable[[Codes, Quantizer, Fraction]
     scale = call.tensor(source).scale
     assert scale is not None
     ratio = Fraction(scale) / divisor
-    return Real(
-        f"the real output of {call.name} ({call.layer_type})",
-        lambda quantizer: add(source, quantizer, ratio),
-    )
+    return call.real(lambda quantizer: add(source, quantizer, ratio), axes=())

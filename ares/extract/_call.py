@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ares.capture import Node
+from ares.capture import Node, Output, Ref
 from ares.extract._builder import Builder, check_accumulator
 from ares.extract._findings import Finding, Status, Unmappable, reject
 from ares.extract._quantizers import (
@@ -21,10 +21,18 @@ from ares.extract._quantizers import (
     is_enabled,
     read_quantizer,
 )
-from ares.extract._values import Codes, Constant, Move, Real, Unknown, Value
+from ares.extract._values import Codes, Constant, Finish, Index, Move, Real, Unknown, Value
 from ares.extract.constant import quantized_constant
 from ares.ir import Tensor
-from ares.numerics import IDENTITY, RELU, NumericsError, Rescale, lookup_table, plan_function
+from ares.numerics import (
+    IDENTITY,
+    RELU,
+    NumericsError,
+    Pointwise,
+    Rescale,
+    lookup_table,
+    plan_pointwise,
+)
 from ares.ops import KernelOperation, operations
 
 # PyTorch takes these keywords for its own (python_arg_parser.cpp); `swapaxes` has the last two.
@@ -43,13 +51,14 @@ class Context:
     """What all calls of one extraction share.
 
     `single` holds the modules of the float32 model, from which weights are read; calls see the float64 copy.
-    `quantizer_calls` counts the calls of every proxy, as the witness does.
+    `outputs` are those of the nodes, by key. `quantizer_calls` counts the calls of every proxy, as the witness does.
     """
 
     builder: Builder
     single: Mapping[str, nn.Module]
     proxy_paths: Mapping[int, str]
     allow_uncalibrated: bool
+    outputs: Mapping[str, tuple[Output, ...]]
     quantizer_calls: dict[str, int] = field(default_factory=dict)
     warnings: list[Finding] = field(default_factory=list)
 
@@ -83,6 +92,14 @@ class Call:
     def single(self) -> Any:
         """The same module of the float32 model."""
         return self.context.single[self.node.path]
+
+    def shape_of(self, position: int, name: str) -> tuple[int, ...]:
+        """The shape of a tensor argument."""
+        given = self.node.args[position] if len(self.node.args) > position else None
+        names = (name, *_SPELLINGS.get(name, ()))
+        found = given or next(self.node.kwargs[key] for key in names if key in self.node.kwargs)
+        assert isinstance(found, Ref)
+        return self.context.outputs[found.node][found.index].shape
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -203,28 +220,50 @@ class Call:
     def rescale(
         self, quantizer: Quantizer, ratios: list[Fraction], biases: list[Fraction], bound: int
     ) -> Rescale:
-        """Constants for quantise(function(acc * ratio + bias)); ratio and bias are real values."""
+        """Constants for quantise(pointwise(acc * ratio + bias)); ratio and bias are real values."""
         try:
             check_accumulator(bound)
-            return plan_function(quantizer.function, ratios, biases, quantizer.tensor(), bound)
+            return plan_pointwise(quantizer.pointwise, ratios, biases, quantizer.tensor(), bound)
         except Unmappable as error:
             raise error.at(self.name, self.layer_type) from None
         except NumericsError as error:
             raise self.fault(str(error), "check the scales around this layer") from None
 
+    def real(
+        self,
+        finish: Finish,
+        *,
+        what: str = "",
+        shape: tuple[int, ...] | None = None,
+        axes: Sequence[int] | None = None,
+        expose: Callable[[Pointwise], str] | None = None,
+        advice: str = "insert a QuantIdentity before it",
+    ) -> Real:
+        """What this call computes, waiting for its quantiser; `shape` where it is not the call's own."""
+        return Real(
+            what or f"the real output of {self.name} ({self.layer_type})",
+            self.name,
+            self.out_shape if shape is None else shape,
+            finish,
+            None if axes is None else tuple(axes),
+            expose=expose,
+            advice=advice,
+        )
+
     def move(
         self,
-        value: Value,
         emit: Callable[[str], str],
+        back: Callable[[Index], Index | None],
         *,
         takes_maximum: bool = False,
         adds_zeros: bool = False,
     ) -> Value:
-        """A move of codes: now when the codes exist, later when they wait for their quantiser."""
+        """A move of the first argument's codes: now when they exist, later when they wait for their quantiser."""
+        value = self.x
         if isinstance(value, Codes):
             return Codes(emit(value.tensor))
         if isinstance(value, Real):
-            return value.moved(Move(emit, takes_maximum, adds_zeros))
+            return value.moved(Move(emit, back, takes_maximum, adds_zeros))
         if isinstance(value, Unknown):
             return value
         return reject(

@@ -13,7 +13,7 @@ from torch import nn
 from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
-from ares.extract._values import Constant, Real, Unknown, Value
+from ares.extract._values import Constant, Unknown, Value
 from ares.numerics import NumericsError, plan_norm
 from ares.ops._norms import NormOperation
 
@@ -70,7 +70,7 @@ def normalised(
             **parameters,
         )
 
-    return Real(f"the real output of {call.name} ({call.layer_type})", finish)
+    return call.real(finish)
 
 
 def trailing(

@@ -7,7 +7,7 @@ torch witness uses the same numbers (`BREVITAS.md` section 1). Nothing is taken 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,8 +15,9 @@ from brevitas.proxy.quant_proxy import QuantProxyFromInjector
 from torch import nn
 
 from ares.extract._findings import reject
+from ares.extract._functions import function_of
 from ares.ir import DType, Tensor
-from ares.numerics import FUNCTIONS, IDENTITY, RELU, Function
+from ares.numerics import IDENTITY, PLAIN, Function, Pointwise, code_limits
 
 PLAIN_QUANTIZER = "RescalingIntQuant"
 # Parts of a quantiser whose result does not depend on what is quantised, in evaluation mode; and what to use.
@@ -39,14 +40,6 @@ _CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
         "use bit_width_impl_type=BitWidthImplType.CONST",
     ),
 }
-# What a proxy does before it quantises. HardTanh, in Brevitas' QuantHardTanh, does not clamp.
-_ACTIVATIONS: Mapping[str, Function] = {
-    "Identity": IDENTITY,
-    "ReLU": RELU,
-    "Sigmoid": FUNCTIONS["sigmoid"],
-    "Tanh": FUNCTIONS["tanh"],
-    "Hardswish": FUNCTIONS["hardswish"],
-}
 
 CALIBRATE = (
     "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
@@ -55,7 +48,11 @@ CALIBRATE = (
 
 @dataclass(frozen=True, slots=True)
 class Quantizer:
-    """round(function(x) / scale + zero_point), clamped to lo..hi. `origin` is the witness event."""
+    """round(function(x) / scale + zero_point), clamped to lo..hi. `origin` is the witness event.
+
+    As an operation gets it, `pointwise` is all that stands between the operation and the rounding; `function` is its
+    function where all channels share one. `axis` is that of the channels, where `pointwise` has constants of their own.
+    """
 
     scale: float
     zero_point: int
@@ -64,11 +61,29 @@ class Quantizer:
     dtype: DType
     function: Function
     origin: str
+    pointwise: Pointwise = PLAIN
+    axis: int | None = None
 
     def tensor(self, name: str = "", shape: tuple[int, ...] = (1,)) -> Tensor:
         """A tensor of this quantiser's codes; after a ReLU none of them means less than zero."""
-        lo = max(self.lo, self.zero_point) if self.function is RELU else self.lo
-        return Tensor(name, shape, self.dtype, self.scale, self.zero_point, lo, self.hi)
+        lo, hi = self.limits
+        # Every tensor can hold zero, whatever its values are.
+        lo, hi = min(lo, self.zero_point), max(hi, self.zero_point)
+        return Tensor(name, shape, self.dtype, self.scale, self.zero_point, lo, hi)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest code that can come out."""
+        whole = Tensor("", (1,), self.dtype, self.scale, self.zero_point, self.lo, self.hi)
+        return (
+            (self.lo, self.hi) if self.function.clips is None else code_limits(self.function, whole)
+        )
+
+    @property
+    def only_limits(self) -> bool:
+        """Whether the function before it does no more than the bounds of `tensor` do."""
+        tensor = self.tensor()
+        return self.function.clips is not None and self.limits == (tensor.lo, tensor.hi)
 
     def keeps(self, source: Tensor) -> bool:
         """Whether codes of `source` already are this quantiser's codes, so that nothing has to run."""
@@ -79,9 +94,12 @@ class Quantizer:
         ) and self.lo <= source.lo <= source.hi <= self.hi
 
     def with_function(self, function: Function) -> Quantizer:
-        return Quantizer(
-            self.scale, self.zero_point, self.lo, self.hi, self.dtype, function, self.origin
-        )
+        return replace(self, function=function)
+
+    def behind(self, pointwise: Pointwise, axis: int | None) -> Quantizer:
+        """As an operation gets it that `pointwise` follows."""
+        whole = pointwise.then((self.function,))
+        return replace(self, function=whole.function or IDENTITY, pointwise=whole, axis=axis)
 
 
 def is_enabled(proxy: Any) -> bool:
@@ -202,10 +220,13 @@ def _tensor_quant(proxy: Any) -> Any:
 
 
 def _activation(proxy: Any, what: str) -> Function:
-    implementation = type(proxy.fused_activation_quant_proxy.activation_impl).__name__
-    if implementation not in _ACTIVATIONS:
+    implementation = proxy.fused_activation_quant_proxy.activation_impl
+    function = (
+        IDENTITY if type(implementation).__name__ == "Identity" else function_of(implementation)
+    )
+    if function is None:
         reject(
-            f"{what} applies {implementation} before it quantises",
+            f"{what} applies {type(implementation).__name__} before it quantises",
             "use QuantReLU or QuantIdentity",
         )
-    return _ACTIVATIONS[implementation]
+    return function

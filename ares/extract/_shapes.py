@@ -17,10 +17,12 @@ def shape_move(call: Call, operation: type[KernelOperation]) -> Value:
             "keep x.size(0)",
         )
 
+    before = call.shape_of(0, "input")
+
     def emit(tensor: str) -> str:
         source = call.builder.tensors[tensor]
         if source.shape == shape:
             return tensor
         return call.add(operation, (tensor,), source, shape=shape)
 
-    return call.move(call.x, emit)
+    return call.move(emit, lambda index: index.reshape(before))

@@ -1,36 +1,39 @@
 """What an edge of the traced model means: codes, a real value that waits for its quantiser, or neither.
 
-A real value is not computed until its quantiser is known, so that the sum, the activation function and the
+A real value is not computed until its quantiser is known, so that the sum, BatchNorm, the activation function and the
 quantiser become one operation with one rounding. Moves (flatten, permute, max pooling) that stand between an
 operation and its quantiser are put off until the codes exist: they change places with the quantiser, which keeps
-order and gives zero its own code. They change places with a function that comes after them only where that
-function does the same.
+order and gives zero its own code. They change places with what comes after them only where that does the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
-from ares.numerics import IDENTITY, Function, compose
+from ares.numerics import IDENTITY, PLAIN, Function, Pointwise
 
 Finish = Callable[[Quantizer], str]
+Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
     """`emit` adds a move of the codes of a tensor, by name, and returns the result's name.
 
-    `takes_maximum` and `adds_zeros` say what it does besides moving.
+    `back` takes an array of the result's shape to where its elements came from (-1: nowhere); None where elements that
+    differ in it are mixed. `takes_maximum` and `adds_zeros` say what the move does besides moving.
     """
 
     emit: Callable[[str], str]
+    back: Callable[[Index], Index | None]
     takes_maximum: bool = False
     adds_zeros: bool = False
 
@@ -47,6 +50,22 @@ class Move:
                 f"put a QuantIdentity between the two, or {function.name} before the padding",
             )
 
+    def refuse_before_scaling(
+        self, factors: Sequence[Fraction], addends: Sequence[Fraction]
+    ) -> None:
+        """Refuse x * factor + addend behind this move where it cannot come before it."""
+        if self.takes_maximum and min(factors) < 0:
+            reject(
+                f"a maximum of real values is multiplied by {float(min(factors)):.3g} (a negative gamma, if it is "
+                "BatchNorm's): what was largest becomes smallest",
+                "put a QuantIdentity between the two, or the factor before the pooling",
+            )
+        if self.adds_zeros and any(addends):
+            reject(
+                "a number is added after padding with zeros, which it changes",
+                "put a QuantIdentity between the two, or the padding behind the sum",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Codes:
@@ -56,56 +75,154 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Real:
-    """`function(what the operation computes)`, then `moves`.
+class Step:
+    """Arithmetic with a constant: `kind` is add, sub, rsub, mul or div, `values` float64 broadcast to the tensor."""
 
-    `what` names it in messages, `advice` is for those who use it as it is. `finish(quantizer)` adds the
-    operation with the quantiser's function and scale and returns the tensor's name. `expose` adds it with a
-    binary32 result, where that exists.
+    kind: str
+    values: npt.NDArray[np.float64]
+
+    def terms(self) -> tuple[list[Fraction], list[Fraction]]:
+        """(factors, addends) with which it is x * factor + addend, for every element of `values`."""
+        numbers = [Fraction(float(value)) for value in self.values.reshape(-1)]
+        ones, zeros = [Fraction(1)] * len(numbers), [Fraction(0)] * len(numbers)
+        match self.kind:
+            case "add":
+                return ones, numbers
+            case "sub":
+                return ones, [-number for number in numbers]
+            case "rsub":
+                return [-one for one in ones], numbers
+            case "mul":
+                return numbers, zeros
+        return [1 / number for number in numbers], zeros
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Real:
+    """`pointwise(what the operation computes)`, then `moves`.
+
+    `what` names it in messages, `layer` is the layer that computes it, `advice` is for those who use it as it is.
+    `shape` is the operation's own; `axes` those along which it can take constants of their own, () where it can take
+    one for all, None where it takes functions only; `axis` is the one that `pointwise` has them along.
+    `finish(quantizer)` adds the operation with all that stands before the rounding and returns the tensor's name.
+    `expose` adds it with a binary32 result, where that exists. `arithmetic` replaces `pointwise` where arithmetic with
+    constants is done as the model does it, in binary32: at an input of the network.
     """
 
     what: str
+    layer: str
+    shape: tuple[int, ...]
     finish: Finish
-    function: Function = IDENTITY
+    axes: tuple[int, ...] | None = None
+    pointwise: Pointwise = PLAIN
+    axis: int | None = None
     moves: tuple[Move, ...] = ()
-    expose: Callable[[], str] | None = None
+    expose: Callable[[Pointwise], str] | None = None
+    arithmetic: Callable[[Step], Real] | None = None
     advice: str = "insert a QuantIdentity before it"
 
     def then(self, function: Function) -> Real:
         """The same with an elementwise function after it."""
         for move in self.moves:
             move.refuse_before(function)
-        try:
-            combined = compose(self.function, function)
-        except ValueError as error:
-            reject(str(error), "put a QuantIdentity between the two functions")
-        return replace(
-            self, function=combined, expose=self.expose if function is IDENTITY else None
-        )
+        return self._followed_by((function,), None)
+
+    def then_each(self, functions: Sequence[Function], index: Index) -> Real:
+        """The same with functions[index] after each element; `index` has the value's shape."""
+        places, axis = self._channels(index)
+        chosen = [functions[place] for place in places]
+        for move in self.moves:
+            for function in set(chosen):
+                move.refuse_before(function)
+        return self._followed_by(chosen, axis)
+
+    def scaled(self, step: Step, shape: tuple[int, ...]) -> Real:
+        """The same with arithmetic with a constant after it; `shape` is the value's own, behind its moves."""
+        factors, addends = step.terms()
+        for move in self.moves:
+            move.refuse_before_scaling(factors, addends)
+        index = np.broadcast_to(np.arange(len(factors)).reshape(step.values.shape), shape)
+        if self.arithmetic is not None and self.pointwise is PLAIN:
+            return self._scaled_in_place(step, index)
+        if self.axes is None:
+            reject(
+                f"it is applied to {self.what}, which takes no factor and no addend", self.advice
+            )
+        axis = self.axis
+        if len(factors) > 1:
+            places, axis = self._channels(index)
+            factors, addends = ([terms[place] for place in places] for terms in (factors, addends))
+        return replace(self, pointwise=self.pointwise.scaled(factors, addends), axis=axis)
 
     def moved(self, move: Move) -> Real:
         """The same with a move of codes after it."""
-        expose = self.expose
-        return replace(
-            self,
-            moves=(*self.moves, move),
-            expose=None if expose is None else cache(lambda: move.emit(expose())),
-        )
+        return replace(self, moves=(*self.moves, move))
 
     def quantized(self, quantizer: Quantizer) -> str:
         """The name of the tensor of codes that the quantiser makes of it."""
-        combined = self.then(quantizer.function).function
-        tensor = self.finish(quantizer.with_function(combined))
+        for move in self.moves:
+            move.refuse_before(quantizer.function)
+        try:
+            whole = quantizer.behind(self.pointwise, self.axis)
+        except ValueError as error:
+            return reject(str(error), _BETWEEN)
+        return self._moved(self.finish(whole))
+
+    def exposed(self) -> str | None:
+        """The name of the binary32 tensor that it is as an output of the network, None where there is none."""
+        if self.expose is None or self.pointwise.function is not IDENTITY:
+            return None
+        return self._moved(self.expose(self.pointwise))
+
+    def _moved(self, tensor: str) -> str:
         for move in self.moves:
             tensor = move.emit(tensor)
         return tensor
 
+    def _followed_by(self, functions: Sequence[Function], axis: int | None) -> Real:
+        try:
+            pointwise = self.pointwise.then(functions)
+        except ValueError as error:
+            reject(str(error), _BETWEEN)
+        return replace(self, pointwise=pointwise, axis=self.axis if axis is None else axis)
+
+    def _scaled_in_place(self, step: Step, index: Index) -> Real:
+        assert self.arithmetic is not None
+        values = step.values.reshape(-1)[np.maximum(self._source(index), 0)]
+        return replace(self.arithmetic(replace(step, values=values)), moves=self.moves)
+
+    def _source(self, index: Index) -> Index:
+        """`index` by element of the operation's own result, -1 where an element is not used."""
+        found: Index | None = np.asarray(index)
+        for move in reversed(self.moves):
+            found = None if found is None else move.back(found)
+        if found is None:
+            reject(f"its constants differ within what {self.what} mixes", self.advice)
+        return found
+
+    def _channels(self, index: Index) -> tuple[list[int], int]:
+        """For each channel of the operation the one place of `index` that it meets, and the axis of the channels."""
+        source = self._source(index)
+        candidates = self.axes if self.axis is None else (self.axis,)
+        for axis in candidates or ():
+            rows = np.moveaxis(source, axis, 0).reshape(source.shape[axis], -1)
+            places = rows.max(axis=1)
+            if ((rows == places[:, None]) | (rows == -1)).all():
+                return [max(int(place), 0) for place in places], axis
+        return reject(
+            f"its constants are not one for each channel of {self.what}, nor one for all",
+            self.advice,
+        )
+
+
+_BETWEEN = "put a QuantIdentity between the two functions"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """What does not depend on the inputs: a parameter or buffer, by name, or what is computed of such.
+    """What does not depend on the inputs: a parameter or buffer, by name, or what is computed of such ("").
 
-    `array` holds its values in float64, None where they were computed in forward.
+    `array` holds its values in float64, None where they are no real numbers.
     """
 
     name: str
@@ -118,3 +235,10 @@ class Unknown:
 
 
 Value = Codes | Real | Constant | Unknown
+
+
+def as_constant(value: Any) -> npt.NDArray[np.float64] | None:
+    """The numbers of a constant operand: a Python number or a constant of the model; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Constant)):
+        return None
+    return value.array if isinstance(value, Constant) else np.array(float(value))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
@@ -93,6 +95,7 @@ class _Walk:
                 if isinstance(module, ActQuantProxyFromInjectorBase)
             },
             allow_uncalibrated=allow_uncalibrated,
+            outputs={node.key: node.outputs for node in self.dataflow.nodes},
         )
         self.values: dict[str, tuple[Value, ...]] = {}
         self.layers: list[tuple[str, str]] = []
@@ -130,10 +133,9 @@ class _Walk:
             # A tensor of unknown origin is a problem of the capture already.
             if node.key.startswith("constant:unknown") or node.tensor is None:
                 return Unknown()
-            exact = node.tensor.is_floating_point() and node.path
-            return Constant(node.path, node.tensor.double().numpy() if exact else None)
+            return Constant(node.path, _numbers(node.tensor))
         if node.kind == "function" and self._is_constant(node):
-            return Constant("")
+            return Constant("", _numbers(node.tensor))
         name = self._name(node)
         layer_type = self._type(node)
         self.layers.append((name, layer_type))
@@ -293,8 +295,8 @@ class _Walk:
                 )
             if isinstance(value, Codes):
                 return value.tensor
-            if isinstance(value, Real) and value.expose is not None:
-                tensor = value.expose()
+            tensor = value.exposed() if isinstance(value, Real) else None
+            if tensor is not None:
                 self.builder.add_origin(tensor, f"node:{node.key}")
                 return tensor
             if isinstance(value, Real):
@@ -351,6 +353,12 @@ class _Walk:
             f"mapped to {kind.op_type}",
             op_type=kind.op_type,
         )
+
+
+def _numbers(tensor: torch.Tensor | None) -> npt.NDArray[np.float64] | None:
+    """The values of a constant, None where they are no real numbers."""
+    real = tensor is not None and tensor.is_floating_point()
+    return tensor.detach().double().numpy() if tensor is not None and real else None
 
 
 def _refuse_changed(module: nn.Module) -> None:

@@ -1,111 +1,95 @@
-"""Sigmoid, Tanh, ELU, Hardswish, LeakyReLU, Softplus: part of the operation before, or a table on codes."""
+"""Activations without an operation of their own name: part of the operation before, or a table on codes."""
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
+from typing import Any
 
-import brevitas.nn as qnn
+import numpy as np
 from torch import nn
 
 from ares.extract._call import Call
-from ares.extract._elementwise import apply_function
+from ares.extract._elementwise import apply_function, each_channel
 from ares.extract._findings import reject
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Codes, Unknown, Value
-from ares.numerics import FUNCTIONS, IDENTITY, RELU, Function, elu, leaky_relu, softplus
+from ares.extract._unary import number, unary
+from ares.extract._values import Constant, Value
+from ares.numerics import FUNCTIONS, IDENTITY, Function, celu, clip, elu, leaky_relu, softplus
 from ares.ops.activation import Activation
 
-_PLAIN = {
-    nn.Sigmoid: FUNCTIONS["sigmoid"],
-    nn.Tanh: FUNCTIONS["tanh"],
-    nn.Hardswish: FUNCTIONS["hardswish"],
-    qnn.QuantSigmoid: FUNCTIONS["sigmoid"],
-    qnn.QuantTanh: FUNCTIONS["tanh"],
-    qnn.QuantHardSwish: FUNCTIONS["hardswish"],
-}
 
-
-@on_module(nn.Sigmoid, nn.Tanh, nn.Hardswish)
-def plain_module(call: Call) -> Value:
-    return apply_function(call, _plain(call), Activation)
-
-
-@on_function("sigmoid", "tanh", "hardswish")
-def plain_function(call: Call) -> Value:
-    return apply_function(call, FUNCTIONS[call.node.function], Activation)
-
-
-@on_module(qnn.QuantSigmoid, qnn.QuantTanh, qnn.QuantHardSwish)
-def quant_activation(call: Call) -> Value:
-    value = call.quantized_input()
-    if isinstance(value, Unknown):
-        return value
-    quantizer = call.quantizer(call.module.act_quant)
-    if quantizer is None:
-        return apply_function(call, _plain(call), Activation, value)
-    # A quantiser that is shared with another module does what its first owner's activation says.
-    if isinstance(value, Codes) and quantizer.function not in (IDENTITY, RELU):
-        value = apply_function(call, quantizer.function, Activation, value)
-        quantizer = quantizer.with_function(IDENTITY)
-    return call.quantize(value, quantizer)
-
-
-@on_module(nn.ELU)
-def elu_module(call: Call) -> Value:
-    return apply_function(call, _elu(call.module.alpha), Activation)
-
-
-@on_function("elu")
-def elu_function(call: Call) -> Value:
-    if call.argument(2, "scale", 1) != 1 or call.argument(3, "input_scale", 1) != 1:
+def _elu(alpha: Any, scale: Any = 1, input_scale: Any = 1) -> Function:
+    if scale != 1 or input_scale != 1:
         reject("ELU with a scale", "use F.elu(x, alpha)")
-    return apply_function(call, _elu(call.argument(1, "alpha", 1.0)), Activation)
+    return elu(number(alpha, "ELU with alpha"))
 
 
-@on_module(nn.LeakyReLU)
-def leaky_relu_module(call: Call) -> Value:
-    return apply_function(call, _leaky_relu(call.module.negative_slope), Activation)
+def _celu(alpha: Any) -> Function:
+    if not number(alpha, "CELU with alpha") > 0.0:
+        reject(f"CELU with alpha {alpha!r}", "give a positive alpha")
+    return celu(float(alpha))
 
 
-@on_function("leaky_relu")
-def leaky_relu_function(call: Call) -> Value:
-    return apply_function(call, _leaky_relu(call.argument(1, "negative_slope", 0.01)), Activation)
+def _leaky_relu(slope: Any) -> Function:
+    return leaky_relu(number(slope, "LeakyReLU with slope"))
 
 
-@on_module(nn.Softplus)
-def softplus_module(call: Call) -> Value:
-    return apply_function(call, _softplus(call.module.beta, call.module.threshold), Activation)
-
-
-@on_function("softplus")
-def softplus_function(call: Call) -> Value:
-    beta, threshold = call.argument(1, "beta", 1.0), call.argument(2, "threshold", 20.0)
-    return apply_function(call, _softplus(beta, threshold), Activation)
-
-
-def _plain(call: Call) -> Function:
-    return next(f for cls, f in _PLAIN.items() if isinstance(call.module, cls))
-
-
-def _elu(alpha: float) -> Function:
-    return elu(_number(alpha, "ELU with alpha"))
-
-
-def _leaky_relu(slope: float) -> Function:
-    return leaky_relu(_number(slope, "LeakyReLU with slope"))
-
-
-def _softplus(beta: float, threshold: float) -> Function:
+def _softplus(beta: Any, threshold: Any) -> Function:
     try:
         return softplus(
-            _number(beta, "Softplus with beta"), _number(threshold, "Softplus with threshold")
+            number(beta, "Softplus with beta"), number(threshold, "Softplus with threshold")
         )
     except ValueError as error:
         return reject(str(error), "use a beta other than 0 and a threshold of at most 700")
 
 
-def _number(value: object, what: str) -> float:
-    """A parameter as a number; refuses tensors and what is not finite."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        reject(f"{what} {value!r}", "give a finite Python number")
-    return float(value)
+def _clip(lo: Any, hi: Any) -> Function:
+    ends = [None if end is None else Fraction(number(end, "clamp to")) for end in (lo, hi)]
+    if None not in ends and ends[0] > ends[1]:
+        reject(f"clamp to {lo!r}..{hi!r}, which is empty", "give the smaller number first")
+    return clip(*ends)
+
+
+for _name, _module in (
+    ("sigmoid", nn.Sigmoid),
+    ("tanh", nn.Tanh),
+    ("hardswish", nn.Hardswish),
+    ("hardsigmoid", nn.Hardsigmoid),
+    ("mish", nn.Mish),
+    ("selu", nn.SELU),
+    ("softsign", nn.Softsign),
+):
+    unary(Activation, FUNCTIONS[_name], (_module,), (_name,))
+unary(Activation, FUNCTIONS["log_sigmoid"], (nn.LogSigmoid,), ("logsigmoid", "log_sigmoid"))
+unary(Activation, _elu, (nn.ELU,), (), ("alpha", 1.0))
+unary(Activation, _elu, (), ("elu",), ("alpha", 1.0), ("scale", 1), ("input_scale", 1))
+unary(Activation, _celu, (nn.CELU,), ("celu",), ("alpha", 1.0))
+unary(Activation, _leaky_relu, (nn.LeakyReLU,), ("leaky_relu",), ("negative_slope", 0.01))
+unary(Activation, _softplus, (nn.Softplus,), ("softplus",), ("beta", 1.0), ("threshold", 20.0))
+_LIMITS = (("min_val", -1.0), ("max_val", 1.0))
+unary(Activation, _clip, (nn.Hardtanh, nn.ReLU6), ("hardtanh",), *_LIMITS)
+unary(Activation, lambda: _clip(0, 6), (), ("relu6",))
+unary(Activation, _clip, (), ("clamp",), ("min", None), ("max", None))
+unary(Activation, lambda lo: _clip(lo, None), (), ("clamp_min",), ("min", None))
+unary(Activation, lambda hi: _clip(None, hi), (), ("clamp_max",), ("max", None))
+unary(Activation, IDENTITY, (nn.Identity,), ())
+
+
+@on_module(nn.PReLU)
+def prelu_module(call: Call) -> Value:
+    return _prelu(call, call.module.weight.detach().double().numpy())
+
+
+@on_function("prelu")
+def prelu_function(call: Call) -> Value:
+    weight = call.argument(1, "weight")
+    return _prelu(call, weight.array if isinstance(weight, Constant) else None)
+
+
+def _prelu(call: Call, slopes: np.ndarray | None) -> Value:
+    if slopes is None or not np.isfinite(slopes).all():
+        reject("its slopes are no finite constants", "make them a parameter, train or load it")
+    functions = [leaky_relu(float(slope)) for slope in slopes.reshape(-1)]
+    if len(functions) == 1:
+        return apply_function(call, functions[0], Activation)
+    return each_channel(call, functions, axis=1)

@@ -1,59 +1,101 @@
-"""The sum of two tensors of codes (`QuantAdd`, `x + y`): no rounding before the quantiser's."""
+"""Sums: of two tensors of codes (`QuantAdd`, `x + y`, `x - y`) with one rounding, of a tensor and a constant."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
+import brevitas.nn as qnn
+
 from ares.extract._call import Call
+from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
-from ares.extract._registry import on_function
-from ares.extract._values import Real, Unknown, Value
-from ares.numerics import IDENTITY, RELU, NumericsError, plan_weighted_sum
+from ares.extract._registry import on_function, on_module
+from ares.extract._values import Step, Unknown, Value, as_constant
+from ares.numerics import NumericsError, plan_weighted_sum
 from ares.ops.add import Add
 
 _ADVICE = "use ares.nn.QuantAdd, which quantises the sum"
+_OPERANDS = ((0, "input"), (1, "other"))
 
 
 @on_function("add")
 def add(call: Call) -> Value:
-    values = (call.argument(0, "input"), call.argument(1, "other"))
+    return _sum(call, "add", 1)
+
+
+@on_function("sub")
+def sub(call: Call) -> Value:
+    return _sum(call, "sub", -1)
+
+
+@on_function("rsub")
+def rsub(call: Call) -> Value:
+    return _sum(call, "rsub", -1)
+
+
+@on_module(qnn.QuantEltwiseAdd)
+def quant_eltwise_add(call: Call) -> Value:
+    """Both operands through one input quantiser, the sum through the output quantiser."""
+    values = [call.argument(place, name) for place, name in ((0, "input"), (1, "other"))]
     if any(isinstance(value, Unknown) for value in values):
         return Unknown()
-    if not all(isinstance(value, Value) for value in values):
-        reject("it adds a number to a tensor", "let the layer before it have a bias instead")
+    for place in (0, 1):
+        quantizer = call.quantizer(call.module.input_quant)
+        if quantizer is not None:
+            name = f"{call.name}.input_quant" + (f"#{place}" if place else "")
+            values[place] = call.quantize(values[place], quantizer, name=name)
+    result = _of_codes(call, values[0], values[1], 1)
+    output = call.quantizer(call.module.output_quant)
+    return result if output is None else call.quantize(result, output)
+
+
+def _sum(call: Call, kind: str, sign: int) -> Value:
+    first, second = (call.argument(*operand) for operand in _OPERANDS)
+    if isinstance(first, Unknown) or isinstance(second, Unknown):
+        return Unknown()
     if call.argument(2, "alpha", 1) != 1:
-        reject("it adds with alpha", "scale the operand in the layer before it")
-    first, second = (
-        call.codes(value, role)
-        for value, role in zip(values, ("its first operand", "its second operand"), strict=True)
-    )
-    if call.tensor(first).size < call.tensor(second).size:
-        first, second = second, first  # the operation repeats its second operand only
-    sources = (call.tensor(first), call.tensor(second))
+        reject("it adds with alpha", "multiply the operand instead, in a statement of its own")
+    constants = as_constant(first), as_constant(second)
+    if constants[1] is not None and isinstance(first, Value):
+        return apply_arithmetic(call, first, call.shape_of(*_OPERANDS[0]), Step(kind, constants[1]))
+    if constants[0] is not None and isinstance(second, Value):
+        # c - x; of a sum the order does not matter.
+        swapped = "add" if kind == "add" else {"sub": "rsub", "rsub": "sub"}[kind]
+        step = Step(swapped, constants[0])
+        return apply_arithmetic(call, second, call.shape_of(*_OPERANDS[1]), step)
+    if not isinstance(first, Value) or not isinstance(second, Value):
+        reject("it adds what is no tensor of real numbers", "give it a tensor or a Python number")
+    return _of_codes(call, *((second, first) if kind == "rsub" else (first, second)), sign)
+
+
+def _of_codes(call: Call, first: Value, second: Value, sign: int) -> Value:
+    """first + sign * second."""
+    roles = ("its first operand", "its second operand")
+    codes = [call.codes(value, role) for value, role in zip((first, second), roles, strict=True)]
+    signs = [1, sign]
+    if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
+        codes.reverse()  # the operation repeats its second operand only
+        signs.reverse()
+    sources = [call.tensor(value) for value in codes]
 
     def finish(quantizer: Quantizer) -> str:
-        if quantizer.function not in (IDENTITY, RELU):
+        if not quantizer.only_limits:
             raise call.fault(f"{quantizer.function.name} is applied to its sum", _ADVICE)
-        lo = (
-            quantizer.lo
-            if quantizer.function is IDENTITY
-            else max(quantizer.lo, quantizer.zero_point)
-        )
-        ratios = [Fraction(source.scale or 0) / Fraction(quantizer.scale) for source in sources]
+        (factor,), (addend,) = quantizer.pointwise.factors, quantizer.pointwise.addends
+        scale, target = Fraction(quantizer.scale), quantizer.tensor()
+        ratios = [
+            signs[i] * Fraction(source.scale or 0) * factor / scale
+            for i, source in enumerate(sources)
+        ]
         zero_points = [source.zero_point for source in sources]
         try:
             coefficients, rescale = plan_weighted_sum(
-                ratios, zero_points, quantizer.zero_point, lo, quantizer.hi
+                ratios, zero_points, addend / scale + target.zero_point, target.lo, target.hi
             )
         except NumericsError as error:
             raise call.fault(str(error), "check the scales of both operands") from None
-        return call.add(
-            Add,
-            (first.tensor, second.tensor),
-            quantizer,
-            coefficients=coefficients,
-            rescale=rescale,
-        )
+        names = tuple(value.tensor for value in codes)
+        return call.add(Add, names, quantizer, coefficients=coefficients, rescale=rescale)
 
-    return Real(f"the sum {call.name}", finish, advice=_ADVICE)
+    return call.real(finish, what=f"the sum {call.name}", axes=(), advice=_ADVICE)

@@ -14,6 +14,7 @@ from ares.extract._geometry import axis_of
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
+from ares.extract.constant import quantized_constant
 from ares.ir import Tensor, constant
 from ares.numerics import IDENTITY, Function, lookup_table
 from ares.ops.concat import Concat
@@ -26,8 +27,8 @@ def concat(call: Call) -> Value:
     parts: tuple[Value, ...] = tuple(call.argument(0, "tensors"))
     if any(isinstance(part, Unknown) for part in parts):
         return Unknown()
-    if any(isinstance(part, Constant) for part in parts):
-        reject("it concatenates a constant of the model", "quantise the constant first")
+    if all(isinstance(part, Constant) for part in parts):
+        reject("it concatenates constants of the model only", "quantise what it gives")
     axis = axis_of(int(call.argument(1, "dim", 0)), len(call.out_shape))
     if axis == 0:
         reject("it concatenates along the batch", "concatenate along another dimension")
@@ -40,7 +41,7 @@ def concat(call: Call) -> Value:
         return Codes(call.add(Concat, names, like, axis=axis, tables=plain))
 
     def finish(quantizer: Quantizer) -> str:
-        known = {part: _part(part, quantizer) for part in dict.fromkeys(parts)}
+        known = {part: _part(call, part, quantizer) for part in dict.fromkeys(parts)}
         names = tuple(known[part] for part in parts)
         tables = tuple(
             _table(call.builder.tensors[name], quantizer, isinstance(part, Codes))
@@ -48,17 +49,20 @@ def concat(call: Call) -> Value:
         )
         return call.add(Concat, names, quantizer, axis=axis, tables=tables)
 
-    return Real(f"the concatenation {call.name} of different scales", finish, advice=_ADVICE)
+    what = f"the concatenation {call.name} of different scales"
+    return call.real(finish, what=what, advice=_ADVICE)
 
 
 def _grid(tensor: Tensor) -> tuple[object, ...]:
     return (tensor.dtype, tensor.scale, tensor.zero_point)
 
 
-def _part(part: Value, quantizer: Quantizer) -> str:
-    """A part's codes: its own, or those that the quantiser makes of a real one."""
+def _part(call: Call, part: Value, quantizer: Quantizer) -> str:
+    """A part's codes: its own, or those that the quantiser makes of a real one or of a constant."""
     if isinstance(part, Codes):
         return part.tensor
+    if isinstance(part, Constant):
+        return quantized_constant(call, part, quantizer)
     assert isinstance(part, Real)
     return part.quantized(quantizer)
 

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 def quantized_constant(call: Call, value: Constant, quantizer: Quantizer) -> str:
     """The tensor of codes of a constant of the model."""
     if value.array is None:
-        reject(
-            "it quantises a constant that forward computes",
-            "compute it in __init__ and register it as a buffer",
-        )
+        reject("it quantises a constant that holds no real numbers", "convert it to float32")
     if value.array.ndim < 2 or value.array.shape[0] != 1:
         reject(
             f"it quantises the constant {value.name!r} of shape {list(value.array.shape)}",

@@ -34,4 +34,4 @@ def conv1d_depthwise(call: Call) -> Value:
             rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
         )
 
-    return affine_result(call, finish)
+    return affine_result(call, finish, axis=1)

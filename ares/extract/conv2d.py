@@ -41,7 +41,7 @@ def conv2d(call: Call) -> Value:
             rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
         )
 
-    return affine_result(call, finish)
+    return affine_result(call, finish, axis=1)
 
 
 def _split(height: int, width: int) -> tuple[int, int, int, int]:

@@ -12,7 +12,7 @@ from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer, is_enabled
 from ares.extract._registry import on_module
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
 from ares.ir import DType, Tensor, constant
 from ares.ops.embedding import Embedding
@@ -28,13 +28,13 @@ def embedding(call: Call) -> Value:
 
     def finish(quantizer: Quantizer) -> str:
         # In the model's own order of operations, as the witness evaluates it.
-        real = quantizer.function.evaluate(table) / quantizer.scale + quantizer.zero_point
+        real = quantizer.pointwise.evaluate(table) / quantizer.scale + quantizer.zero_point
         codes = np.clip(np.rint(real), quantizer.lo, quantizer.hi)
         return call.add(
             Embedding, (ids.tensor,), quantizer, table=constant(codes, quantizer.dtype.numpy)
         )
 
-    return Real(f"the rows of {call.name}", finish)
+    return call.real(finish, what=f"the rows of {call.name}", axes=())
 
 
 @on_module(qnn.QuantEmbedding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
@@ -26,4 +28,4 @@ def flip(call: Call) -> Value:
                 tensor = call.add(Flip, (tensor,), source, axis=axis)
         return tensor
 
-    return call.move(call.x, emit)
+    return call.move(emit, lambda index: np.flip(index, axes))

@@ -6,23 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from ares.extract._call import Call
-from ares.extract._elementwise import apply_function
 from ares.extract._findings import reject
-from ares.extract._registry import on_function, on_module
-from ares.extract._values import Value
+from ares.extract._unary import unary
 from ares.numerics import FUNCTIONS, Function
 from ares.ops.gelu import Gelu
-
-
-@on_module(nn.GELU)
-def gelu_module(call: Call) -> Value:
-    return apply_function(call, _form(call.module.approximate), Gelu)
-
-
-@on_function("gelu")
-def gelu_function(call: Call) -> Value:
-    return apply_function(call, _form(call.argument(1, "approximate", "none")), Gelu)
 
 
 def _form(approximate: Any) -> Function:
@@ -31,3 +18,6 @@ def _form(approximate: Any) -> Function:
     if approximate == "tanh":
         return FUNCTIONS["gelu_tanh"]
     return reject(f"GELU with approximate={approximate!r}", "use 'none' or 'tanh'")
+
+
+unary(Gelu, _form, (nn.GELU,), ("gelu",), ("approximate", "none"))

@@ -12,6 +12,7 @@ from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
 from ares.extract._values import Unknown, Value
 from ares.extract.linear_fp32 import add_logits
+from ares.numerics import Pointwise
 from ares.ops.linear import Linear
 
 
@@ -33,4 +34,8 @@ def linear(call: Call) -> Value:
             rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
         )
 
-    return affine_result(call, finish, expose=cache(lambda: add_logits(call, source, affine)))
+    @cache
+    def expose(pointwise: Pointwise) -> str:
+        return add_logits(call, source, affine, pointwise)
+
+    return affine_result(call, finish, axis=-1, expose=expose)

@@ -8,13 +8,24 @@ from ares.extract._affine import Affine
 from ares.extract._call import Call
 from ares.extract._values import Codes
 from ares.ir import constant
+from ares.numerics import Pointwise
 from ares.ops.linear_fp32 import LinearFp32
 
 
-def add_logits(call: Call, source: Codes, affine: Affine) -> str:
-    """Add the operation; scale and bias are rounded to binary32 once, here."""
+def add_logits(call: Call, source: Codes, affine: Affine, pointwise: Pointwise) -> str:
+    """Add the operation; scale and bias are rounded to binary32 once, here.
+
+    `pointwise` has factors and addends only: a BatchNorm behind the layer, or arithmetic with constants.
+    """
     features = affine.weight.shape[0]
-    scale = np.broadcast_to(affine.accumulator_scale(call.tensor(source)), (features,))
+    factor, addend = (
+        np.array([float(term) for term in terms])
+        for terms in (pointwise.factors, pointwise.addends)
+    )
+    scale = np.broadcast_to(affine.accumulator_scale(call.tensor(source)) * factor, (features,))
+    bias = affine.bias * factor + addend if affine.bias.size or addend.any() else affine.bias
+    if bias.size == 1:
+        bias = np.broadcast_to(bias, (features,))
     return call.add(
         LinearFp32,
         (source.tensor,),
@@ -22,5 +33,5 @@ def add_logits(call: Call, source: Codes, affine: Affine) -> str:
         weight=affine.weight,
         scale=constant(scale.astype(np.float32), np.float32),
         bias_codes=constant(affine.bias_codes, np.int32),
-        bias=constant(affine.bias.astype(np.float32), np.float32),
+        bias=constant(bias.astype(np.float32), np.float32),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import pair
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Value
+from ares.extract._values import Index, Value
 from ares.ops.max_pool2d import MaxPool2d
 
 
@@ -60,4 +61,11 @@ def _max_pool(
             ceil_mode=bool(ceil_mode),
         )
 
-    return call.move(call.x, emit, takes_maximum=True)
+    before = call.shape_of(0, "input")
+
+    def back(index: Index) -> Index | None:
+        of_channel = index.max(axis=(-2, -1), keepdims=True)
+        mixed = (index != of_channel) & (index != -1)
+        return None if mixed.any() else np.broadcast_to(of_channel, before)
+
+    return call.move(emit, back, takes_maximum=True)

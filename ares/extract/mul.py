@@ -1,63 +1,86 @@
-"""The product of two tensors of codes (`QuantMul`, `x * y`), or of a tensor and a positive number."""
+"""Products: of two tensors of codes (`QuantMul`, `x * y`) with one rounding, of a tensor and a constant."""
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
 
 from ares.extract._call import Call
-from ares.extract._elementwise import apply_function
+from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
-from ares.extract._values import Constant, Real, Unknown, Value
-from ares.numerics import times
+from ares.extract._values import Step, Unknown, Value, as_constant
 from ares.ops.mul import Mul
-from ares.ops.requantize import Requantize
 
 _ADVICE = "use ares.nn.QuantMul, which quantises the product"
+_OPERANDS = ((0, "input"), (1, "other"))
 
 
 @on_function("mul")
 def mul(call: Call) -> Value:
-    values = (call.argument(0, "input"), call.argument(1, "other"))
-    if any(isinstance(value, Unknown) for value in values):
+    first, second = (call.argument(*operand) for operand in _OPERANDS)
+    if isinstance(first, Unknown) or isinstance(second, Unknown):
         return Unknown()
-    if not all(isinstance(value, Value) for value in values):
-        return _by_number(call, values[1])
-    for value in values:
-        if isinstance(value, Constant):
-            reject(
-                "it multiplies by a constant of the model",
-                "fold the factor into the weights of the layer before or after it, or quantise it",
-            )
-    first, second = (
+    constants = as_constant(first), as_constant(second)
+    if constants[1] is not None and isinstance(first, Value):
+        return apply_arithmetic(
+            call, first, call.shape_of(*_OPERANDS[0]), Step("mul", constants[1])
+        )
+    if constants[0] is not None and isinstance(second, Value):
+        step = Step("mul", constants[0])
+        return apply_arithmetic(call, second, call.shape_of(*_OPERANDS[1]), step)
+    return _of_codes(call, first, second)
+
+
+@on_function("div")
+def div(call: Call) -> Value:
+    divisor = as_constant(call.argument(1, "other"))
+    if call.argument(2, "rounding_mode") is not None:
+        reject("it divides with a rounding mode", "divide without one: the next quantiser rounds")
+    if divisor is None:
+        return _no_division(call.argument(1, "other"))
+    return apply_arithmetic(call, call.x, call.shape_of(0, "input"), Step("div", divisor))
+
+
+@on_function("rdiv")
+def rdiv(call: Call) -> Value:
+    return _no_division(call.x)
+
+
+@on_function("neg")
+def neg(call: Call) -> Value:
+    step = Step("mul", np.array(-1.0))
+    return apply_arithmetic(call, call.x, call.shape_of(0, "input"), step)
+
+
+def _no_division(divisor: object) -> Value:
+    if isinstance(divisor, Unknown):
+        return divisor
+    return reject("it divides by a tensor of the network", "divide by constants only")
+
+
+def _of_codes(call: Call, first: Any, second: Any) -> Value:
+    if not isinstance(first, Value) or not isinstance(second, Value):
+        reject("it multiplies by what is no tensor of real numbers", "use a tensor or a number")
+    codes = [
         call.codes(value, role)
-        for value, role in zip(values, ("its first factor", "its second factor"), strict=True)
-    )
-    if call.tensor(first).size < call.tensor(second).size:
-        first, second = second, first  # the operation repeats its second factor only
-    sources = (call.tensor(first), call.tensor(second))
+        for value, role in ((first, "its first factor"), (second, "its second factor"))
+    ]
+    if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
+        codes.reverse()  # the operation repeats its second factor only
+    sources = [call.tensor(value) for value in codes]
     ratio = Fraction(sources[0].scale or 0) * Fraction(sources[1].scale or 0)
     bound = sources[0].largest_magnitude * sources[1].largest_magnitude
 
     def finish(quantizer: Quantizer) -> str:
         return call.add(
             Mul,
-            (first.tensor, second.tensor),
+            tuple(value.tensor for value in codes),
             quantizer,
             rescale=call.rescale(quantizer, [ratio], [Fraction(0)], bound),
         )
 
-    return Real(f"the product {call.name}", finish, advice=_ADVICE)
-
-
-def _by_number(call: Call, factor: object) -> Value:
-    """A positive factor is a function like others: it joins what comes before, or becomes a table."""
-    if not isinstance(factor, (int, float)) or not 0.0 < factor < math.inf:
-        reject(
-            f"it multiplies by {factor!r}",
-            "fold the factor into the weights of the layer before or after it; of the network's input: "
-            "do it before the network",
-        )
-    return apply_function(call, times(float(factor)), Requantize)
+    return call.real(finish, what=f"the product {call.name}", axes=(), advice=_ADVICE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
@@ -60,4 +62,4 @@ def _permute(call: Call, dims: tuple[int, ...]) -> Value:
             return tensor
         return call.add(Permute, (tensor,), call.builder.tensors[tensor], axes=axes)
 
-    return call.move(call.x, emit)
+    return call.move(emit, lambda index: index.transpose(np.argsort(axes)))

@@ -7,9 +7,9 @@ from fractions import Fraction
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
-from ares.extract._values import Real, Unknown, Value
+from ares.extract._values import Unknown, Value
 from ares.nn.leaves import attention
-from ares.numerics import IDENTITY, RELU, NumericsError, plan_rotation, rotation_tables
+from ares.numerics import NumericsError, plan_rotation, rotation_tables
 from ares.ops.rotary import Rotary
 
 _ADVICE = "let a QuantIdentity follow it"
@@ -27,7 +27,7 @@ def rotary(call: Call) -> Value:
     length = tensor.shape[1] // (module.outer * module.inner)
 
     def finish(quantizer: Quantizer) -> str:
-        if quantizer.function not in (IDENTITY, RELU):
+        if not quantizer.only_limits:
             raise call.fault(f"{quantizer.function.name} is applied to what it rotates", _ADVICE)
         cos, sin = rotation_tables(length, module.head_dim, module.base)
         try:
@@ -48,5 +48,5 @@ def rotary(call: Call) -> Value:
             shift=shift,
         )
 
-    rotated = Real(f"the real output of {call.name} ({call.layer_type})", finish, advice=_ADVICE)
+    rotated = call.real(finish, advice=_ADVICE)
     return rotated if output is None else call.quantize(rotated, output)

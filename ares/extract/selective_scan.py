@@ -11,10 +11,10 @@ from ares.extract._call import Call, fractions
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
-from ares.extract._values import Codes, Real, Unknown, Value
+from ares.extract._values import Codes, Unknown, Value
 from ares.ir import constant
 from ares.nn.leaves.scan import SelectiveScan as Layer
-from ares.numerics import IDENTITY, RELU, NumericsError, decay_factors, plan_scan
+from ares.numerics import NumericsError, decay_factors, plan_scan
 from ares.ops.selective_scan import SelectiveScan, scan_range
 
 _NAMES = ("x", "dt", "B", "C")
@@ -37,16 +37,13 @@ def selective_scan(call: Call) -> Value:
     for name in ("A_log", "D"):
         if not bool(torch.isfinite(getattr(call.single, name)).all()):
             reject(f"its {name} contains NaN or infinity", "train or load the model again")
-    value = Real(
-        f"the real output of {call.name} ({call.layer_type})",
-        lambda quantizer: _finish(call, sources, quantizer),
-    )
+    value = call.real(lambda quantizer: _finish(call, sources, quantizer))
     output = call.quantizer(call.module.quant.act_quant)
     return value if output is None else call.quantize(value, output)
 
 
 def _finish(call: Call, sources: tuple[Codes, ...], quantizer: Quantizer) -> str:
-    if quantizer.function not in (IDENTITY, RELU):
+    if not quantizer.only_limits:
         raise call.fault(
             f"{quantizer.function.name} is applied to its sum", "put a QuantIdentity before it"
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of
 from ares.extract._registry import on_function
-from ares.extract._values import Value
+from ares.extract._values import Index, Value
 from ares.ops.slice import Slice
 from ares.ops.squeeze import Squeeze
 
@@ -110,7 +112,24 @@ def _take(call: Call, ranges: Callable[[Shape], Sequence[Range]], shape: Shape) 
             return tensor
         return call.add(Squeeze, (tensor,), source, shape=shape)
 
-    return call.move(call.x, emit)
+    whole = call.shape_of(0, "input")
+
+    def back(index: Index) -> Index:
+        places = tuple(
+            slice(start, start + count * step if step > 0 else None, step)
+            for _, start, count, step in _all_ranges(ranges(whole), whole)
+        )
+        source = np.full(whole, -1, np.int64)
+        source[places] = index.reshape(source[places].shape)
+        return source
+
+    return call.move(emit, back)
+
+
+def _all_ranges(ranges: Sequence[Range], shape: Shape) -> list[Range]:
+    """`ranges` with the axes that are taken whole, in order."""
+    known = {axis: (axis, start, count, step) for axis, start, count, step in ranges}
+    return [known.get(axis, (axis, 0, size, 1)) for axis, size in enumerate(shape)]
 
 
 def _number(value: Any) -> int:

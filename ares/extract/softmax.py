@@ -10,9 +10,9 @@ from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Real, Unknown, Value
+from ares.extract._values import Unknown, Value
 from ares.nn.leaves.attention import AttentionWeights
-from ares.numerics import IDENTITY, RELU, NumericsError, exp_table, plan_reciprocal
+from ares.numerics import NumericsError, exp_table, plan_reciprocal
 from ares.ops.softmax import Softmax
 
 _QUANTISE = "put a QuantIdentity after it, unsigned (act_quant=Uint8ActPerTensorFloat)"
@@ -49,7 +49,7 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
         )
 
     def finish(quantizer: Quantizer) -> str:
-        if quantizer.function not in (IDENTITY, RELU):
+        if not quantizer.only_limits:
             raise call.fault(
                 f"{quantizer.function.name} is applied to its probabilities", _QUANTISE
             )
@@ -69,4 +69,4 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
             exponent=exponent,
         )
 
-    return Real(f"the probabilities of {call.name}", finish, advice=_QUANTISE)
+    return call.real(finish, what=f"the probabilities of {call.name}", advice=_QUANTISE)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Value
+from ares.extract._values import Index, Value
 from ares.ops.zero_pad2d import ZeroPad2d
 
 
@@ -41,4 +42,18 @@ def _pad(call: Call, padding: Any) -> Value:
             padding=(int(top), int(left), int(bottom), int(right)),
         )
 
-    return call.move(call.x, emit, adds_zeros=True)
+    height, width = call.shape_of(0, "input")[-2:]
+
+    def back(index: Index) -> Index:
+        # Negative padding takes away.
+        whole = np.full((*index.shape[:-2], height, width), -1, np.int64)
+        y, x = max(-top, 0), max(-left, 0)
+        inner = index[..., max(top, 0) :, max(left, 0) :]
+        rows, columns = (
+            min(size, of)
+            for size, of in zip(inner.shape[-2:], (height - y, width - x), strict=True)
+        )
+        whole[..., y : y + rows, x : x + columns] = inner[..., :rows, :columns]
+        return whole
+
+    return call.move(emit, back, adds_zeros=True)

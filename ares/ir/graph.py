@@ -122,6 +122,11 @@ class Operation(ABC):
         """The module path that the layer comes from: its name without the number of the call."""
         return self.name.partition("#")[0]
 
+    def tolerance(self, tensor: Tensor) -> float:
+        """EPS for this record, whose output is `tensor`."""
+        del tensor
+        return self.EPS
+
     @abstractmethod
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         """Shape and allowed types of every output; raises GraphError when the inputs do not fit."""

@@ -9,32 +9,43 @@ from ares.numerics.functions import (
     IDENTITY,
     RELU,
     Function,
+    affine,
+    celu,
+    clip,
     compose,
     elu,
     leaky_relu,
     softplus,
-    times,
 )
 from ares.numerics.norms import plan_norm
-from ares.numerics.quantize import quantize_f32
+from ares.numerics.pointwise import PLAIN, Pointwise, plan_pointwise
+from ares.numerics.quantize import FloatStep, FloatStepKind, quantize_f32
 from ares.numerics.rescale import Rescale, plan_rescale, plan_weighted_sum
 from ares.numerics.rotary import plan_rotation, rotation_tables
 from ares.numerics.rounding import round_half_even_shift, wide_round
 from ares.numerics.scan import ScanPlan, ScanRange, decay_factors, plan_scan
 from ares.numerics.softmax import LONGEST_ROW, exp_table, plan_reciprocal, softmax_codes
-from ares.numerics.tables import lookup_table, plan_function
+from ares.numerics.tables import code_limits, lookup_table, plan_function
 
 __all__ = [
     "FUNCTIONS",
     "IDENTITY",
     "INT32_MAX",
     "LONGEST_ROW",
+    "PLAIN",
     "RELU",
+    "FloatStep",
+    "FloatStepKind",
     "Function",
     "NumericsError",
+    "Pointwise",
     "Rescale",
     "ScanPlan",
     "ScanRange",
+    "affine",
+    "celu",
+    "clip",
+    "code_limits",
     "compose",
     "decay_factors",
     "elu",
@@ -44,6 +55,7 @@ __all__ = [
     "lookup_table",
     "plan_function",
     "plan_norm",
+    "plan_pointwise",
     "plan_reciprocal",
     "plan_rescale",
     "plan_rotation",
@@ -54,6 +66,5 @@ __all__ = [
     "round_half_even_shift",
     "softmax_codes",
     "softplus",
-    "times",
     "wide_round",
 ]

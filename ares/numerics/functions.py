@@ -10,12 +10,14 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _FAR = 2.0**100  # further out than any argument
 
 
@@ -23,12 +25,14 @@ _FAR = 2.0**100  # further out than any argument
 class Function:
     """f: R -> R. `turning_points` ascend; between them f is monotone.
 
-    Where f jumps at a turning point, the point belongs to the piece on its left.
+    Where f jumps at a turning point, the point belongs to the piece on its left. A function that only limits its
+    argument has the limits as `clips` (None: no limit on that side); as rounding keeps order, it costs no table.
     """
 
     name: str
     evaluate: Callable[[FloatArray], FloatArray]
     turning_points: tuple[float, ...] = ()
+    clips: tuple[Fraction | None, Fraction | None] | None = None
 
     @property
     def is_non_decreasing(self) -> bool:
@@ -63,6 +67,14 @@ def elu(alpha: float = 1.0) -> Function:
     )
 
 
+def celu(alpha: float = 1.0) -> Function:
+    """x for x > 0, else alpha * (e**(x / alpha) - 1); alpha > 0."""
+    return Function(
+        f"celu(alpha={alpha:g})",
+        lambda x: np.where(x > 0.0, x, alpha * np.expm1(np.minimum(x, 0.0) / alpha)),
+    )
+
+
 def leaky_relu(slope: float = 0.01) -> Function:
     """x for x > 0, else slope * x."""
     return Function(
@@ -88,13 +100,26 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Function:
     )
 
 
-def times(factor: float) -> Function:
-    """factor * x."""
-    return Function(f"times {factor:g}", lambda x: factor * x)
+def affine(factor: Fraction, addend: Fraction) -> Function:
+    """factor * x + addend."""
+    return Function(
+        f"{float(factor):g} * x + {float(addend):g}",
+        lambda x: float(factor) * x + float(addend),
+    )
 
 
-IDENTITY = Function("identity", lambda x: x)
-RELU = Function("relu", lambda x: np.maximum(x, 0.0))
+def clip(lo: Fraction | None, hi: Fraction | None) -> Function:
+    """The nearest number to x in [lo, hi], lo <= hi; None: no limit on that side."""
+    if (lo, hi) == (None, None):
+        return IDENTITY
+    if (lo, hi) == (0, None):
+        return RELU
+    left, right = -math.inf if lo is None else float(lo), math.inf if hi is None else float(hi)
+    return Function(f"clip({left:g}, {right:g})", lambda x: np.clip(x, left, right), clips=(lo, hi))
+
+
+IDENTITY = Function("identity", lambda x: x, clips=(None, None))
+RELU = Function("relu", lambda x: np.maximum(x, 0.0), clips=(Fraction(0), None))
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
@@ -107,6 +132,16 @@ FUNCTIONS: dict[str, Function] = {
         Function("sigmoid", _sigmoid),
         Function("tanh", np.tanh),
         Function("hardswish", lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0, (-1.5,)),
+        Function("hardsigmoid", lambda x: np.clip(x + 3.0, 0.0, 6.0) / 6.0),
+        Function("mish", lambda x: x * np.tanh(np.logaddexp(0.0, x)), (-1.1924312145154952,)),
+        Function(
+            "selu",
+            lambda x: (
+                _SELU_SCALE * np.where(x > 0.0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0.0)))
+            ),
+        ),
+        Function("softsign", lambda x: x / (1.0 + np.abs(x))),
+        Function("log_sigmoid", lambda x: -np.logaddexp(0.0, -x)),
         elu(),
         leaky_relu(),
         softplus(),
@@ -118,8 +153,11 @@ def compose(inner: Function, outer: Function) -> Function:
     """x -> outer(inner(x)): it turns where `inner` does and where `inner` crosses a turning point of `outer`."""
     if inner is IDENTITY:
         return outer
-    if outer is IDENTITY or (inner is RELU and outer is RELU):
+    if outer is IDENTITY:
         return inner
+    if inner.clips is not None and outer.clips is not None:
+        lo, hi = (_limited(limit, side, outer.clips) for side, limit in enumerate(inner.clips))
+        return clip(lo, hi)
     points = set(inner.turning_points)
     edges = [-_FAR, *inner.turning_points, _FAR]
     for level in outer.turning_points:
@@ -134,6 +172,17 @@ def compose(inner: Function, outer: Function) -> Function:
         lambda x: outer.evaluate(inner.evaluate(x)),
         tuple(sorted(points)),
     )
+
+
+def _limited(
+    limit: Fraction | None, side: int, clips: tuple[Fraction | None, Fraction | None]
+) -> Fraction | None:
+    """One limit of `x -> clip(clip(x, ...), *clips)`; None is infinity on that side."""
+    if limit is None:
+        return clips[side]
+    lo, hi = clips
+    limit = limit if lo is None else max(limit, lo)
+    return limit if hi is None else min(limit, hi)
 
 
 def _crossing(function: Function, level: float, left: float, right: float) -> float | None:

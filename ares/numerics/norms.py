@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from ares.ir import Tensor, constant
 from ares.numerics.accumulate import INT32_MAX, NumericsError
-from ares.numerics.functions import IDENTITY, RELU, Function
+from ares.numerics.functions import Function
 from ares.numerics.rescale import MAX_SHIFT, Rescale
 from ares.numerics.rounding import IntArray, magnitude_bits, round_scaled
-from ares.numerics.tables import common_grid, steps_on_grid
+from ares.numerics.tables import code_limits, common_grid, steps_on_grid
 
 LARGEST_COUNT = 2**17
 """Codes in one group: |d| < 2**25 then, and |d| times the inverse root stays below 2**62."""
@@ -59,13 +59,13 @@ def plan_norm(
     if source.scale is None or target.scale is None:
         raise NumericsError("a normalisation needs scales on both sides")
     shift, offset = _plan_radicand(epsilon, source, count, is_centred)
-    lo, zero_point = target.lo, target.zero_point
+    lo, hi, zero_point = target.lo, target.hi, target.zero_point
     unit, start = Fraction(target.scale), Fraction(0)
     thresholds: list[int] = []
     codes: list[int] = []
-    if function is RELU:
-        lo = max(lo, zero_point)
-    elif function is not IDENTITY:
+    if function.clips is not None:
+        lo, hi = code_limits(function, target)
+    else:
         # Normalised values reach 2**h; in units of 2**-31, so that gamma does not bound how fine the grid is.
         sizes = [abs(gamma) / 2**31 for gamma in gammas]
         grid = common_grid(function, sizes, betas, target, 2 ** (31 + root_bits(count)))
@@ -89,7 +89,7 @@ def plan_norm(
         offset=constant([row[1] for row in rows], np.int64),
         shift=constant([row[2] for row in rows], np.uint8),
         lo=lo,
-        hi=target.hi,
+        hi=hi,
         thresholds=constant(thresholds, np.int32),
         codes=constant(codes, np.int16),
     )

@@ -34,8 +34,9 @@ LONGEST_TIE = 2**20
 class Rescale:
     """Constants of N3 to N5, for one channel (length 1) or for each output channel.
 
-    multiplier int32[n] in [0, 2**31), signed in N11, offset int64[n], shift uint8[n] in [1, 61]; `lo`, `hi` bound the
-    codes. With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise.
+    multiplier int32[n] with |M| < 2**31, offset int64[n], shift uint8[n] in [1, 61]; `lo`, `hi` bound the
+    codes. With a function: thresholds int32[k] ascending and codes int16[k + 1]; both empty otherwise. With a function
+    for each of c channels: thresholds int32[c, k] and codes int16[c, k + 1].
     """
 
     multiplier: npt.NDArray[np.int32]
@@ -48,23 +49,40 @@ class Rescale:
 
     @property
     def channels(self) -> int:
-        return int(self.multiplier.size)
+        return max(int(self.multiplier.size), len(self.thresholds) if self.has_own_steps else 1)
+
+    @property
+    def has_own_steps(self) -> bool:
+        """Whether each channel has a function of its own."""
+        return self.thresholds.ndim == 2
 
     def apply(self, accumulator: npt.NDArray[Any], axis: int = -1) -> IntArray:
         """Codes of int32 accumulators; `axis` is the channel axis when there is one value a channel."""
         shape = [1] * accumulator.ndim
-        if self.channels > 1:
-            shape[axis] = self.channels
+        if self.multiplier.size > 1:
+            shape[axis] = self.multiplier.size
         product = accumulator.astype(np.int64) * self.multiplier.astype(np.int64).reshape(shape)
-        return self.finish(product + self.offset.reshape(shape), self.shift.reshape(shape))
+        total, shift = product + self.offset.reshape(shape), self.shift.reshape(shape)
+        if not self.has_own_steps:
+            return self.finish(total, shift)
+        values = np.moveaxis(round_half_even_shift(total, shift), axis, 0)
+        rows = zip(values, self.thresholds, self.codes, strict=True)
+        return np.moveaxis(np.stack([_step_codes(*row) for row in rows]), 0, axis)
 
     def finish(self, total: IntArray, shift: npt.NDArray[Any]) -> IntArray:
         """The one rounding (N3), then N4 or N5."""
         value = round_half_even_shift(total, shift)
         if self.thresholds.size:
-            index = np.searchsorted(self.thresholds.astype(np.int64), value, side="right")
-            return self.codes.astype(np.int64)[index]
+            return _step_codes(value, self.thresholds, self.codes)
         return np.clip(value, self.lo, self.hi)
+
+
+def _step_codes(
+    value: IntArray, thresholds: npt.NDArray[np.int32], codes: npt.NDArray[np.int16]
+) -> IntArray:
+    """N5 with one table."""
+    index = np.searchsorted(thresholds.astype(np.int64), value, side="right")
+    return codes.astype(np.int64)[index]
 
 
 def plan_rescale(
@@ -127,12 +145,14 @@ def _plan_steps(ratio: Fraction, addend: Fraction, lo: int, hi: int, bound: int)
     the ratio is dyadic (M is exact) or has a long odd denominator (ties do not happen).
     """
     odd = ratio.denominator // (ratio.denominator & -ratio.denominator)
-    if ratio <= 0 or not 1 < odd <= LONGEST_TIE:
+    if not 1 < odd <= LONGEST_TIE:
         return None
     steps: dict[int, int] = {}
-    start = lo
-    for code in range(lo + 1, hi + 1):
-        edge = (code - Fraction(1, 2) - addend) / ratio
+    rising = ratio > 0
+    start = lo if rising else hi
+    # The codes in the order in which a growing accumulator meets them.
+    for code in range(lo + 1, hi + 1) if rising else range(hi - 1, lo - 1, -1):
+        edge = (code - Fraction(1, 2 if rising else -2) - addend) / ratio
         # At the edge itself the value is a tie, which goes to the even code.
         first = edge.numerator + 1 if edge.denominator == 1 and code % 2 else math.ceil(edge)
         if first <= -bound:
@@ -153,13 +173,11 @@ def _plan_steps(ratio: Fraction, addend: Fraction, lo: int, hi: int, bound: int)
 
 
 def _plan_channel(ratio: Fraction, addend: Fraction, bound: int) -> tuple[int, int, int]:
-    """(M, B, s) with the largest s for which M < 2**31 and bound * M + |B| < 2**62."""
-    if ratio < 0:
-        raise NumericsError(f"negative ratio {float(ratio)}")
-    # ratio > 2**(bits - 1): a larger shift would bring the multiplier to 2**31.
+    """(M, B, s) with the largest s for which |M| < 2**31 and bound * |M| + |B| < 2**62."""
+    # |ratio| > 2**(bits - 1): a larger shift would bring the multiplier to 2**31.
     for shift in range(min(MAX_SHIFT, 32 - magnitude_bits(ratio)), 0, -1):
         multiplier, offset = round_scaled(ratio, shift), round_scaled(addend, shift)
-        if multiplier <= INT32_MAX and bound * multiplier + abs(offset) < _LIMIT:
+        if abs(multiplier) <= INT32_MAX and bound * abs(multiplier) + abs(offset) < _LIMIT:
             return multiplier, offset, shift
     raise NumericsError(
         f"one accumulator unit is worth {float(ratio):.3g} codes, bias {float(addend):.3g} codes: "
@@ -170,31 +188,30 @@ def _plan_channel(ratio: Fraction, addend: Fraction, bound: int) -> tuple[int, i
 def plan_weighted_sum(
     ratios: Sequence[Fraction],
     zero_points: Sequence[int],
-    zero_point: int,
+    addend: Fraction,
     lo: int,
     hi: int,
 ) -> tuple[tuple[int, ...], Rescale]:
-    """Constants for code = clamp(round(sum(ratio_i * (code_i - z_i)) + zero_point)), one rounding (N10).
+    """Constants for code = clamp(round(sum(ratio_i * (code_i - z_i)) + addend)), one rounding (N10).
 
-    Returns int32 coefficients a_i and a Rescale whose offset holds all zero points:
-    total = sum(a_i * code_i) + offset, then `finish`. The multiplier of that Rescale is unused (1).
-    Codes are 8-bit: |code_i - z_i| <= 255.
+    `addend` is the output's zero point and what else is added, in output codes. Returns int32 coefficients a_i and a
+    Rescale whose offset holds all zero points: total = sum(a_i * code_i) + offset, then `finish`; its multiplier is
+    unused (1). Codes are 8-bit: |code_i - z_i| <= 255.
     """
-    largest = max(ratios)
-    if largest <= 0 or min(ratios) < 0:
-        raise NumericsError("ratios of a sum must be positive")
+    largest = max(map(abs, ratios))
+    if not largest:
+        raise NumericsError("both addends of a sum are multiplied by zero")
     for shift in range(MAX_SHIFT, 0, -1):
         coefficients = tuple(round(ratio * 2**shift) for ratio in ratios)
-        total = 255 * sum(coefficients) + (abs(zero_point) << shift)
-        if max(coefficients) <= INT32_MAX and total < _LIMIT:
+        constant_part = round_scaled(addend, shift)
+        total = 255 * sum(map(abs, coefficients)) + abs(constant_part)
+        if max(map(abs, coefficients)) <= INT32_MAX and total < _LIMIT:
             break
     else:
         raise NumericsError(
             f"an addend's scale is {float(largest):.3g} times the output's: too large"
         )
-    offset = (zero_point << shift) - sum(
-        a * z for a, z in zip(coefficients, zero_points, strict=True)
-    )
+    offset = constant_part - sum(a * z for a, z in zip(coefficients, zero_points, strict=True))
     rescale = Rescale(
         multiplier=constant([1], np.int32),
         offset=constant([offset], np.int64),

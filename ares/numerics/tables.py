@@ -19,36 +19,51 @@ import numpy.typing as npt
 
 from ares.ir import Tensor, constant
 from ares.numerics.accumulate import NumericsError
-from ares.numerics.functions import IDENTITY, RELU, Function
+from ares.numerics.functions import Function, affine, compose
 from ares.numerics.rescale import Rescale, plan_multipliers, plan_rescale
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
-def lookup_table(function: Function, source: Tensor, target: Tensor) -> npt.NDArray[np.uint8]:
-    """uint8[256]: the output code's byte for every byte that an input code can be (N8).
+def lookup_table(
+    function: Function,
+    source: Tensor,
+    target: Tensor,
+    factor: Fraction = Fraction(1),
+    addend: Fraction = Fraction(0),
+) -> npt.NDArray[np.uint8]:
+    """uint8[256]: the code of function(x * factor + addend) for every byte that an input code can be (N8).
 
-    Identity and ReLU are rounded from exact rationals, other functions from float64.
+    What only limits its argument is rounded from exact rationals, other functions from float64.
     """
     if source.scale is None or target.scale is None:
         raise NumericsError("a table needs scales on both sides")
     raw = np.arange(256, dtype=np.uint8)
     codes = raw.view(source.dtype.numpy).astype(np.int64)
-    if function in (IDENTITY, RELU):
-        ratio = Fraction(source.scale) / Fraction(target.scale)
-        steps = [int(code) - source.zero_point for code in codes]
-        if function is RELU:
-            steps = [max(step, 0) for step in steps]
-        rounded = np.array(
-            [
-                max(target.lo, min(target.hi, round(step * ratio + target.zero_point)))
-                for step in steps
-            ]
-        )
+    steps = codes - source.zero_point
+    if function.clips is not None:
+        lo, hi = code_limits(function, target)
+        ratio = Fraction(source.scale) * factor / Fraction(target.scale)
+        start = addend / Fraction(target.scale) + target.zero_point
+        rounded = np.array([max(lo, min(hi, round(int(step) * ratio + start))) for step in steps])
     else:
-        real = (codes - source.zero_point).astype(np.float64) * source.scale
-        rounded = _codes_of(function, real, target)
+        real = steps.astype(np.float64) * source.scale
+        rounded = _codes_of(function, real * float(factor) + float(addend), target)
     return constant(rounded.astype(np.int64).astype(target.dtype.numpy).view(np.uint8), np.uint8)
+
+
+def code_limits(function: Function, target: Tensor) -> tuple[int, int]:
+    """The smallest and the largest code of `target` behind a function that limits its argument."""
+    assert function.clips is not None
+    assert target.scale is not None
+    scale = Fraction(target.scale)
+    ends = [
+        own
+        if limit is None
+        else min(max(round(limit / scale + target.zero_point), target.lo), target.hi)
+        for limit, own in zip(function.clips, (target.lo, target.hi), strict=True)
+    ]
+    return ends[0], ends[1]
 
 
 def _codes_of(
@@ -89,31 +104,30 @@ def plan_function(
 ) -> Rescale:
     """Rescale for code = quantise(f(acc * ratio + bias)), where ratio and bias are REAL (not in codes).
 
-    The plain cases (identity, ReLU) need no steps. With one ratio and bias the steps are those of the
-    accumulator itself. Otherwise all channels share a grid, the finest whose int32 reach every argument at
-    which the code changes.
+    What only limits its argument needs no steps. With one ratio and bias the steps are those of the accumulator
+    itself. Otherwise all channels share a grid, the finest whose int32 reach every argument at which the code changes.
     """
     if target.scale is None:
         raise NumericsError("the output of a rescale needs a scale")
-    scale = Fraction(target.scale)
-    if function in (IDENTITY, RELU):
-        lo = max(target.lo, target.zero_point) if function is RELU else target.lo
+    if function.clips is not None:
+        scale = Fraction(target.scale)
+        lo, hi = code_limits(function, target)
         return plan_rescale(
             [ratio / scale for ratio in ratios],
             [bias / scale for bias in biases],
             target.zero_point,
             lo,
-            target.hi,
+            hi,
             accumulator_bound,
         )
     if accumulator_bound > INT32_MAX:
         raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
-    if min(ratios) <= 0:
-        raise NumericsError(f"ratio {float(min(ratios))}, expected a positive one")
     if len(set(ratios)) == len(set(biases)) == 1:
         # M = 2, s = 1: u is the accumulator.
         plain = plan_multipliers([Fraction(1)], [Fraction(0)], 0, target.lo, target.hi, INT32_MAX)
-        grid = Grid(biases[0], ratios[0], -accumulator_bound, accumulator_bound)
+        thresholds, codes = steps_of_channel(
+            function, ratios[0], biases[0], target, accumulator_bound
+        )
     else:
         grid = common_grid(function, ratios, biases, target, accumulator_bound)
         plain = plan_multipliers(
@@ -124,13 +138,25 @@ def plan_function(
             target.hi,
             accumulator_bound,
         )
-    thresholds, codes = steps_on_grid(function, grid, target)
+        thresholds, codes = steps_on_grid(function, grid, target)
     if not thresholds:
         # One code for every input: a threshold that changes nothing says so.
         thresholds, codes = [INT32_MAX], codes * 2
     return dataclasses.replace(
         plain, thresholds=constant(thresholds, np.int32), codes=constant(codes, np.int16)
     )
+
+
+def steps_of_channel(
+    function: Function, ratio: Fraction, bias: Fraction, target: Tensor, bound: int
+) -> tuple[list[int], list[int]]:
+    """Breakpoints and codes of f(acc * ratio + bias) on the accumulator itself, |acc| <= bound."""
+    if not ratio:
+        return [], [int(_codes_of(function, np.array([float(bias)]), target)[0])]
+    if ratio < 0:
+        mirrored = compose(affine(Fraction(-1), Fraction(0)), function)
+        return steps_of_channel(mirrored, -ratio, -bias, target, bound)
+    return steps_on_grid(function, Grid(bias, ratio, -bound, bound), target)
 
 
 def common_grid(
@@ -141,14 +167,15 @@ def common_grid(
     accumulator_bound: int,
 ) -> Grid:
     """The grid 2**e * (u0 + u) of all channels: from the first argument at which the code changes to the last."""
-    reach = max(ratios) * accumulator_bound
+    largest = max(map(abs, ratios))
+    reach = largest * accumulator_bound
     low, high = _changes(function, float(min(biases) - reach), float(max(biases) + reach), target)
     # Finer than 2**-34 of an argument is in vain: the multiplier has 31 bits. Coarser than 2**-29 of a ratio, so
     # that it stays below 2**30.
     exponent = max(
         math.frexp(high - low)[1] - 32,
         math.frexp(max(abs(low), abs(high)))[1] - 34,
-        math.frexp(float(max(ratios)))[1] - 29,
+        math.frexp(float(largest))[1] - 29,
     )
     while True:
         unit = Fraction(2) ** exponent

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from ares.ir import Graph, load_graph
-from ares.numerics import Rescale
+from ares.numerics import FloatStep, Rescale
 from ares.ops._operation import KernelOperation
 
 
@@ -37,7 +37,9 @@ def operations() -> dict[str, type[KernelOperation]]:
 
 def records() -> dict[str, type]:
     """Every class that a Graph file may name besides the Graph's own."""
-    return {"Rescale": Rescale} | {cls.__name__: cls for cls in operations().values()}
+    return {"Rescale": Rescale, "FloatStep": FloatStep} | {
+        cls.__name__: cls for cls in operations().values()
+    }
 
 
 def read_graph(data: bytes) -> Graph:

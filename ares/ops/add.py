@@ -54,10 +54,9 @@ class Add(KernelOperation):
             f"{self.name}: {self.rescale.channels} offsets, expected one for the tensor",
         )
         require(
-            min(self.coefficients) >= 0
-            and max(self.coefficients) <= INT32_MAX
+            max(map(abs, self.coefficients)) <= INT32_MAX
             and self._largest_total(inputs) < _TOTAL_LIMIT,
-            f"{self.name}: coefficients {list(self.coefficients)} leave [0, 2^31) or the weighted sum may "
+            f"{self.name}: coefficients {list(self.coefficients)} pass 31 bits or the weighted sum may "
             "pass 62 bits",
         )
         return ((inputs[0].shape, CODES),)
@@ -66,8 +65,8 @@ class Add(KernelOperation):
         """Largest |a0 * code0 + a1 * code1 + offset|: the sum is 64 bit, so it has no int32 accumulator."""
         pairs = list(zip(self.coefficients, inputs, strict=True))
         offset = int(self.rescale.offset[0])
-        low = offset + sum(a * source.lo for a, source in pairs)
-        high = offset + sum(a * source.hi for a, source in pairs)
+        ends = [sorted((a * source.lo, a * source.hi)) for a, source in pairs]
+        low, high = (offset + sum(end[side] for end in ends) for side in (0, 1))
         return max(abs(low), abs(high))
 
     def layouts(

@@ -10,7 +10,7 @@
  * Memory: in0 and out [repeats][count], in1 [count]: the second input is repeated along the outer axis. For
  * inputs of equal shape repeats is 1. Elements are in any order, the same for all three.
  *
- * Ranges: sizes >= 1; coefficients in [0, 2^31); |total| < 2^62, proven from the coefficients and the bounds
+ * Ranges: sizes >= 1; |coefficients| < 2^31; |total| < 2^62, proven from the coefficients and the bounds
  * of the codes. out may be in0, or in1 when repeats is 1, and in0 may be in1: element i is read before it is
  * written and never after. Scratch: none. Bytes of in0 are s8 when input0_signed, else u8; in1 on its own.
  */

@@ -40,11 +40,13 @@ static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
 
 /*
  * Constants of N3 to N5. Arrays have one element per channel, or a single one when channel_stride is 0.
- *   multiplier  [0, 2^31); signed where the clause says so (N11: the weights of a norm)
+ *   multiplier  |multiplier| < 2^31; negative where a BatchNorm's or norm's weight is
  *   offset      bias and zero point, scaled by 2^shift; |acc * multiplier + offset| < 2^62
  *   shift       [1, 61]
  *   lo, hi      bounds of the output codes (N4); unused when steps are present
  *   thresholds  num_thresholds ascending values, with num_thresholds + 1 codes (N5); NULL without a function
+ *   step_stride 1 when each channel has a function of its own: thresholds [channels][num_thresholds] and codes
+ *               [channels][num_thresholds + 1]; 0 when all share one
  */
 typedef struct ares_rescale {
     const int32_t *multiplier;
@@ -53,36 +55,42 @@ typedef struct ares_rescale {
     const int32_t *thresholds;
     const int16_t *codes;
     int32_t channel_stride;
+    int32_t step_stride;
     int32_t num_thresholds;
     int32_t lo;
     int32_t hi;
 } ares_rescale;
 
-/* N5: codes[number of thresholds <= value]. */
-static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value)
+/* N5: codes[number of thresholds <= value], with the steps of the given channel. */
+static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value, int32_t channel)
 {
+    const int32_t count = rescale->num_thresholds;
+    const int32_t *const thresholds = rescale->thresholds + channel * rescale->step_stride * count;
+    const int16_t *const codes = rescale->codes + channel * rescale->step_stride * (count + 1);
     int32_t below = 0;
-    int32_t above = rescale->num_thresholds;
+    int32_t above = count;
     while (below < above) {
         const int32_t middle = below + (above - below) / 2;
-        if (rescale->thresholds[middle] <= value) {
+        if (thresholds[middle] <= value) {
             below = middle + 1;
         } else {
             above = middle;
         }
     }
-    return rescale->codes[below];
+    return codes[below];
 }
 
 /*
  * The one rounding (N1), then N4 or N5. |total| < 2^62: acc * multiplier + offset of N3, or the weighted sum of N10,
  * whose kernel brings coefficients of its own and leaves multiplier unused.
  */
-static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total, int32_t shift)
+static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total,
+                                          int32_t channel)
 {
+    const int32_t shift = rescale->shift[channel * rescale->channel_stride];
     const int64_t value = ares_round_shift(total, shift);
     if (rescale->num_thresholds > 0) {
-        return ares_step_code(rescale, value);
+        return ares_step_code(rescale, value, channel);
     }
     return ares_clamp(value, rescale->lo, rescale->hi);
 }
@@ -93,7 +101,7 @@ static inline int32_t ares_rescale_apply(const ares_rescale *rescale, int32_t ac
 {
     const int32_t c = channel * rescale->channel_stride;
     const int64_t product = (int64_t)accumulator * rescale->multiplier[c];
-    return ares_rescale_finish(rescale, product + rescale->offset[c], rescale->shift[c]);
+    return ares_rescale_finish(rescale, product + rescale->offset[c], channel);
 }
 
 /* N8: the byte that stores a code, of an s8 (-128..127) and a u8 (0..255) tensor alike. */

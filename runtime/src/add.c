@@ -10,14 +10,13 @@ ares_status ares_add(const void *params, const void *const *inputs, void *const 
     const int64_t a0 = p->coefficient0;
     const int64_t a1 = p->coefficient1;
     const int64_t offset = p->rescale.offset[0];
-    const int32_t shift = p->rescale.shift[0];
     (void)scratch;
 
     for (int32_t r = 0; r < p->repeats; ++r) {
         for (int32_t i = 0; i < p->count; ++i) {
             const int64_t sum = a0 * ares_load_code(in0, i, p->input0_signed) +
                                 a1 * ares_load_code(in1, i, p->input1_signed);
-            out[i] = ares_code_byte(ares_rescale_finish(&p->rescale, sum + offset, shift));
+            out[i] = ares_code_byte(ares_rescale_finish(&p->rescale, sum + offset, 0));
         }
         in0 += p->count;
         out += p->count;

@@ -74,8 +74,7 @@ static void normalise_group(const ares_norm_params *p, const uint8_t *in, uint8_
             const int32_t step = ares_load_code(in, at, p->input_signed) - p->input_zero_point;
             const int64_t deviation = count * step - sum;
             const int64_t total = scaled(deviation * inverse, multiplier, shift) + offset;
-            out[at] = ares_code_byte(
-                ares_rescale_finish(&p->rescale, total, p->rescale.shift[constants]));
+            out[at] = ares_code_byte(ares_rescale_finish(&p->rescale, total, first_channel + c));
         }
     }
 }

@@ -21,6 +21,31 @@ static int32_t nearest_even(float value)
     return whole;
 }
 
+/* One step on element i: a single operation, correctly rounded (N9). */
+static float stepped(const ares_float_step *step, float x, int32_t i)
+{
+    const float c = step->values[i / step->inner % step->count];
+    float result;
+    switch (step->kind) {
+    case ARES_STEP_ADD:
+        result = x + c;
+        break;
+    case ARES_STEP_SUB:
+        result = x - c;
+        break;
+    case ARES_STEP_RSUB:
+        result = c - x;
+        break;
+    case ARES_STEP_MUL:
+        result = x * c;
+        break;
+    default:
+        result = x / c;
+        break;
+    }
+    return result;
+}
+
 static int32_t code_of(const ares_quantize_f32_params *p, float x)
 {
     /* One operation a statement: a correctly rounded quotient, a correctly rounded sum (N9). */
@@ -47,7 +72,11 @@ ares_status ares_quantize_f32(const void *params, const void *const *inputs, voi
     (void)scratch;
 
     for (int32_t i = 0; i < p->elements; ++i) {
-        out[i] = ares_code_byte(code_of(p, in[i]));
+        float x = in[i];
+        for (int32_t step = 0; step < p->num_steps; ++step) {
+            x = stepped(&p->steps[step], x, i);
+        }
+        out[i] = ares_code_byte(code_of(p, x));
     }
     return ARES_OK;
 }

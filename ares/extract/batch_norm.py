@@ -1,0 +1,92 @@
+"""BatchNorm in evaluation mode: a factor and an offset for each channel, which join the layer before it.
+
+Behind a convolution or linear layer they are part of its one rounding, and its trained integer weights stay as they
+are. On codes (pre-activation networks, Brevitas' QuantScaleBias) they are an operation of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import brevitas.nn as qnn
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ares.extract._call import Call
+from ares.extract._elementwise import apply_arithmetic
+from ares.extract._findings import reject
+from ares.extract._quantizers import is_enabled
+from ares.extract._registry import on_function, on_module
+from ares.extract._values import Constant, Step, Unknown, Value
+from ares.extract._weights import read_weights
+
+Array = npt.NDArray[np.float64]
+
+
+@on_module(nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+def batch_norm_module(call: Call) -> Value:
+    m = call.module
+    return _batch_norm(call, m.running_mean, m.running_var, m.weight, m.bias, m.eps)
+
+
+@on_function("batch_norm")
+def batch_norm_function(call: Call) -> Value:
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, weight, bias = (call.argument(1 + i, name) for i, name in enumerate(names))
+    if call.argument(5, "training", False):
+        reject("it computes its statistics from the batch", "say training=self.training")
+    return _batch_norm(call, mean, variance, weight, bias, call.argument(7, "eps", 1e-5))
+
+
+@on_module(
+    qnn.QuantScaleBias,
+    qnn.BatchNorm1dToQuantScaleBias,
+    qnn.BatchNorm2dToQuantScaleBias,
+)
+def quant_scale_bias(call: Call) -> Value:
+    value = call.quantized_input()
+    if isinstance(value, Unknown):
+        return value
+    layer = call.single
+    if is_enabled(layer.bias_quant):
+        reject("its bias is quantised", "leave its bias float: bias_quant=None")
+    shape = tuple(layer.runtime_shape)
+    if is_enabled(layer.weight_quant):
+        weights = read_weights(layer)
+        factors = weights.codes.astype(np.float64).reshape(-1) * weights.scale
+    else:
+        factors = layer.weight.detach().double().numpy().reshape(-1)
+    addends = layer.bias.detach().double().numpy().reshape(-1)
+    steps = Step("mul", factors.reshape(shape)), Step("add", addends.reshape(shape))
+    result = apply_arithmetic(call, value, call.shape_of(0, "input"), *steps)
+    output = call.quantizer(call.module.output_quant)
+    return result if output is None else call.quantize(result, output)
+
+
+def _batch_norm(call: Call, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
+    if isinstance(call.x, Unknown):
+        return call.x
+    mean, variance = _numbers(mean), _numbers(variance)
+    if mean is None or variance is None:
+        reject(
+            "it computes its statistics from the batch, also in evaluation mode",
+            "use track_running_stats=True, and train or load its statistics",
+        )
+    shape = call.shape_of(0, "input")
+    if len(shape) < 2 or shape[1] != mean.size:
+        reject(f"it has {mean.size} channels, its input has shape {list(shape)}")
+    weight, bias = _numbers(weight), _numbers(bias)
+    factors = (1.0 if weight is None else weight) / np.sqrt(variance + eps)
+    addends = (0.0 if bias is None else bias) - mean * factors
+    axis = (1, -1, *(1,) * (len(shape) - 2))
+    steps = Step("mul", factors.reshape(axis)), Step("add", addends.reshape(axis))
+    return apply_arithmetic(call, call.x, shape, *steps)
+
+
+def _numbers(value: Any) -> Array | None:
+    """A parameter or buffer of the float64 model, or what the function was handed."""
+    if isinstance(value, torch.Tensor):
+        return np.asarray(value.detach().double().numpy())
+    return value.array if isinstance(value, Constant) else None
