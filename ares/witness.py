@@ -8,8 +8,13 @@ not travel to the next. At a quantiser a code is accepted when
 
 (a tie, where the arithmetic up to it was exact, only with the even code), and where codes only move (pooling by
 maximum, flatten, ...) when they are exactly the values that left the module.
-Weights: every code is judged against w / scale by the same rule, must be the code in the Graph, and stands in the
-weight's place as code * scale.
+A quantiser that does not round but steps (binary, ternary) means a code for an interval of reals, and the code is
+accepted up to eps outside of it.
+
+Weights: codes are what the float32 model's own quantiser returns, value / scale, must be whole numbers and those in the
+Graph, and stand in the weight's place as code * scale. Where the quantiser rounds w / scale (or, decoupled from its
+scale, w / pre_scale), every code is judged against that by the same rule; where it rounds towards zero or takes the
+sign, the code is a neighbour of it.
 
 This module reads the model itself: it shares no code with `ares.ops`, `ares.numerics` or the extractor, only the
 recorder that names the calls.
@@ -17,7 +22,7 @@ recorder that names the calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,6 +35,15 @@ from torch import nn
 
 from ares.capture import CaptureError, capture, faithful_copy
 from ares.ir import Graph
+from ares.witness_quantizers import (
+    QuantizedWeight,
+    code_range,
+    given_besides_weights,
+    outside,
+    quantized_weight,
+    replace_weight,
+    step_edges,
+)
 
 Array = npt.NDArray[Any]
 
@@ -147,16 +161,23 @@ class Witness:
         names = self._quantizer_tensors.get(key)
         if names is None:
             return None
-        _, scale, zero_point, bits = output
+        value, scale, zero_point, bits = output
         real = (arguments[0] / scale + zero_point).numpy()
-        lo, hi = _code_range(module, int(bits))
-        meant = np.clip(real, lo, hi)
-        ties = _true_ties(arguments[0].numpy(), float(scale), meant)
+        own = torch.round(value / scale + zero_point).numpy()
+        edges = step_edges(module)
+        if edges is None:
+            lo, hi = code_range(module, int(bits))
+            meant = np.clip(real, lo, hi)
+            ties = _true_ties(arguments[0].numpy(), float(scale), meant)
+        else:
+            ties = np.isin(real, edges) & _unrounded(arguments[0].numpy(), float(scale))
         for name in names:
             golden = self._codes(tensors, name, real)
-            distance = np.abs(golden - meant) - 0.5
-            # Both neighbours of a tie are half a code away: only one of them is what rounding gives.
-            distance = np.where(ties & (golden != np.rint(meant)), 0.5, distance)
+            distance = (
+                np.abs(golden - meant) - 0.5 if edges is None else outside(golden, real, edges)
+            )
+            # Both neighbours of a tie are at its edge: only one of them is what the quantiser gives.
+            distance = np.where(ties & (golden != own), 0.5, distance)
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
         codes = torch.from_numpy(self._codes(tensors, names[0], real))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
@@ -245,10 +266,14 @@ def _true_ties(argument: Array, scale: float, meant: Array) -> Array:
     That is certain for a scale that is a power of two and arguments of few significant bits: networks whose scales
     are all powers of two, and their inputs, which are binary32.
     """
-    mantissas = np.ldexp(np.frexp(argument)[0], EXACT_BITS)
-    if np.frexp(scale)[0] != 0.5 or not np.array_equal(mantissas, np.trunc(mantissas)):
+    if not _unrounded(argument, scale):
         return np.zeros(meant.shape, bool)
     return np.asarray(np.abs(meant - np.trunc(meant)) == 0.5)
+
+
+def _unrounded(argument: Array, scale: float) -> bool:
+    mantissas = np.ldexp(np.frexp(argument)[0], EXACT_BITS)
+    return bool(np.frexp(scale)[0] == 0.5 and np.array_equal(mantissas, np.trunc(mantissas)))
 
 
 def _judgement(
@@ -301,58 +326,41 @@ def _as_double(array: Array) -> torch.Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
-def _code_range(tensor_quant: Any, bits: int) -> tuple[int, int]:
-    """Smallest and largest code, from the quantiser's own flags."""
-    signed = bool(tensor_quant.int_quant.signed)
-    narrow = bool(tensor_quant.int_quant.narrow_range)
-    if signed:
-        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
-    return 0, (1 << bits) - 1 - narrow
-
-
 def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement, ...], nn.Module]:
     """Judge the weights of the float32 model; return its float64 copy with codes * scale for weights."""
     in_graph = _graph_weights(graph)
+    layers: dict[str, Any] = {
+        path: layer
+        for path, layer in model.named_modules()
+        if getattr(getattr(layer, "weight_quant", None), "is_quant_enabled", False)
+        and not layer.weight_quant.is_groupwise
+    }
+    given = given_besides_weights(model, graph, layers)
+    unseen = set(in_graph)
     judgements: list[Judgement] = []
-    codes_by_path: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for path, layer in model.named_modules():
-        quant: Any = getattr(layer, "weight_quant", None)
-        if quant is None or not getattr(quant, "is_quant_enabled", False):
-            continue
-        with torch.no_grad():
-            quantized: Any = layer.quant_weight()
-        scale = quantized.scale.detach().double()
-        codes = torch.round(quantized.value.detach().double() / scale)
-        codes_by_path[path] = (codes, scale)
-        if path not in in_graph:
-            continue
-        lo, hi = _code_range(quant.tensor_quant, int(quantized.bit_width))
-        weight: torch.Tensor = layer.weight
-        real = torch.clamp(weight.detach().double() / scale, lo, hi).numpy()
-        for name, graph_codes in in_graph[path]:
-            golden = graph_codes.astype(np.float64).reshape(real.shape)
-            distance = np.abs(golden - real) - 0.5
-            # The codes that stand in for the weights must be the Graph's own, not just acceptable.
-            distance = np.where(golden == codes.numpy(), distance, np.inf)
-            judgements.append(
-                _judgement(name, f"{path}.weight", distance, golden, real, WEIGHT_EPS)
-            )
     double = faithful_copy(model).double()
-    for path, (codes, scale) in codes_by_path.items():
-        layer_quant: Any = double.get_submodule(path).weight_quant
-        layer_quant.tensor_quant.register_forward_hook(_replace_weight(codes, scale))
-    missing = sorted(set(in_graph) - set(codes_by_path))
-    if missing:
-        raise WitnessError(f"{graph.name}: the model has no quantised weights at {missing[0]!r}")
+    # A quantiser may serve several layers: what it is handed tells whose weight it is.
+    substitutes: dict[int, dict[int, QuantizedWeight]] = {}
+    for path, layer in layers.items():
+        if layer.weight_quant.requires_quant_input and path not in given:
+            continue  # the model never calls it
+        unseen.discard(path)
+        weight = quantized_weight(layer, given.get(path, ()))
+        for name, graph_codes in in_graph.get(path, ()):
+            golden = graph_codes.astype(np.float64).reshape(weight.real.shape)
+            distance = weight.distance(golden)
+            judgements.append(
+                _judgement(name, f"{path}.weight", distance, golden, weight.real, WEIGHT_EPS)
+            )
+        copied: Any = double.get_submodule(path)
+        quant = copied.weight_quant.tensor_quant
+        if id(quant) not in substitutes:
+            substitutes[id(quant)] = {}
+            quant.register_forward_hook(replace_weight(substitutes[id(quant)]))
+        substitutes[id(quant)][copied.weight.data_ptr()] = weight
+    if unseen:
+        raise WitnessError(f"{graph.name}: the model has no quantised weights at {min(unseen)!r}")
     return tuple(judgements), double
-
-
-def _replace_weight(codes: torch.Tensor, scale: torch.Tensor) -> Callable[..., Any]:
-    def hook(_module: nn.Module, _arguments: Any, output: Any) -> Any:
-        _, _, zero_point, bits = output
-        return (codes * scale, scale.reshape(output[1].shape), zero_point, bits)
-
-    return hook
 
 
 def _graph_weights(graph: Graph) -> dict[str, list[tuple[str, Array]]]:

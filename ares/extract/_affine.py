@@ -76,7 +76,7 @@ def read_affine(call: Call, source: Tensor) -> Affine:
             "give it a weight_quant (default Int8WeightPerTensorFloat)",
         )
     require_trained(layer, "weight", "bias")
-    weights = read_weights(layer)
+    weights = read_weights(layer, call.module)
     scale = weights.scale
     if scale.size not in (1, len(weights.codes)):
         reject(

@@ -152,7 +152,9 @@ class Call:
         call = self.context.quantizer_calls.get(path, 0)
         self.context.quantizer_calls[path] = call + 1
         quantizer = read_quantizer(proxy, self.context.single[path], path, call)
-        never, suspicious = calibration_state(proxy)
+        never, suspicious = calibration_state(
+            self.context.single[path], self.context.single.values()
+        )
         if never and not self.context.allow_uncalibrated:
             reject(f"its quantiser {path} was never calibrated", CALIBRATE)
         if never or (suspicious and not one_is_usual):

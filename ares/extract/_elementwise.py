@@ -41,7 +41,7 @@ def _limited(call: Call, function: Function, value: Codes) -> Codes | None:
         # A limit beyond all codes limits nothing.
         ends.append(Fraction(min(max(end, source.lo), source.hi)))
     lo, hi = ends
-    if (lo, hi) == (source.lo, source.hi):
+    if lo == source.lo and hi == source.hi:
         return value
     if lo.denominator != 1 or hi.denominator != 1 or not lo <= source.zero_point <= hi:
         return None

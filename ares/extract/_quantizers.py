@@ -1,23 +1,25 @@
 """Reading Brevitas' activation quantisers: what a proxy does, in numbers, or a clear refusal.
 
 Scales are read from the float64 copy of the model, in which Brevitas evaluates `value / 255` in float64: the
-torch witness uses the same numbers (`BREVITAS.md` section 1). Nothing is taken from class names.
+torch witness uses the same numbers (`BREVITAS.md` section 1). Nothing is taken from the layer's class name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from brevitas.proxy.quant_proxy import QuantProxyFromInjector
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.extract._findings import reject
 from ares.extract._functions import function_of
 from ares.ir import DType, Tensor
-from ares.numerics import IDENTITY, PLAIN, Function, Pointwise, code_limits
+from ares.numerics import IDENTITY, PLAIN, Function, Pointwise, code_limits, compose, sign
 
 PLAIN_QUANTIZER = "RescalingIntQuant"
 # Parts of a quantiser whose result does not depend on what is quantised, in evaluation mode; and what to use.
@@ -36,10 +38,13 @@ _CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
         "use a quantiser with a fixed zero point, such as ShiftedUint8ActPerTensorFloat",
     ),
     "msb_clamp_bit_width_impl": (
-        ("BitWidthConst", "BitWidthStatefulConst"),
+        ("BitWidthConst", "BitWidthStatefulConst", "BitWidthParameter"),
         "use bit_width_impl_type=BitWidthImplType.CONST",
     ),
 }
+
+# The latter in evaluation mode, where `require_settled` has made sure of it.
+_HALF_TO_EVEN = ("RoundSte", "StochasticRoundSte")
 
 CALIBRATE = (
     "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
@@ -115,13 +120,32 @@ def is_switched_off(module: nn.Module) -> bool:
     return bool(getattr(module, "_is_quant_enabled", module.tensor_quant is not None))
 
 
-def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANTIZER,)) -> Any:
-    """The `IntQuant` inside a quantiser that only scales, rounds half to even and clamps; refuses others.
+def require_settled(quant: Any, what: str) -> None:
+    """Refuse a quantiser that does not do in evaluation mode, or not every time, what it is for.
 
     `quant` belongs to the float32 model, which never ran: a delay counts its calls.
     """
     if isinstance(quant, torch.jit.ScriptModule):
         reject(f"{what} is compiled (BREVITAS_JIT=1)", "unset BREVITAS_JIT")
+    if getattr(quant, "observer_only", False):
+        reject(
+            f"{what} still observes and does not quantise (calibration_mode left observer_only on)",
+            "run: for m in model.modules(): m.observer_only = False",
+        )
+    for module in quant.modules():
+        steps = getattr(module, "quant_delay_steps", 0)
+        if steps > 0:
+            reject(f"{what} delays quantisation by {steps} steps", "set quant_delay_steps=0")
+        if not getattr(module, "deterministic_inference", True):
+            reject(f"{what} rounds at random", "set deterministic_inference=True")
+
+
+def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANTIZER,)) -> Any:
+    """The `IntQuant` inside a quantiser that only scales, rounds half to even and clamps; refuses others.
+
+    `quant` belongs to the float32 model.
+    """
+    require_settled(quant, what)
     integer: Any = getattr(quant, "int_quant", None)
     if type(quant).__name__ not in classes or type(integer).__name__ != "IntQuant":
         reject(
@@ -129,28 +153,34 @@ def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANT
             "use one such as Int8ActPerTensorFloat or Int8WeightPerChannelFloat",
         )
     rounding = type(integer.float_to_int_impl).__name__
-    if rounding != "RoundSte":
+    if rounding not in _HALF_TO_EVEN:
         reject(
             f"{what} rounds with {rounding}, expected RoundSte (half to even)",
             "use float_to_int_impl_type=FloatToIntImplType.ROUND",
         )
     if type(integer.input_view_impl).__name__ != "Identity":
         reject(f"{what} quantises in groups", "quantise per tensor or per output channel")
-    steps = getattr(integer.delay_wrapper.delay_impl, "quant_delay_steps", 0)
-    if steps > 0:
-        reject(f"{what} delays quantisation by {steps} steps", "set quant_delay_steps=0")
-    if getattr(quant, "observer_only", False):
-        reject(f"{what} only observes", "set observer_only=False")
     return integer
 
 
-def calibration_state(proxy: nn.Module) -> tuple[bool, bool]:
-    """(certainly never calibrated, suspiciously untouched values): see `BREVITAS.md` section 1."""
-    scaling: Any = _tensor_quant(proxy).scaling_impl
-    if not hasattr(scaling, "counter"):
+def calibration_state(proxy: nn.Module, peers: Iterable[nn.Module] = ()) -> tuple[bool, bool]:
+    """(certainly never calibrated, suspiciously untouched threshold): see `BREVITAS.md` section 1.
+
+    A threshold of one is suspicious only after `calibration_mode` or a loaded state, both of which can come without
+    data. `peers` are the modules of the model: where one of their quantisers has seen data, this one has too.
+    """
+    quant = _tensor_quant(proxy)
+    if not _collects(quant):
         return False, False
-    value = scaling.value if scaling.counter > scaling.collect_stats_steps else scaling.buffer
-    return scaling.counter == 0, float(value.detach().flatten()[0]) in (0.0, 1.0)
+    counter, steps = quant.scaling_impl.counter, quant.scaling_impl.collect_stats_steps
+    if counter <= steps:
+        return counter == 0, False
+    suspicious = _threshold_is_one(quant) and not any(
+        _saw_data(peer.fused_activation_quant_proxy.tensor_quant)
+        for peer in peers
+        if isinstance(peer, ActQuantProxyFromInjectorBase) and is_enabled(peer)
+    )
+    return False, suspicious
 
 
 def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
@@ -159,48 +189,92 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
     `single` is the same proxy in the float32 model.
     """
     what = f"its quantiser {path}"
-    require_plain(_tensor_quant(single), what)
     quant = _tensor_quant(proxy)
-    for part, (known, suggestion) in _CONSTANT_IN_EVALUATION.items():
-        kind = type(getattr(quant, part)).__name__
-        if kind not in known:
-            reject(f"{what} has a {kind}, which is not known to be constant", suggestion)
+    steps = _STEPS.get(type(quant).__name__)
+    if steps is None:
+        require_plain(_tensor_quant(single), what)
+    else:
+        require_settled(_tensor_quant(single), what)
+    _require_constant(quant, what)
     with torch.no_grad():
         # Brevitas' own way to ask for the scale, without the proxy's caches.
-        _, scale, zero_point, bits = quant(torch.zeros((), dtype=torch.float64))
-        _, *trained, _ = _tensor_quant(single)(torch.zeros(()))
+        numbers = quant(torch.zeros((), dtype=torch.float64))[1:]
+        trained = _tensor_quant(single)(torch.zeros(()))[1:]
+    signed, lo, hi = _codes(quant, numbers[-1], what)
+    scale, zero_point = _scale_and_zero_point(numbers, trained, what)
+    if not lo <= zero_point <= hi:
+        reject(f"{what} has zero point {zero_point}, outside its codes {lo}..{hi}", CALIBRATE)
+    function = _activation(proxy, what)
+    return Quantizer(
+        scale=scale,
+        zero_point=zero_point,
+        lo=lo,
+        hi=hi,
+        dtype=DType.S8 if signed else DType.U8,
+        function=function if steps is None else compose(function, steps(quant, scale)),
+        origin=f"quantizer:{path}#{call}",
+    )
+
+
+def _require_constant(quant: Any, what: str) -> None:
+    """Refuse a quantiser of which scale, zero point or width depends on what is quantised."""
+    for part, (known, suggestion) in _CONSTANT_IN_EVALUATION.items():
+        implementation = getattr(quant, part, None)
+        kind = type(implementation).__name__
+        if "Dynamic" in kind:
+            reject(f"{what} computes its numbers anew from every input ({kind})", suggestion)
+        if implementation is not None and kind not in known:
+            reject(f"{what} has a {kind}, which is not known to be constant", suggestion)
+
+
+def _codes(quant: Any, bit_width: torch.Tensor, what: str) -> tuple[bool, int, int]:
+    """Whether a quantiser's codes are signed, and their bounds."""
+    if type(quant).__name__ in _STEPS:
+        return True, -1, 1
+    bits, integer = float(bit_width), quant.int_quant
+    if not bits.is_integer() or not 1 <= bits <= 8:
+        reject(f"{what} has {bits:g} bits, expected 1 to 8", "set bit_width between 1 and 8")
+    lo, hi = code_range(int(bits), bool(integer.signed), bool(integer.narrow_range))
+    if lo == hi:
+        reject(
+            f"{what} has 1 bit of narrow range: only the code 0",
+            "use 2 bits, or a binary quantiser such as SignedBinaryActPerTensorConst",
+        )
+    return bool(integer.signed), lo, hi
+
+
+def _scale_and_zero_point(numbers: Any, trained: Any, what: str) -> tuple[float, int]:
+    """Those of a quantiser that has one of each, the same in float64 and (`trained`) in float32."""
+    scale, zero_point, bits = numbers
     if scale.numel() != 1 or zero_point.numel() != 1:
         reject(
             f"{what} has {scale.numel()} scales: activations are quantised per tensor",
             "drop scaling_per_output_channel=True",
         )
-    width = float(bits)
-    if not width.is_integer() or not 2 <= width <= 8:
-        reject(f"{what} has {width:g} bits, expected 2 to 8", "set bit_width between 2 and 8")
     value, offset = float(scale), float(zero_point)
+    if value < 0.0:
+        reject(
+            f"{what} has scale {value}: its codes run backwards",
+            "set restrict_scaling_type=RestrictValueType.FP",
+        )
     if not value > 0.0 or value == float("inf"):
         reject(f"{what} has scale {value}", CALIBRATE)
     if not offset.is_integer():
         reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
-    if not agree(value, float(trained[0])) or offset != float(trained[1]):
+    single, single_offset, single_bits = map(float, trained)
+    if agree(value, single) and offset != single_offset:
         reject(
-            f"{what} has scale {float(trained[0])} and zero point {float(trained[1]):g} in float32, "
+            f"{what} has zero point {single_offset:g} in float32, {offset:g} in float64: its range is symmetric, with "
+            "real zero half-way between two codes",
+            "use a symmetric quantiser such as Int8ActPerTensorFloat",
+        )
+    if not agree(value, single) or float(bits) != single_bits:
+        reject(
+            f"{what} has scale {single} and zero point {single_offset:g} in float32, "
             f"{value} and {offset:g} in float64: a rounding on the way falls differently",
             "save its state and load it: what is stored is the rounded value",
         )
-    signed, narrow = bool(quant.int_quant.signed), bool(quant.int_quant.narrow_range)
-    lo, hi = code_range(int(width), signed, narrow)
-    if not lo <= offset <= hi:
-        reject(f"{what} has zero point {offset}, outside its codes {lo}..{hi}", CALIBRATE)
-    return Quantizer(
-        scale=value,
-        zero_point=int(offset),
-        lo=lo,
-        hi=hi,
-        dtype=DType.S8 if signed else DType.U8,
-        function=_activation(proxy, what),
-        origin=f"quantizer:{path}#{call}",
-    )
+    return value, int(offset)
 
 
 def agree(double: float, single: float) -> bool:
@@ -209,7 +283,7 @@ def agree(double: float, single: float) -> bool:
 
 
 def code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    """Smallest and largest code of an integer quantiser."""
+    """Smallest and largest code of an integer quantiser (binary and ternary ones have none of its flags)."""
     if signed:
         return -(2 ** (bits - 1)) + int(narrow), 2 ** (bits - 1) - 1
     return 0, 2**bits - 1 - int(narrow)
@@ -217,6 +291,47 @@ def code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
 
 def _tensor_quant(proxy: Any) -> Any:
     return proxy.fused_activation_quant_proxy.tensor_quant
+
+
+def _collects(quant: Any) -> bool:
+    """Whether its threshold comes from statistics that it collects and counts."""
+    return hasattr(getattr(quant, "scaling_impl", None), "collect_stats_steps")
+
+
+def _threshold_is_one(quant: Any) -> bool:
+    """Whether its threshold is what all begin with (1, for powers of two 2**0)."""
+    with torch.no_grad():
+        threshold = quant.scaling_impl(torch.zeros((), dtype=quant.scaling_impl.value.dtype))
+    return float(threshold.flatten()[0]) == 1.0
+
+
+def _saw_data(quant: Any) -> bool:
+    """Whether its threshold was collected from data, beyond doubt."""
+    if not _collects(quant) or not quant.scaling_impl.counter:
+        return False
+    scaling = quant.scaling_impl
+    return scaling.counter <= scaling.collect_stats_steps or not _threshold_is_one(quant)
+
+
+def _sign(_quant: Any, scale: float) -> Function:
+    """Of `BinaryQuant`: zero counts as positive."""
+    return sign(scale)
+
+
+def _sign_or_zero(quant: Any, scale: float) -> Function:
+    """Of `TernaryQuant`: zero up to the threshold and at it."""
+    edge = float(quant.threshold) * scale
+    return Function(
+        "ternary sign", lambda x: np.where(np.abs(x) > edge, np.copysign(scale, x), 0.0)
+    )
+
+
+# Quantisers that do not round but step: the function whose values are their codes, times the scale.
+_STEPS: Mapping[str, Callable[[Any, float], Function]] = {
+    "BinaryQuant": _sign,
+    "ClampedBinaryQuant": _sign,
+    "TernaryQuant": _sign_or_zero,
+}
 
 
 def _activation(proxy: Any, what: str) -> Function:

@@ -13,6 +13,7 @@ from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structu
 from ares.capture.leaves import is_library_leaf
 from ares.extract._findings import Finding, Status
 from ares.extract._quantizers import is_switched_off
+from ares.extract._weights import observe_inputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,7 @@ def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
         dataflow = capture(double, samples)
         # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
         again = capture(double, samples)
+        observe_inputs(double, samples)
     except CaptureError as error:
         suggestion = (
             "it works in float32 but is run in float64: remove conversions such as x.float(), and "

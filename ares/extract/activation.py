@@ -44,10 +44,12 @@ def _softplus(beta: Any, threshold: Any) -> Function:
 
 
 def _clip(lo: Any, hi: Any) -> Function:
-    ends = [None if end is None else Fraction(number(end, "clamp to")) for end in (lo, hi)]
-    if None not in ends and ends[0] > ends[1]:
+    smallest, largest = (
+        None if end is None else Fraction(number(end, "clamp to")) for end in (lo, hi)
+    )
+    if smallest is not None and largest is not None and smallest > largest:
         reject(f"clamp to {lo!r}..{hi!r}, which is empty", "give the smaller number first")
-    return clip(*ends)
+    return clip(smallest, largest)
 
 
 for _name, _module in (

@@ -28,4 +28,4 @@ def flip(call: Call) -> Value:
                 tensor = call.add(Flip, (tensor,), source, axis=axis)
         return tensor
 
-    return call.move(emit, lambda index: np.flip(index, axes))
+    return call.move(emit, lambda index: np.flip(index, tuple(axes)))

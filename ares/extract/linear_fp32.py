@@ -23,9 +23,10 @@ def add_logits(call: Call, source: Codes, affine: Affine, pointwise: Pointwise) 
         for terms in (pointwise.factors, pointwise.addends)
     )
     scale = np.broadcast_to(affine.accumulator_scale(call.tensor(source)) * factor, (features,))
-    bias = affine.bias * factor + addend if affine.bias.size or addend.any() else affine.bias
-    if bias.size == 1:
-        bias = np.broadcast_to(bias, (features,))
+    bias = affine.bias
+    if bias.size or addend.any():
+        whole = (bias if bias.size else np.zeros(1)) * factor + addend
+        bias = np.broadcast_to(whole, (features,))
     return call.add(
         LinearFp32,
         (source.tensor,),

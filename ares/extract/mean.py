@@ -1,4 +1,4 @@
-"""The mean over some dimensions (`QuantMean`, `torch.mean`): an exact sum, one rounding."""
+"""The mean or the sum over some dimensions (`QuantMean`, `torch.mean`, `x.sum(2)`): an exact sum, one rounding."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ from ares.ops.mean import Mean
 
 @on_function("mean")
 def mean(call: Call) -> Value:
+    return _reduced(call, is_sum=False)
+
+
+@on_function("sum")
+def total(call: Call) -> Value:
+    return _reduced(call, is_sum=True)
+
+
+def _reduced(call: Call, is_sum: bool) -> Value:
     value = call.x
     if not isinstance(value, Codes):
         return average(call, 1, lambda *_: "")
@@ -24,13 +33,11 @@ def mean(call: Call) -> Value:
     dims = call.argument(1, "dim")
     keepdim = bool(call.argument(2, "keepdim", False))
     if dims is None or dims in ((), []):
-        reject(
-            "it averages over everything, the batch included", "give the dimensions: mean(dim=...)"
-        )
+        reject("it goes over everything, the batch included", "give the dimensions: mean(dim=...)")
     chosen = dims if isinstance(dims, (tuple, list)) else (dims,)
     axes = tuple(sorted(axis_of(int(dim), len(shape)) for dim in chosen))
     if 0 in axes:
-        reject("it averages over the batch", "average over other dimensions")
+        reject("it goes over the batch", "take other dimensions")
     count = prod(shape[axis] for axis in axes)
 
     def add(source: Codes, quantizer: Quantizer, ratio: Fraction) -> str:
@@ -44,4 +51,4 @@ def mean(call: Call) -> Value:
             rescale=call.rescale(quantizer, [ratio], [Fraction(0)], bound),
         )
 
-    return average(call, count, add)
+    return average(call, 1 if is_sum else count, add)

@@ -1,15 +1,17 @@
-"""permute and transpose: the order of axes."""
+"""permute and transpose: the order of axes; shuffles of pixels and channels, which are a permutation of a view."""
 
 from __future__ import annotations
 
 import numpy as np
+from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
-from ares.extract._registry import on_function
-from ares.extract._values import Value
+from ares.extract._registry import on_function, on_module
+from ares.extract._values import Index, Value
 from ares.ops.permute import Permute
+from ares.ops.reshape import Reshape
 
 
 @on_function("permute")
@@ -50,6 +52,77 @@ def movedim(call: Call) -> Value:
     for place, axis in sorted(zip(destination, source, strict=True)):
         axes.insert(place, axis)
     return _permute(call, tuple(axes))
+
+
+@on_module(nn.PixelShuffle)
+def pixel_shuffle_module(call: Call) -> Value:
+    return _pixel_shuffle(call, call.module.upscale_factor)
+
+
+@on_function("pixel_shuffle")
+def pixel_shuffle_function(call: Call) -> Value:
+    return _pixel_shuffle(call, call.argument(1, "upscale_factor"))
+
+
+@on_module(nn.PixelUnshuffle)
+def pixel_unshuffle_module(call: Call) -> Value:
+    return _pixel_unshuffle(call, call.module.downscale_factor)
+
+
+@on_function("pixel_unshuffle")
+def pixel_unshuffle_function(call: Call) -> Value:
+    return _pixel_unshuffle(call, call.argument(1, "downscale_factor"))
+
+
+@on_module(nn.ChannelShuffle)
+def channel_shuffle_module(call: Call) -> Value:
+    return _channel_shuffle(call, call.module.groups)
+
+
+@on_function("channel_shuffle")
+def channel_shuffle_function(call: Call) -> Value:
+    return _channel_shuffle(call, call.argument(1, "groups"))
+
+
+def _pixel_shuffle(call: Call, factor: int) -> Value:
+    _, channels, height, width = _image(call)
+    split = (1, channels // factor**2, factor, factor, height, width)
+    return _reordered(call, split, (0, 1, 4, 2, 5, 3))
+
+
+def _pixel_unshuffle(call: Call, factor: int) -> Value:
+    _, channels, height, width = _image(call)
+    split = (1, channels, height // factor, factor, width // factor, factor)
+    return _reordered(call, split, (0, 1, 3, 5, 2, 4))
+
+
+def _channel_shuffle(call: Call, groups: int) -> Value:
+    _, channels, height, width = _image(call)
+    return _reordered(call, (1, groups, channels // groups, height, width), (0, 2, 1, 3, 4))
+
+
+def _image(call: Call) -> tuple[int, ...]:
+    shape = call.shape_of(0, "input")
+    if len(shape) != 4:
+        reject(f"its input has shape {list(shape)}", "give it [batch, channels, height, width]")
+    return shape
+
+
+def _reordered(call: Call, split: tuple[int, ...], axes: tuple[int, ...]) -> Value:
+    """The elements seen as `split`, its axes permuted, seen as the call's own shape."""
+    before, after = call.shape_of(0, "input"), call.out_shape
+
+    def emit(tensor: str) -> str:
+        tensors = call.builder.tensors
+        tensor = call.add(Reshape, (tensor,), tensors[tensor], shape=split)
+        tensor = call.add(Permute, (tensor,), tensors[tensor], axes=axes)
+        return call.add(Reshape, (tensor,), tensors[tensor], shape=after)
+
+    def back(index: Index) -> Index:
+        moved = index.reshape(tuple(split[axis] for axis in axes))
+        return moved.transpose(np.argsort(axes)).reshape(before)
+
+    return call.move(emit, back)
 
 
 def _permute(call: Call, dims: tuple[int, ...]) -> Value:

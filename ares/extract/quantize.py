@@ -10,7 +10,7 @@ from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._values import Real, Step
 from ares.ir import constant
-from ares.numerics import FloatStep, FloatStepKind
+from ares.numerics import IDENTITY, SIGN, FloatStep, FloatStepKind
 from ares.ops.quantize import Quantize
 
 _LARGEST_ERROR = 2.0**-8
@@ -21,6 +21,13 @@ def input_value(builder: Builder, name: str, steps: tuple[FloatStep, ...] = ()) 
     shape = builder.tensors[name].shape
 
     def finish(quantizer: Quantizer) -> str:
+        if quantizer.function.name == SIGN:
+            size = constant([quantizer.scale], np.float32)
+            last = FloatStep(int(FloatStepKind.SIGN), size, builder.tensors[name].size)
+            return quantized(quantizer.with_function(IDENTITY), (*steps, last))
+        return quantized(quantizer, steps)
+
+    def quantized(quantizer: Quantizer, steps: tuple[FloatStep, ...]) -> str:
         if not quantizer.only_limits:
             reject(
                 f"{quantizer.function.name} is applied to the network's float input",

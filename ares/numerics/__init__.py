@@ -8,6 +8,7 @@ from ares.numerics.functions import (
     FUNCTIONS,
     IDENTITY,
     RELU,
+    SIGN,
     Function,
     affine,
     celu,
@@ -15,6 +16,7 @@ from ares.numerics.functions import (
     compose,
     elu,
     leaky_relu,
+    sign,
     softplus,
 )
 from ares.numerics.norms import plan_norm
@@ -34,6 +36,7 @@ __all__ = [
     "LONGEST_ROW",
     "PLAIN",
     "RELU",
+    "SIGN",
     "FloatStep",
     "FloatStepKind",
     "Function",
@@ -64,6 +67,7 @@ __all__ = [
     "quantize_f32",
     "rotation_tables",
     "round_half_even_shift",
+    "sign",
     "softmax_codes",
     "softplus",
     "wide_round",

@@ -110,14 +110,20 @@ def affine(factor: Fraction, addend: Fraction) -> Function:
 
 def clip(lo: Fraction | None, hi: Fraction | None) -> Function:
     """The nearest number to x in [lo, hi], lo <= hi; None: no limit on that side."""
-    if (lo, hi) == (None, None):
+    if lo is None and hi is None:
         return IDENTITY
-    if (lo, hi) == (0, None):
+    if lo == 0 and hi is None:
         return RELU
     left, right = -math.inf if lo is None else float(lo), math.inf if hi is None else float(hi)
     return Function(f"clip({left:g}, {right:g})", lambda x: np.clip(x, left, right), clips=(lo, hi))
 
 
+def sign(size: float) -> Function:
+    """size for x >= 0, else -size: what a binary quantiser of that scale means."""
+    return Function(SIGN, lambda x: np.where(x >= 0.0, size, -size))
+
+
+SIGN = "sign"
 IDENTITY = Function("identity", lambda x: x, clips=(None, None))
 RELU = Function("relu", lambda x: np.maximum(x, 0.0), clips=(Fraction(0), None))
 

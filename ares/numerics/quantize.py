@@ -22,11 +22,12 @@ class FloatStepKind(enum.IntEnum):
     RSUB = 2
     MUL = 3
     DIV = 4
+    SIGN = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FloatStep:
-    """x + c, x - c, c - x, x * c or x / c in binary32, rounded once.
+    """x + c, x - c, c - x, x * c or x / c in binary32, rounded once; or c for x >= 0, else -c.
 
     `kind` is a `FloatStepKind`. Element i, in PyTorch's order, meets values[i // inner % len(values)].
     """
@@ -54,6 +55,8 @@ class FloatStep:
                     return x * c
                 case FloatStepKind.DIV:
                     return x / c
+                case FloatStepKind.SIGN:
+                    return np.where(x >= 0, c, -c)
 
 
 def quantize_f32(

@@ -74,7 +74,10 @@ class Quantize(KernelOperation):
         error = np.zeros(tensor.size)
         for step in reversed(self.steps):
             constants = np.abs(step.constants(tensor.size).astype(np.float64))
-            if step.kind in (FloatStepKind.MUL, FloatStepKind.DIV):
+            if step.kind == FloatStepKind.SIGN:
+                # Exact, and only an argument next to zero is in doubt.
+                reach = np.zeros(tensor.size)
+            elif step.kind in (FloatStepKind.MUL, FloatStepKind.DIV):
                 error += 2 * 2.0**-24 * reach * codes_per_unit
                 gain = constants if step.kind == FloatStepKind.MUL else 1.0 / constants
                 # Behind a factor of zero nothing is left of an error.

@@ -1,7 +1,7 @@
 /*
  * Real values to 8-bit codes: the quantiser at a float input of the network.
  *
- *   x      = in[i], then x = x + c, x - c, c - x, x * c or x / c for every step, in order
+ *   x      = in[i], then x = x + c, x - c, c - x, x * c or x / c, or c with the sign of x, for every step
  *   t      = x / scale + zero_point              binary32, each operation rounded on its own (N6, N9)
  *   out[i] = clamp(round_half_even(t), lo, hi)   exact
  *
@@ -26,7 +26,8 @@ typedef enum ares_float_step_kind {
     ARES_STEP_SUB,  /* x - c */
     ARES_STEP_RSUB, /* c - x */
     ARES_STEP_MUL,
-    ARES_STEP_DIV, /* x / c */
+    ARES_STEP_DIV,  /* x / c */
+    ARES_STEP_SIGN, /* c for x >= 0, else -c */
 } ares_float_step_kind;
 
 typedef struct ares_float_step {

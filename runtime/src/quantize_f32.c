@@ -39,8 +39,11 @@ static float stepped(const ares_float_step *step, float x, int32_t i)
     case ARES_STEP_MUL:
         result = x * c;
         break;
-    default:
+    case ARES_STEP_DIV:
         result = x / c;
+        break;
+    default:
+        result = x >= 0.0f ? c : -c;
         break;
     }
     return result;

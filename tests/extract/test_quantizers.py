@@ -9,7 +9,13 @@ import brevitas.quant as bq
 import pytest
 import torch
 import torch.nn.functional as F
-from brevitas.inject.enum import ScalingImplType
+from brevitas.inject.enum import (
+    BitWidthImplType,
+    FloatToIntImplType,
+    RestrictValueType,
+    ScalingImplType,
+)
+from brevitas.quant.fixed_point import Uint8ActPerTensorFixedPointMaxInit
 from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFloat
 from torch import nn
 
@@ -23,6 +29,7 @@ from tests.extract.models import (
     kinds,
     linear,
     plain_identity,
+    refused,
     relu,
     seeded,
     set_scale,
@@ -43,13 +50,36 @@ KINDS: dict[str, tuple[dict[str, Any], DType, int, int, bool]] = {
     "s4": ({"bit_width": 4}, DType.S8, -8, 7, True),
     "s3 narrow": ({"bit_width": 3, "narrow_range": True}, DType.S8, -3, 3, True),
     "s2": ({"bit_width": 2}, DType.S8, -2, 1, True),
+    "s1": ({"bit_width": 1}, DType.S8, -1, 0, True),
+    "learned bit width": (
+        {"bit_width": 5, "bit_width_impl_type": BitWidthImplType.PARAMETER},
+        DType.S8,
+        -16,
+        15,
+        True,
+    ),
     "s8 fixed point": ({"act_quant": SIGNED_FIXED}, DType.S8, -128, 127, True),
     "u8": ({"act_quant": UNSIGNED}, DType.U8, 0, 255, True),
     "u5": ({"act_quant": UNSIGNED, "bit_width": 5}, DType.U8, 0, 31, True),
+    "u5 narrow": (
+        {"act_quant": UNSIGNED, "bit_width": 5, "narrow_range": True},
+        DType.U8,
+        0,
+        30,
+        True,
+    ),
     "u2": ({"act_quant": UNSIGNED, "bit_width": 2}, DType.U8, 0, 3, True),
+    "u1": ({"act_quant": UNSIGNED, "bit_width": 1}, DType.U8, 0, 1, True),
     "u8 fixed point": ({"act_quant": UNSIGNED_FIXED}, DType.U8, 0, 255, True),
     "shifted u8": ({"act_quant": SHIFTED}, DType.U8, 0, 255, False),
     "shifted u6": ({"act_quant": SHIFTED, "bit_width": 6}, DType.U8, 0, 63, False),
+    "shifted u8 fixed point": (
+        {"act_quant": bq.ShiftedUint8ActPerTensorFixedPoint},
+        DType.U8,
+        0,
+        255,
+        False,
+    ),
 }
 
 
@@ -154,7 +184,35 @@ SCALINGS: dict[str, dict[str, Any]] = {
         "min_val": -2.0,
         "max_val": 1.5,
     },
+    "maximum": {"act_quant": bq.Uint8ActPerTensorFloatMaxInit, "max_val": 1.5},
+    "maximum, power of two": {"act_quant": Uint8ActPerTensorFixedPointMaxInit, "max_val": 1.5},
+    "constant, from minimum and maximum": {
+        "scaling_impl_type": ScalingImplType.CONST,
+        "min_val": -2.0,
+        "max_val": 1.5,
+    },
+    "percentile": {"high_percentile_q": 90.0},
+    "percentiles": {"act_quant": SHIFTED, "low_percentile_q": 5.0, "high_percentile_q": 90.0},
+    "squared error": {"act_quant": bq.Int8ActPerTensorFloatMSE},
+    "squared error, unsigned": {"act_quant": bq.Uint8ActPerTensorFloatMSE},
+    "squared error, power of two": {"act_quant": bq.Int8ActPerTensorFixedPointMSE},
+    "squared error, zero point": {"act_quant": bq.ShiftedUint8ActPerTensorFloatMSE},
+    "average of channels": {"act_quant": bq.Int8ActPerTensorFloatBatchQuant2d},
+    "logarithm": {"restrict_scaling_type": RestrictValueType.LOG_FP},
+    "rounding at random in training": {
+        "float_to_int_impl_type": FloatToIntImplType.STOCHASTIC_ROUND
+    },
 }
+
+
+def test_a_zero_point_half_way_between_two_codes() -> None:
+    """A range that is symmetric has its middle at 127.5 of 255: float32 and float64 round it apart."""
+    model: Any = Net(lambda m, x: m.q(x), q=identity(act_quant=SHIFTED))
+    with torch.no_grad():
+        model.train()(torch.tensor([[-1.0, 1.0]]))
+    finding = refused(model.eval(), (1, 2))
+    assert "zero point 127 in float32, 128 in float64" in finding.reason
+    assert "symmetric" in finding.suggestion
 
 
 @pytest.mark.parametrize("kind", SCALINGS)

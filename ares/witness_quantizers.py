@@ -1,0 +1,139 @@
+"""What a Brevitas quantiser means, read from the model itself for the torch witness.
+
+Which codes it has, and of which reals; what the weights of a layer are, in codes. Shares no code with the extractor,
+which reads the same quantisers in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ares.ir import Graph
+
+Array = npt.NDArray[Any]
+
+
+def step_edges(tensor_quant: Any) -> tuple[float, ...] | None:
+    """Where a quantiser that steps goes from one code to the next, in codes; None for one that rounds."""
+    kind = type(tensor_quant).__name__
+    if kind in ("BinaryQuant", "ClampedBinaryQuant"):
+        return (0.0,)
+    if kind == "TernaryQuant":
+        return (-float(tensor_quant.threshold), float(tensor_quant.threshold))
+    return None
+
+
+def outside(golden: Array, real: Array, edges: tuple[float, ...]) -> Array:
+    """How far `real` lies outside of the interval that its code stands for, in codes; infinite for no code."""
+    codes = (-1.0, 1.0) if len(edges) == 1 else (-1.0, 0.0, 1.0)
+    limits = np.array([-np.inf, *edges, np.inf])
+    place = np.searchsorted(codes, golden).clip(0, len(codes) - 1)
+    distance = np.maximum(limits[place] - real, real - limits[place + 1])
+    return np.where(np.isin(golden, codes), distance, np.inf)
+
+
+def code_range(tensor_quant: Any, bits: int) -> tuple[int, int]:
+    """Smallest and largest code, from the quantiser's own flags."""
+    integer = getattr(tensor_quant, "int_quant", None) or tensor_quant.decoupled_int_quant
+    signed, narrow = bool(integer.signed), bool(integer.narrow_range)
+    if signed:
+        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1 - narrow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantizedWeight:
+    """What a weight quantiser of the float32 model returns for one layer, and what it rounds.
+
+    The weight is `codes` * |`scale`|: a zero point is taken off. `exact` is the same before it was made whole, `real`
+    what the codes were rounded from, which they may be `width` away from.
+    """
+
+    codes: torch.Tensor
+    scale: torch.Tensor
+    exact: Array
+    real: Array
+    width: float
+
+    def distance(self, golden: Array) -> Array:
+        """How far codes are from what the weight means; infinite for others than those that the layer computes with."""
+        rounded = np.abs(golden - self.real) - self.width
+        multiple = np.abs(golden - self.exact)
+        return np.where(golden == self.codes.numpy(), np.maximum(rounded, multiple), np.inf)
+
+
+def quantized_weight(layer: Any, given: tuple[Any, ...]) -> QuantizedWeight:
+    """The weight of a layer of the float32 model; `given` is what its quantiser is handed besides the weight."""
+    quant = layer.weight_quant.tensor_quant
+    with torch.no_grad():
+        value, scale, zero_point, bits, *decoupled = quant(layer.weight, *given)
+        value, weight = value.double(), layer.weight.detach().double()
+        scale, zero_point = scale.double(), zero_point.double()
+        exact = value / scale.abs()
+        integer = getattr(quant, "int_quant", None) or getattr(quant, "decoupled_int_quant", None)
+        if integer is not None:
+            step, start = (part.double() for part in decoupled or (scale, zero_point))
+            lo, hi = code_range(quant, int(bits))
+            real = (torch.clamp(weight / step + start, lo, hi) - zero_point) * scale.sign()
+            width = 0.5 if type(integer.float_to_int_impl).__name__ == "RoundSte" else 1.0
+        elif step_edges(quant) is not None:
+            real, width = torch.clamp(weight / scale, -1.0, 1.0), 1.0
+        else:
+            real, width = exact, 0.0
+    return QuantizedWeight(torch.round(exact), scale, exact.numpy(), real.numpy(), width)
+
+
+def replace_weight(substitutes: Mapping[int, QuantizedWeight]) -> Callable[..., Any]:
+    """A hook for a weight quantiser of the float64 copy: the weights that stand in, by where the copy's own lie."""
+
+    def hook(_module: nn.Module, arguments: Any, output: Any) -> Any:
+        weight = substitutes.get(arguments[0].data_ptr())
+        if weight is None:
+            return None
+        value = weight.codes * weight.scale.abs()
+        return (value, weight.scale.reshape(output[1].shape), *output[2:])
+
+    return hook
+
+
+def given_besides_weights(
+    model: nn.Module, graph: Graph, layers: Mapping[str, Any]
+) -> Mapping[str, tuple[Any, ...]]:
+    """What quantisers that depend on their layer's input (A2Q: its bit width and sign) are handed, by path.
+
+    Seen in a forward pass of zeros: neither depends on the values. Of several calls the last is remembered: codes that
+    are not those of the others are not accepted there.
+    """
+    found: dict[str, tuple[Any, ...]] = {}
+    handles = []
+    for path, layer in layers.items():
+        if layer.weight_quant.requires_quant_input:
+            hook = partial(_note_arguments, found, path)
+            handles.append(layer.weight_quant.tensor_quant.register_forward_pre_hook(hook))
+    if not handles:
+        return {}
+    zeros = [
+        torch.zeros(tensor.shape, dtype=torch.int64 if tensor.dtype.is_integer else torch.float32)
+        for tensor in map(graph.tensor, graph.inputs)
+    ]
+    try:
+        with torch.no_grad():
+            model(*zeros)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _note_arguments(
+    found: dict[str, tuple[Any, ...]], path: str, _module: nn.Module, arguments: tuple[Any, ...]
+) -> None:
+    found[path] = arguments[1:]
