@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import CaptureError, capture, faithful_copy
@@ -39,6 +38,7 @@ from ares.witness_quantizers import (
     QuantizedWeight,
     code_range,
     given_besides_weights,
+    hook_quantizers,
     outside,
     quantized_weight,
     replace_weight,
@@ -109,13 +109,12 @@ class Witness:
         found: list[Judgement] = list(self.weight_judgements)
         seen: set[str] = set()
         calls: dict[str, int] = {}
-        handles = []
+
+        def at_quantizer(path: str, module: Any, arguments: Any, output: Any) -> Any:
+            return self._at_quantizer(path, calls, tensors, found, seen, module, arguments, output)
+
+        handles = hook_quantizers(self._model, at_quantizer)
         try:
-            for path, proxy in self._model.named_modules():
-                if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
-                    hook = partial(self._at_quantizer, path, calls, tensors, found, seen)
-                    quant: Any = proxy.fused_activation_quant_proxy
-                    handles.append(quant.tensor_quant.register_forward_hook(hook))
             capture(
                 self._model,
                 [_as_double(array) for array in inputs],
@@ -246,10 +245,7 @@ def free_running(
         for name in nodes.get(f"{key}@{index}" if index else key, ()):
             found.setdefault(name, value.detach().double().numpy())
 
-    for path, proxy in double.named_modules():
-        if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
-            quant: Any = proxy.fused_activation_quant_proxy
-            quant.tensor_quant.register_forward_hook(partial(at_quantizer, path))
+    hook_quantizers(double, at_quantizer)
     try:
         capture(double, [_as_double(array) for array in inputs], on_output=at_node)
     except CaptureError as error:
@@ -331,7 +327,7 @@ def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement
     in_graph = _graph_weights(graph)
     layers: dict[str, Any] = {
         path: layer
-        for path, layer in model.named_modules()
+        for path, layer in model.named_modules(remove_duplicate=False)
         if getattr(getattr(layer, "weight_quant", None), "is_quant_enabled", False)
         and not layer.weight_quant.is_groupwise
     }

@@ -14,11 +14,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from ares.ir import Graph
 
 Array = npt.NDArray[Any]
+
+
+def hook_quantizers(
+    model: nn.Module, at_call: Callable[[str, Any, Any, Any], Any]
+) -> list[RemovableHandle]:
+    """Have `at_call(path of the proxy, quantiser, arguments, output)` called, and its result used, at every quantiser.
+
+    Several proxies may share one quantiser (Brevitas' graph mode, in front of a concatenation): the proxy that is
+    running says whose call it is.
+    """
+    running: list[str] = []
+    handles: list[RemovableHandle] = []
+    hooked: set[int] = set()
+
+    def enter(path: str, *_: Any) -> None:
+        running.append(path)
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
+    def at_quantizer(module: Any, arguments: Any, output: Any) -> Any:
+        return at_call(running[-1], module, arguments, output)
+
+    for path, proxy in model.named_modules():
+        if not isinstance(proxy, ActQuantProxyFromInjectorBase) or not proxy.is_quant_enabled:
+            continue
+        handles.append(proxy.register_forward_pre_hook(partial(enter, path)))
+        handles.append(proxy.register_forward_hook(leave, always_call=True))
+        quant: Any = proxy.fused_activation_quant_proxy.tensor_quant
+        if id(quant) not in hooked:
+            hooked.add(id(quant))
+            handles.append(quant.register_forward_hook(at_quantizer))
+    return handles
 
 
 def step_edges(tensor_quant: Any) -> tuple[float, ...] | None:

@@ -14,7 +14,7 @@ def faithful_copy(model: nn.Module) -> nn.Module:
     raises: it runs the code of what the model holds.
     """
     duplicate = copy.deepcopy(model)
-    modes = {path: module.training for path, module in model.named_modules()}
-    for path, module in duplicate.named_modules():
+    modes = {path: module.training for path, module in model.named_modules(remove_duplicate=False)}
+    for path, module in duplicate.named_modules(remove_duplicate=False):
         module.training = modes.get(path, module.training)
     return duplicate

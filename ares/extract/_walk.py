@@ -88,7 +88,8 @@ class _Walk:
         self.builder = Builder(name, self.roots)
         self.context = Context(
             builder=self.builder,
-            single=dict(traced.single.named_modules()),
+            # By every name: a copy of a GraphModule may come upon shared modules in another order.
+            single=dict(traced.single.named_modules(remove_duplicate=False)),
             proxy_paths={
                 id(module): path
                 for path, module in self.modules.items()
@@ -101,6 +102,7 @@ class _Walk:
         self.layers: list[tuple[str, str]] = []
         self.errors: dict[str, Finding] = {}
         self.unjudged: set[str] = set()
+        self.taken: dict[str, str] = {}
         self.reported = {p.node for p in self.dataflow.problems if p.kind in _SAYS_ENOUGH}
 
     def run(self) -> Analysis:
@@ -169,6 +171,8 @@ class _Walk:
             if isinstance(value, Codes):
                 key = f"{node.key}@{index}" if index else node.key
                 self.builder.add_origin(value.tensor, f"node:{key}")
+            if isinstance(value, Real) and value.layer != name:
+                self.taken[name] = value.layer
             if isinstance(value, (Real, Unknown)):
                 # A real value is judged when its quantiser comes, under the name of the layer that computes it.
                 self.unjudged.add(name)
@@ -330,6 +334,8 @@ class _Walk:
                 continue
             mapped = operations.get(name, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
+            if not mapped and name in self.taken:
+                reason = f"taken into {self.taken[name]}"
             if mapped and root is not None:
                 reason = f"{mapped}, a stage of {root or 'the model'}"
             if name in self.unjudged and not mapped:
