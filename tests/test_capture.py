@@ -480,6 +480,28 @@ def test_constants_and_nested_arguments() -> None:
     assert keywords.node("gate.act#0").kwargs == {"input": Ref("gate.fc#0")}
 
 
+class Computes(nn.Module):
+    """What is computed of constants alone, of inputs, and of random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.tensor([[1.0, 2.0]]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scaled = self.token.expand(x.shape[0], -1) * 2
+        noise = torch.rand(1, 2) + 1
+        return x + scaled + noise
+
+
+def test_functions_of_constants_keep_their_value() -> None:
+    flow = capture(Computes().eval(), [torch.zeros(1, 2)])
+    values = {node.function: node.tensor for node in flow.nodes if node.kind == "function"}
+    assert values["mul"] is not None
+    assert values["mul"].tolist() == [[2.0, 4.0]]
+    assert values["rand"] is None
+    assert values["add"] is None
+
+
 def test_outputs_are_named_and_indexed() -> None:
     flow = capture(calibrated(TwoInputs(), (1, 6), (1, 5)), noise([(1, 6), (1, 5)], 1))
     assert flow.output_names == ("sum", "parts.0", "parts.1.a")
