@@ -53,8 +53,10 @@ def _limited(call: Call, function: Function, value: Codes) -> Codes | None:
 def apply_arithmetic(call: Call, value: Value, shape: tuple[int, ...], *steps: Step) -> Value:
     """Arithmetic of a value of that shape with constants, one after the other."""
     for step in steps:
-        if not np.isfinite(step.values).all() or (step.kind == "div" and not step.values.all()):
-            reject("its constant holds zero, NaN or infinity", "train or load the model again")
+        if not np.isfinite(step.values).all():
+            reject("its constant holds NaN or infinity", "train or load the model again")
+        if step.kind == "div" and not step.values.all():
+            reject("it divides by zero", "divide by numbers other than zero")
         if np.broadcast_shapes(step.values.shape, shape) != shape:
             reject(
                 f"its constant of shape {list(step.values.shape)} is larger than the tensor of shape {list(shape)}",

@@ -144,6 +144,11 @@ class Real:
         index = np.broadcast_to(np.arange(len(factors)).reshape(step.values.shape), shape)
         if self.arithmetic is not None and self.pointwise is PLAIN:
             return self._scaled_in_place(step, index)
+        if self.arithmetic is not None:
+            reject(
+                f"it comes behind {self.pointwise.functions[0].name} of {self.what}",
+                "insert a QuantIdentity between the two",
+            )
         if self.axes is None:
             reject(
                 f"it is applied to {self.what}, which takes no factor and no addend", self.advice
@@ -197,7 +202,7 @@ class Real:
         for move in reversed(self.moves):
             found = None if found is None else move.back(found)
         if found is None:
-            reject(f"its constants differ within what {self.what} mixes", self.advice)
+            reject(f"its constants differ within what {self.what} mixes", _QUANTISE_BOTH)
         return found
 
     def _channels(self, index: Index) -> tuple[list[int], int]:
@@ -211,10 +216,13 @@ class Real:
                 return [max(int(place), 0) for place in places], axis
         return reject(
             f"its constants are not one for each channel of {self.what}, nor one for all",
-            self.advice,
+            _QUANTISE_BOTH,
         )
 
 
+_QUANTISE_BOTH = (
+    "quantise both, each with a QuantIdentity of its own: quant(x) + quant_table(table)"
+)
 _BETWEEN = "put a QuantIdentity between the two functions"
 
 

@@ -363,8 +363,12 @@ class _Walk:
 
 def _numbers(tensor: torch.Tensor | None) -> npt.NDArray[np.float64] | None:
     """The values of a constant, None where they are no real numbers."""
-    real = tensor is not None and tensor.is_floating_point()
-    return tensor.detach().double().numpy() if tensor is not None and real else None
+    if tensor is None or tensor.is_complex():
+        return None
+    values = tensor.detach().double().numpy()
+    # torch computes with integers as with real numbers; those beyond float32 it would round.
+    exact = tensor.is_floating_point() or bool((np.abs(values) <= 2**24).all())
+    return values if exact else None
 
 
 def _refuse_changed(module: nn.Module) -> None:

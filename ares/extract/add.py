@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import brevitas.nn as qnn
@@ -45,7 +46,7 @@ def quant_eltwise_add(call: Call) -> Value:
         if quantizer is not None:
             name = f"{call.name}.input_quant" + (f"#{place}" if place else "")
             values[place] = call.quantize(values[place], quantizer, name=name)
-    result = _of_codes(call, values[0], values[1], 1)
+    result = _of_codes(call, values[0], values[1], Fraction(1))
     output = call.quantizer(call.module.output_quant)
     return result if output is None else call.quantize(result, output)
 
@@ -54,11 +55,17 @@ def _sum(call: Call, kind: str, sign: int) -> Value:
     first, second = (call.argument(*operand) for operand in _OPERANDS)
     if isinstance(first, Unknown) or isinstance(second, Unknown):
         return Unknown()
-    if call.argument(2, "alpha", 1) != 1:
-        reject("it adds with alpha", "multiply the operand instead, in a statement of its own")
+    alpha = call.argument(2, "alpha", 1)
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
+        reject(f"its alpha is {alpha!r}", "give a finite Python number")
     constants = as_constant(first), as_constant(second)
     if constants[1] is not None and isinstance(first, Value):
-        return apply_arithmetic(call, first, call.shape_of(*_OPERANDS[0]), Step(kind, constants[1]))
+        if kind == "rsub" and alpha != 1:
+            reject("it subtracts with alpha from a constant", "multiply in a statement of its own")
+        step = Step(kind, constants[1] * alpha)
+        return apply_arithmetic(call, first, call.shape_of(*_OPERANDS[0]), step)
+    if alpha != 1 and constants[0] is not None:
+        reject("it adds to a constant with alpha", "multiply in a statement of its own")
     if constants[0] is not None and isinstance(second, Value):
         # c - x; of a sum the order does not matter.
         swapped = "add" if kind == "add" else {"sub": "rsub", "rsub": "sub"}[kind]
@@ -66,17 +73,18 @@ def _sum(call: Call, kind: str, sign: int) -> Value:
         return apply_arithmetic(call, second, call.shape_of(*_OPERANDS[1]), step)
     if not isinstance(first, Value) or not isinstance(second, Value):
         reject("it adds what is no tensor of real numbers", "give it a tensor or a Python number")
-    return _of_codes(call, *((second, first) if kind == "rsub" else (first, second)), sign)
+    operands = (second, first) if kind == "rsub" else (first, second)
+    return _of_codes(call, *operands, sign * Fraction(alpha))
 
 
-def _of_codes(call: Call, first: Value, second: Value, sign: int) -> Value:
-    """first + sign * second."""
+def _of_codes(call: Call, first: Value, second: Value, weight: Fraction) -> Value:
+    """first + weight * second."""
     roles = ("its first operand", "its second operand")
     codes = [call.codes(value, role) for value, role in zip((first, second), roles, strict=True)]
-    signs = [1, sign]
+    weights = [Fraction(1), weight]
     if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
         codes.reverse()  # the operation repeats its second operand only
-        signs.reverse()
+        weights.reverse()
     sources = [call.tensor(value) for value in codes]
 
     def finish(quantizer: Quantizer) -> str:
@@ -85,7 +93,7 @@ def _of_codes(call: Call, first: Value, second: Value, sign: int) -> Value:
         (factor,), (addend,) = quantizer.pointwise.factors, quantizer.pointwise.addends
         scale, target = Fraction(quantizer.scale), quantizer.tensor()
         ratios = [
-            signs[i] * Fraction(source.scale or 0) * factor / scale
+            weights[i] * Fraction(source.scale or 0) * factor / scale
             for i, source in enumerate(sources)
         ]
         zero_points = [source.zero_point for source in sources]

@@ -78,6 +78,14 @@ def _batch_norm(call: Call, mean: Any, variance: Any, weight: Any, bias: Any, ep
     if len(shape) < 2 or shape[1] != mean.size:
         reject(f"it has {mean.size} channels, its input has shape {list(shape)}")
     weight, bias = _numbers(weight), _numbers(bias)
+    for name, values in (("weight", weight), ("bias", bias), ("running_mean", mean)):
+        if values is not None and not np.isfinite(values).all():
+            reject(f"its {name} contains NaN or infinity", "train or load the model again")
+    if not (variance + eps > 0.0).all():
+        reject(
+            f"its running_var + eps is {float((variance + eps).min()):g}, expected positive numbers",
+            "train or load its statistics, and use a positive eps",
+        )
     factors = (1.0 if weight is None else weight) / np.sqrt(variance + eps)
     addends = (0.0 if bias is None else bias) - mean * factors
     axis = (1, -1, *(1,) * (len(shape) - 2))
