@@ -850,7 +850,23 @@ FAULTS: list[tuple[Callable[[Any, torch.Tensor], Any], str, str]] = [
     (lambda m, x: x + torch.Tensor([1.0]), "unknown_origin", "no recorded operation computed"),
     (lambda m, x: x + m.scripted(x), "unknown_origin", "no recorded operation computed"),
     (lambda m, x: m.scripted(x), "unknown_origin", "the output uses a tensor that no recorded"),
-    (lambda m, x: m.listed[0](x), "unknown_origin", "a parameter that no module registers"),
+    (
+        lambda m, x: F.linear(x, m.listed[0].weight),
+        "unknown_origin",
+        "a parameter that no module registers",
+    ),
+    (
+        lambda m, x: m.listed[0](x),
+        "unregistered",
+        "a Linear is held in the plain container listed",
+    ),
+    (lambda m, x: m.listed[0](input=x), "unregistered", "in the plain container listed"),
+    (lambda m, x: nn.Linear(4, 4)(x), "made_in_forward", "a Linear is made anew in forward"),
+    (
+        lambda m, x: nn.Sequential(nn.GELU(), linear(4, 4))(x),
+        "made_in_forward",
+        "a Sequential is made",
+    ),
     (lambda m, x: m.fc.forward(x), "bypassed_leaf", "uses 'fc.input_quant."),
     (lambda m, x: F.linear(x, m.fc.weight), "bypassed_leaf", "'fc.weight' of a layer"),
     (

@@ -24,6 +24,8 @@ PROBLEM_KINDS: Mapping[str, str] = MappingProxyType(
         "inplace_view": "write the operation out of place: y = x + 1 for x += 1",
         "inplace_state": "do not write to parameters or buffers in forward",
         "unknown_origin": "register it (register_buffer, nn.ModuleList), or compute it with torch functions",
+        "made_in_forward": "register it in __init__, else it has no trained weights and no calibrated scale",
+        "unregistered": "use an nn.ModuleList or nn.ModuleDict, else it is neither saved nor calibrated with the model",
         "bypassed_leaf": "call the layer itself: layer(x)",
         "unsupported_output": "return tensors, alone or in tuples, lists and dicts",
         "changed_structure": "make forward do the same operations for every input",

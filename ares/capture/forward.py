@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
 import torch
+from brevitas.quant_tensor import QuantTensor
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 
-from ares.capture.dataflow import CaptureError, Dataflow
+from ares.capture.dataflow import CaptureError, Dataflow, flatten
 from ares.capture.functions import (
     CHANGES_FIRST_ARGUMENT,
     function_name,
@@ -105,9 +109,10 @@ class _Watch:
             self._enter(module, *hooked[id(module)], args, kwargs)
 
         def leave(module: nn.Module, args: object, kwargs: object, result: object) -> None:
-            self._leave(module, result)
+            self.leave(module, result)
 
-        handles = []
+        strangers = _Strangers(model, self, self._recorder)
+        handles = [register_module_forward_pre_hook(strangers.enter)]
         try:
             for module in (module for module in model.modules() if id(module) in hooked):
                 handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
@@ -118,8 +123,17 @@ class _Watch:
                 )
             yield
         finally:
-            for handle in handles:
+            for handle in (*handles, *strangers.handles):
                 handle.remove()
+
+    def enter_muted(self, module: nn.Module) -> None:
+        """A module that is no part of the model: its forward shows nothing but its result."""
+        self._frames.append(
+            _Frame(module, (self.scopes or ("",))[-1], True, None, sys.exc_info()[1])
+        )
+
+    def is_executing(self, module: nn.Module) -> bool:
+        return bool(self._frames) and self._frames[-1].module is module
 
     def _enter(
         self, module: nn.Module, path: str, leaf: bool, args: Any, kwargs: dict[str, Any]
@@ -130,7 +144,7 @@ class _Watch:
                 call = self._recorder.begin(args, kwargs, self.scopes)
         self._frames.append(_Frame(module, path, leaf or self.muted, call, sys.exc_info()[1]))
 
-    def _leave(self, module: nn.Module, result: object) -> None:
+    def leave(self, module: nn.Module, result: object) -> None:
         if not self._frames or self._frames[-1].module is not module:
             return  # another hook raised before ours was entered
         frame = self._frames[-1]
@@ -162,6 +176,77 @@ class _Watch:
             message = f"{name!r} hands to Python the values"
             self._recorder.report_data_dependent(call, None, message)
         return result
+
+
+class _Strangers:
+    """Modules with a state that forward calls and the model does not register: one node a call, and a problem.
+
+    They hold what forward made of them, float32 where the model is in float64, and are run in the type of their input.
+    """
+
+    def __init__(self, model: nn.Module, watch: _Watch, recorder: Recorder) -> None:
+        self._watch = watch
+        self._recorder = recorder
+        self._registered = {id(module) for module in model.modules()}
+        self._held = dict(_held_in_containers(model))
+        self._watched: dict[int, tuple[nn.Module, RemovableHandle]] = {}
+
+    @property
+    def handles(self) -> list[RemovableHandle]:
+        return [handle for _, handle in self._watched.values()]
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if self._watch.muted or id(module) in self._registered or _is_stateless(module):
+            return
+        if (
+            id(module) not in self._watched
+        ):  # not of the global hooks, which see no keyword arguments
+            handle = module.register_forward_hook(
+                self._leave, with_kwargs=True, always_call=True, prepend=True
+            )
+            self._watched[id(module)] = module, handle
+        self._watch.enter_muted(module)
+        values = [
+            item.value if isinstance(item, QuantTensor) else item for item in tensors_in(args)
+        ]
+        for real in [value for value in values if value.is_floating_point()][:1]:
+            module.to(real.dtype)
+
+    def _leave(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: object
+    ) -> None:
+        if not self._watch.is_executing(module):
+            return
+        name = type(module).__name__
+        if tensors_in(result):  # else it raised
+            with torch._C.DisableTorchFunction():
+                call = self._recorder.begin(args, kwargs, self._watch.scopes)
+                key = self._recorder.end("function", call, name, None, result)
+            self._report(module, name, key, call.scope)
+        self._watch.leave(module, result)
+
+    def _report(self, module: nn.Module, name: str, key: str, scope: str) -> None:
+        holder = self._held.get(id(module))
+        kind, found = ("made_in_forward", f"a {name} is made anew in forward")
+        if holder is not None:
+            kind, found = ("unregistered", f"a {name} is held in the plain container {holder}")
+        self._recorder.report(kind, key, scope, found)
+
+
+def _held_in_containers(model: nn.Module) -> Iterator[tuple[int, str]]:
+    """id of every module in a plain list, tuple or dict that is an attribute of a module -> the attribute's name."""
+    for path, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute != "_modules" and isinstance(value, list | tuple | dict):
+                for _, item in flatten(value):
+                    for inner in item.modules() if isinstance(item, nn.Module) else ():
+                        yield id(inner), f"{path}.{attribute}".lstrip(".")
+
+
+def _is_stateless(module: nn.Module) -> bool:
+    """Whether calling it means what its functions mean: an activation or a pooling made in forward."""
+    state = chain(module.parameters(), module.buffers())
+    return isinstance(module, torch.jit.ScriptModule) or next(state, None) is None
 
 
 class _Mode(TorchFunctionMode):

@@ -126,7 +126,9 @@ class Recorder:
         if data or random:
             self._from_data.add(key)
         if random:
-            self.report("random", key, call.scope, f"{name!r} draws random numbers")
+            # What nothing uses does no harm: a layer made in forward draws its first weights.
+            message = f"{name!r} draws random numbers"
+            self._problems_if_live.append(problem("random", key, call.scope, message))
         for ref in dict.fromkeys(call.stale):
             message = f"{ref.node} is used after it was changed in place through another tensor"
             self._problems_if_live.append(problem("inplace_view", key, call.scope, message))

@@ -13,7 +13,7 @@ from torch import nn
 
 from ares.capture import Node, Output, Ref
 from ares.extract._builder import Builder, check_accumulator
-from ares.extract._findings import Finding, Status, Unmappable, reject
+from ares.extract._findings import Finding, Status, Unmappable, Unquantised, reject
 from ares.extract._quantizers import (
     CALIBRATE,
     Quantizer,
@@ -134,7 +134,7 @@ class Call:
         if isinstance(value, Codes):
             return value
         if isinstance(value, Real):
-            reject(f"{role} is {value.what}, which is not quantised", value.advice)
+            raise Unquantised(f"{role} is {value.what}, which is not quantised", value.advice)
         return reject(
             f"{role} is a constant of the model", "quantise it with a QuantIdentity first"
         )

@@ -67,6 +67,10 @@ class Unmappable(Exception):
         return self
 
 
+class Unquantised(Unmappable):
+    """A real value came where codes are wanted: about the value before the layer, not about the layer."""
+
+
 def reject(reason: str, suggestion: str = "") -> NoReturn:
     """The layer cannot be mapped: why, and what its author can do."""
     raise Unmappable(reason, suggestion)

@@ -6,12 +6,14 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structural_changes
 from ares.capture.leaves import is_library_leaf
-from ares.extract._findings import Finding, Status
+from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
 from ares.extract._weights import observe_inputs
 
@@ -66,6 +68,25 @@ def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
 def type_name(dtype: torch.dtype) -> str:
     """`float32` for torch.float32."""
     return str(dtype).removeprefix("torch.")
+
+
+def numbers_of(tensor: torch.Tensor | None) -> npt.NDArray[np.float64] | None:
+    """The values of a constant, None where they are no real numbers."""
+    if tensor is None or tensor.is_complex():
+        return None
+    values = tensor.detach().double().numpy()
+    # torch computes with integers as with real numbers; those beyond float32 it would round.
+    exact = tensor.is_floating_point() or bool((np.abs(values) <= 2**24).all())
+    return values if exact else None
+
+
+def refuse_changed(module: nn.Module) -> None:
+    """Refuse a layer that does something else than its class says."""
+    if "forward" in vars(module):
+        reject("its forward was replaced", "write a class of your own that calls the layer")
+    for path, inner in module.named_modules():
+        if path and (inner._forward_hooks or inner._forward_pre_hooks):
+            reject(f"{path} inside it has hooks", "remove them, or hook the layer itself")
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import Node, Ref
+from ares.extract._alone import Arguments, StandIn, judge_alone, resolved
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
 from ares.extract._composites import composite_roots, root_of
@@ -22,19 +20,23 @@ from ares.extract._findings import (
     Finding,
     Status,
     Unmappable,
+    Unquantised,
     reject,
 )
 from ares.extract._migration import advice
 from ares.extract._quantizers import is_enabled
-from ares.extract._registry import function_detector, module_detector
-from ares.extract._trace import Traced, trace, type_name
+from ares.extract._registry import Detector, function_detector, module_detector
+from ares.extract._trace import Traced, numbers_of, refuse_changed, trace, type_name
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import DType, Graph, GraphError
 from ares.numerics import NumericsError
 
 # Problems of a call after which nothing has to be said of the call itself.
-_SAYS_ENOUGH = ("bypassed_leaf", "inplace_view", "random", "unknown_origin")
+_SAYS_ENOUGH = (
+    *("bypassed_leaf", "inplace_view", "made_in_forward", "random", "unknown_origin"),
+    "unregistered",
+)
 _CHECK_NUMBERS = "check the weights and scales around this layer"
 
 
@@ -100,7 +102,7 @@ class _Walk:
         )
         self.values: dict[str, tuple[Value, ...]] = {}
         self.layers: list[tuple[str, str]] = []
-        self.errors: dict[str, Finding] = {}
+        self.errors: dict[str, list[Finding]] = {}
         self.unjudged: set[str] = set()
         self.taken: dict[str, str] = {}
         self.reported = {p.node for p in self.dataflow.problems if p.kind in _SAYS_ENOUGH}
@@ -135,17 +137,18 @@ class _Walk:
             # A tensor of unknown origin is a problem of the capture already.
             if node.key.startswith("constant:unknown") or node.tensor is None:
                 return Unknown()
-            return Constant(node.path, _numbers(node.tensor))
+            return Constant(node.path, numbers_of(node.tensor))
         if node.kind == "function" and self._is_constant(node):
-            return Constant("", _numbers(node.tensor))
+            return Constant("", numbers_of(node.tensor))
         name = self._name(node)
         layer_type = self._type(node)
         self.layers.append((name, layer_type))
         if node.key in self.reported or (
             node.kind == "function" and any(ref.node in self.reported for ref in node.refs)
         ):
+            self.unjudged.add(name)
             return Unknown()
-        args, kwargs = self._resolve(node.args), self._resolve(node.kwargs)
+        args, kwargs = resolved(node.args, self._known), resolved(node.kwargs, self._known)
         call = Call(self.context, node, name, layer_type, args, kwargs)
         detector = (
             module_detector(node.module)
@@ -156,13 +159,15 @@ class _Walk:
             if detector is None:
                 reject(f"{layer_type} cannot be mapped", advice(layer_type))
             if node.module is not None:
-                _refuse_changed(node.module)
+                refuse_changed(node.module)
             found = detector(call)
             values = found if isinstance(found, tuple) else (found,)
             for index, value in enumerate(values):
                 self._refuse_other(node, index, value)
         except Unmappable as error:
             self._error(node, name, layer_type, error)
+            if isinstance(error, Unquantised):
+                self._judge_alone(call, detector, (Real, Unknown))
             return Unknown()
         except (GraphError, NumericsError) as error:
             self._error(node, name, layer_type, Unmappable(str(error), _CHECK_NUMBERS))
@@ -176,7 +181,38 @@ class _Walk:
             if isinstance(value, (Real, Unknown)):
                 # A real value is judged when its quantiser comes, under the name of the layer that computes it.
                 self.unjudged.add(name)
+        if any(isinstance(value, Unknown) for value in values):
+            self._judge_alone(call, detector, (Unknown,))
         return values
+
+    def _judge_alone(
+        self, call: Call, detector: Detector | None, strange: tuple[type[Value], ...]
+    ) -> None:
+        """Report what is wrong with a call in itself, some argument of which is of a kind in `strange`."""
+        values = [self.values[ref.node][ref.index] for ref in call.node.refs]
+        if detector is None or not any(isinstance(value, strange) for value in values):
+            return
+
+        def resolve(stand_in: StandIn) -> Arguments:
+            def value(ref: Ref) -> Value:
+                found = self.values[ref.node][ref.index]
+                return stand_in(ref) if isinstance(found, strange) else found
+
+            args, kwargs = resolved(call.node.args, value), resolved(call.node.kwargs, value)
+            return args, kwargs
+
+        alone = judge_alone(call, detector, resolve)
+        known = self.context.warnings
+        known += [warning for warning in alone.warnings if warning not in known]
+        if alone.error is None:
+            return
+        if call.name in self.errors and Real in strange:
+            # Both have to be changed: what comes into the layer, and the layer.
+            where = (call.name, call.layer_type)
+            own = Finding(*where, Status.ERROR, alone.error.reason, alone.error.suggestion)
+            self.errors[call.name].append(own)
+        else:
+            self._error(call.node, call.name, call.layer_type, alone.error)
 
     def _count_quantizers(self, node: Node, before: Mapping[str, int]) -> None:
         """A call of a module calls its quantisers, whether its detector got as far as them or not."""
@@ -233,10 +269,8 @@ class _Walk:
         if error.layer:
             self.unjudged.add(name)
             name, layer_type = error.layer, error.layer_type
-        if name not in self.errors:
-            self.errors[name] = Finding(
-                name, layer_type, Status.ERROR, error.reason, error.suggestion
-            )
+        finding = Finding(name, layer_type, Status.ERROR, error.reason, error.suggestion)
+        self.errors.setdefault(name, [finding])
 
     def _input(self, node: Node) -> Value:
         number = int(node.key.partition(":")[2])
@@ -276,17 +310,8 @@ class _Walk:
             stem = scope if of_ares else f"{scope}.{function}".lstrip(".")
         return stem if count in ("0", "") else f"{stem}#{count}"
 
-    def _resolve(self, value: Any) -> Any:
-        """The node's arguments with Values in place of Refs."""
-        if isinstance(value, Ref):
-            return self.values[value.node][value.index]
-        if isinstance(value, torch.Size):
-            return tuple(value)
-        if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
-            return type(value)(self._resolve(item) for item in value)
-        if isinstance(value, Mapping):
-            return {key: self._resolve(item) for key, item in value.items()}
-        return value
+    def _known(self, ref: Ref) -> Value:
+        return self.values[ref.node][ref.index]
 
     def _output(self, ref: Ref) -> str | None:
         """The tensor that an output of the model is; reports a real value that cannot leave."""
@@ -319,7 +344,7 @@ class _Walk:
     def _report(self) -> list[Finding]:
         """One finding per layer in execution order; warnings follow their layer."""
         operations = {operation.name: operation.OP_TYPE for operation in self.builder.operations}
-        if not self.errors:
+        if not self.errors and not self.dataflow.problems:
             self.unjudged.clear()
         findings: list[Finding] = []
         warnings = list(self.context.warnings)
@@ -330,7 +355,7 @@ class _Walk:
                 shown.add(root)
                 findings.append(self._composite_finding(root))
             if name in self.errors:
-                findings.append(self.errors.pop(name))
+                findings += self.errors.pop(name)
                 continue
             mapped = operations.get(name, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
@@ -343,7 +368,7 @@ class _Walk:
             own = [warning for warning in warnings if warning.layer == name]
             supported = Finding(name, layer_type, Status.SUPPORTED, reason)
             findings += [replace(finding, op_type=mapped) for finding in own or [supported]]
-        findings += self.errors.values()
+        findings += [finding for found in self.errors.values() for finding in found]
         return findings
 
     def _composite_finding(self, root: str) -> Finding:
@@ -359,22 +384,3 @@ class _Walk:
             f"mapped to {kind.op_type}",
             op_type=kind.op_type,
         )
-
-
-def _numbers(tensor: torch.Tensor | None) -> npt.NDArray[np.float64] | None:
-    """The values of a constant, None where they are no real numbers."""
-    if tensor is None or tensor.is_complex():
-        return None
-    values = tensor.detach().double().numpy()
-    # torch computes with integers as with real numbers; those beyond float32 it would round.
-    exact = tensor.is_floating_point() or bool((np.abs(values) <= 2**24).all())
-    return values if exact else None
-
-
-def _refuse_changed(module: nn.Module) -> None:
-    """Refuse a layer that does something else than its class says."""
-    if "forward" in vars(module):
-        reject("its forward was replaced", "write a class of your own that calls the layer")
-    for path, inner in module.named_modules():
-        if path and (inner._forward_hooks or inner._forward_pre_hooks):
-            reject(f"{path} inside it has hooks", "remove them, or hook the layer itself")
