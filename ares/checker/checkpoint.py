@@ -1,8 +1,9 @@
 """Trained parameters out of a file, as data: nothing of the file is ever executed.
 
-Files of safetensors, and what `torch.save(model.state_dict(), path)` writes. A pickle is read by torch's restricted
-unpickler, which knows tensors and plain containers; one that names other code is refused. Whatever is wrong raises
-`CheckError` with one line: the file, what was found, what to do.
+Files of safetensors, and what `torch.save` writes of `model.state_dict()`, alone or as one entry of a checkpoint
+(Lightning's, or `{"model": ...}`). A pickle is read by torch's restricted unpickler, which knows tensors and plain
+containers; one that names other code is refused. Whatever is wrong raises `CheckError` with one line: the file, what
+was found, what to do.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,12 +25,12 @@ LARGEST_FILE = 2**33
 _ARES_STATE = "ares"
 _LONGEST_MESSAGE = 200
 _NAMED_KEYS = 3
-# What wrappers put before every name, and how to get at the model inside.
-_PREFIXES = {
-    "module.": "save the state of the model inside the DataParallel: model.module.state_dict()",
-    "_orig_mod.": "save the state of the model that torch.compile wraps: model._orig_mod.state_dict()",
-    "model.": "save the state of the inner model: wrapper.model.state_dict()",
-}
+_NAMED_ENTRIES = 8
+# The entry of a checkpoint that holds the state dict, as Lightning and training scripts call it.
+_STATES = ("state_dict", "model_state_dict", "model")
+# What DataParallel, torch.compile and a wrapper with a member `model` put before every name; a file may have several.
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_MOST_PREFIXES = 6
 _SAFETENSORS = "save it with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
 _CODE = re.compile(
     r"unsupported (?:global|class|operand)\W+(?:GLOBAL )?([\w.]+)|([\w.]+) was not an allowed global",
@@ -50,11 +51,20 @@ def holds_state_of_zoo(path: Path) -> bool:
         raise CheckError(f"{path} is not a safetensors file: {_short(error)}") from error
 
 
-def load_state_dict(model: nn.Module, path: Path) -> None:
-    """Give `model` the parameters in the file; every one must be there, with its shape, and no other."""
-    tensors = _read(path)
-    where = f"{path} does not fit the model"
+def load_state_dict(model: nn.Module, path: Path) -> tuple[str, ...]:
+    """Give `model` the parameters in the file; every one must be there, with its shape, and no other.
+
+    Returns what the user should know, a line each: which entry of a checkpoint was read and which were ignored, and
+    what was taken off the names (`module.`, `model.`, `_orig_mod.`) so that all of them fit. Empty for a plain state.
+    """
+    found, notes = _read(path)
     own = {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
+    prefix = _prefix_to_drop(found, own)
+    tensors = {key.removeprefix(prefix): tensor for key, tensor in found.items()}
+    where = f"{path} does not fit the model"
+    if prefix:
+        where += f" with {prefix!r} taken off its names"
+        notes += (f"{path}: {prefix!r} is taken off every name, and all of them fit the model",)
     for key, tensor in tensors.items():
         _require_numbers(path, key, tensor)
         if key in own:
@@ -73,12 +83,28 @@ def load_state_dict(model: nn.Module, path: Path) -> None:
             if keys
         ]
         raise CheckError(f"{where}: {', '.join(parts)}; {_advice(missing, unexpected)}")
+    return notes
+
+
+def _prefix_to_drop(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """What to take off the front of every name so that most are names of the model; "" where that helps nothing.
+
+    Names and no values decide, so that there is one attempt at loading, judged as strictly as any. Scales of
+    quantisers are not among `own` as long as they are unknown: most names is more than none, all is for the attempt.
+    """
+    candidates = [""]
+    for _ in range(_MOST_PREFIXES):
+        longer = (candidates[-1] + prefix for prefix in _PREFIXES)
+        common = next(
+            (c for c in longer if tensors and all(k.startswith(c) for k in tensors)), None
+        )
+        if common is None:
+            break
+        candidates.append(common)
+    return max(candidates, key=lambda prefix: sum(k.removeprefix(prefix) in own for k in tensors))
 
 
 def _advice(missing: Sequence[str], unexpected: Sequence[str]) -> str:
-    for prefix, advice in _PREFIXES.items():
-        if unexpected and all(key.startswith(prefix) for key in unexpected):
-            return advice
     if missing and not unexpected and all("_impl." in key for key in missing):
         return (
             "quantisers have no scale in it: calibrate or train the model before its state is saved"
@@ -96,11 +122,12 @@ def _require_file(path: Path) -> None:
         raise CheckError(f"{path} has {size} bytes, at most {LARGEST_FILE} are read")
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """The state dict in a file, and what there is to say about where in it that stands."""
     _require_file(path)
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return load_file(path), ()
         except Exception as error:
             # Broad: nothing but the library's parser runs here, on bytes of anybody; the user is told.
             kind = (
@@ -115,16 +142,37 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except Exception as error:
         # Broad: nothing but torch's unpickler runs here, on bytes of anybody; the user is told.
         raise CheckError(_unreadable(path, error)) from error
-    if not isinstance(found, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
-    ):
-        kinds = (
-            [str(key) for key in found] if isinstance(found, Mapping) else [type(found).__name__]
-        )
+    if _is_state(found):
+        return found, ()
+    if not isinstance(found, Mapping):
+        raise CheckError(_no_state(path, type(found).__name__))
+    states = [name for name in _STATES if _is_state(found.get(name)) and found[name]]
+    if len(states) > 1:
         raise CheckError(
-            f"{path} is no state dict, it holds {_cut(', '.join(kinds[:8]))}; save model.state_dict() alone"
+            f"{path} holds {len(states)} state dicts ({', '.join(states)}); save the one that you mean alone"
         )
-    return found
+    if not states:
+        raise CheckError(_no_state(path, _entries(found)))
+    others = [key for key in found if key != states[0]]
+    ignored = f", ignored: {_entries(others)}" if others else ""
+    return found[states[0]], (f"{path}: the entry {states[0]!r} is read{ignored}",)
+
+
+def _is_state(found: object) -> bool:
+    return isinstance(found, Mapping) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
+    )
+
+
+def _no_state(path: Path, kinds: str) -> str:
+    return f"{path} is no state dict, it holds {kinds}; save model.state_dict() alone"
+
+
+def _entries(keys: Iterable[object]) -> str:
+    """The first names among the keys of a file; of what is no name its kind."""
+    names = [key if isinstance(key, str) else type(key).__name__ for key in keys]
+    more = ["..."] if len(names) > _NAMED_ENTRIES else []
+    return _cut(", ".join(names[:_NAMED_ENTRIES] + more))
 
 
 def _refuse_packed(path: Path) -> None:

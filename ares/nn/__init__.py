@@ -8,6 +8,11 @@ average pooling, mean, concatenation, norms and activations give real values; ex
 Every custom layer takes `bit_width=8, return_quant_tensor=True` unless its docstring says otherwise,
 and accepts a Tensor or a QuantTensor. A layer's docstring says its shapes, where its quantisers sit, and an example.
 
+As Brevitas' own, layers with quantisers take `act_quant=`, layers with weights `weight_quant=`: a class such as
+`brevitas.quant.Int8ActPerTensorFloat` or one derived from it. It brings its own bit width; a `bit_width` other than 8
+overrides that. A layer of several steps has a quantiser of that class at each, unsigned where values never are
+negative; a layer with one quantiser, on its result, also takes None, and the result is real.
+
 Handed on as they are, with what ARES makes of them:
 
 | name | shapes | quantiser |
@@ -61,6 +66,7 @@ from ares.nn.patch_embed import QuantPatchEmbed
 from ares.nn.pooling import GlobalAvgPool
 from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
 from ares.nn.reductions import QuantMean
+from ares.nn.refinement import QuantCrossAttentionWithSelfRefine
 from ares.nn.shapes import Permute, Reshape, Squeeze
 from ares.nn.slices import Flip, Slice
 from ares.nn.spectrum import RFFT, RFFTFeature, RFFTFeatures
@@ -94,6 +100,7 @@ __all__ = [
     "QuantConv1dDepthwise",
     "QuantConv2d",
     "QuantCrossAttention",
+    "QuantCrossAttentionWithSelfRefine",
     "QuantIdentity",
     "QuantLinear",
     "QuantMHSA",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from torch import nn
 from torch.nn import SiLU
 from torch.nn.functional import silu
@@ -16,7 +18,7 @@ class QuantSiLU(nn.Module):
     """y = quant(silu(x)), with silu(x) = x / (1 + e^-x). Any shape.
 
     After a layer without a quantiser (Conv2d, Linear) it is part of that layer's one rounding; on codes it is a
-    table. The one quantiser is `quant`, on the result.
+    table. The one quantiser is `quant`, on the result; `act_quant=None` leaves the result real.
 
     >>> codes = QuantSiLU()(QuantIdentity(return_quant_tensor=True)(torch.randn(2, 8)))
     >>> codes.shape, bool(codes.signed)
@@ -24,10 +26,14 @@ class QuantSiLU(nn.Module):
     """
 
     def __init__(
-        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+        self,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """quant(silu(x))"""

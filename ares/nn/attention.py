@@ -3,21 +3,33 @@
 Tokens of [B, N, D] are numbered n = (o * seq_len + l) * inner + i: attention runs over l inside each of the
 outer * inner groups. Plain attention has outer = inner = 1. Inputs are codes: a QuantTensor, or a Tensor that
 left a quantiser.
+
+Every class here also takes `act_quant`, the quantiser of all its activations (its unsigned form on the attention
+weights), and `weight_quant`. `use_integer_softmax` is accepted by all of them and changes nothing: the softmax is
+quantised here, and integer in the C, either way.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from brevitas.nn import QuantLinear
+from brevitas.nn.quant_layer import ActQuantType, WeightQuantType
 from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import nn
 
 from ares.nn.errors import MappingError
 from ares.nn.leaves.attention import AttentionContext, AttentionScores, AttentionWeights, Rotary
 from ares.nn.quant_tensor import AnyTensor, value_of
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+from ares.nn.quantizers import (
+    DEFAULT_BIT_WIDTH,
+    default_quant_identity,
+    output_options,
+    require_class,
+    unsigned,
+    weight_options,
+)
 from ares.nn.reductions import QuantMean
 from ares.nn.slices import Slice
 
@@ -30,8 +42,7 @@ class QuantSelfAttention(nn.Module):
     Shapes: x [B, N, D] with N = outer * seq_len * inner gives [B, D] (`pool_sequence` "mean": over the tokens),
     [B, N * D] ("flat") or [B, N, D] ("none"). `causal`: token l sees the tokens 0..l of its group.
     `num_kv_heads` divides num_heads: heads share keys and values. Quantisers: behind `q`, `k`, `v`, `scores`,
-    `weights` (unsigned), `context` and `proj`, and `pool.quant` for "mean". `use_integer_softmax` is accepted and
-    changes nothing: the softmax is quantised here, and integer in the C, either way.
+    `weights` (unsigned), `context` and `proj`, and `pool.quant` for "mean".
 
     Raises MappingError, a ValueError, for sizes that do not fit each other, in the constructor and in forward.
 
@@ -53,8 +64,12 @@ class QuantSelfAttention(nn.Module):
         inner: int = 1,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
         head_dim = _head_dim(self, embed_dim, num_heads)
         if pool_sequence not in POOLINGS:
             raise ValueError(f"pool_sequence {pool_sequence!r}, expected one of {list(POOLINGS)}")
@@ -68,19 +83,20 @@ class QuantSelfAttention(nn.Module):
         self.outer = outer
         self.inner = inner
         self.return_quant_tensor = return_quant_tensor
-        self.scores = AttentionScores(
-            num_heads, num_kv_heads, outer, inner, bit_width=bit_width, return_quant_tensor=True
-        )
-        self.q = _linear(embed_dim, embed_dim, bit_width)
-        self.k = _linear(embed_dim, self.num_kv_heads * head_dim, bit_width)
-        self.v = _linear(embed_dim, self.num_kv_heads * head_dim, bit_width)
-        self.weights = AttentionWeights(causal, bit_width)
-        self.context = AttentionContext(num_heads, num_kv_heads, outer, inner, bit_width=bit_width)
+        groups = (num_heads, num_kv_heads, outer, inner)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        linear: dict[str, Any] = {**steps, "weight_quant": weight_quant}
+        self.scores = AttentionScores(*groups, **steps)
+        self.q = _linear(embed_dim, embed_dim, **linear)
+        self.k = _linear(embed_dim, self.num_kv_heads * head_dim, **linear)
+        self.v = _linear(embed_dim, self.num_kv_heads * head_dim, **linear)
+        self.weights = AttentionWeights(causal, bit_width, act_quant=unsigned(act_quant))
+        self.context = AttentionContext(*groups, **steps)
         pooled = pool_sequence == "mean"
-        self.proj = _linear(embed_dim, embed_dim, bit_width, pooled or return_quant_tensor)
+        self.proj = _linear(embed_dim, embed_dim, pooled or return_quant_tensor, **linear)
         self.pool: nn.Module = nn.Identity()
         if pooled:
-            self.pool = QuantMean(1, False, bit_width, return_quant_tensor)
+            self.pool = QuantMean(1, return_quant_tensor=return_quant_tensor, **steps)
         elif pool_sequence == "flat":
             self.pool = nn.Flatten()
 
@@ -147,6 +163,9 @@ class QuantRoPESelfAttention(QuantSelfAttention):
         inner: int = 1,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__(
             embed_dim,
@@ -160,10 +179,13 @@ class QuantRoPESelfAttention(QuantSelfAttention):
             inner,
             bit_width,
             return_quant_tensor,
+            act_quant=act_quant,
+            weight_quant=weight_quant,
         )
         self.rope_base = rope_base
-        self.q_rotated = Rotary(self.head_dim, seq_len, rope_base, outer, inner, bit_width)
-        self.k_rotated = Rotary(self.head_dim, seq_len, rope_base, outer, inner, bit_width)
+        turns = (self.head_dim, seq_len, rope_base, outer, inner, bit_width)
+        self.q_rotated = Rotary(*turns, act_quant=act_quant)
+        self.k_rotated = Rotary(*turns, act_quant=act_quant)
 
     def positioned(self, q: AnyTensor, k: AnyTensor) -> tuple[AnyTensor, AnyTensor]:
         """Queries and keys, rotated."""
@@ -195,8 +217,13 @@ class QuantCrossAttention(nn.Module):
         norm: bool = False,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        use_integer_softmax: bool = False,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
         self.head_dim = _head_dim(self, embed_dim, num_heads)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
@@ -206,24 +233,27 @@ class QuantCrossAttention(nn.Module):
         self.outer = outer
         self.inner = inner
         self.norm = norm
+        self.use_integer_softmax = use_integer_softmax
         self.return_quant_tensor = return_quant_tensor
-        groups = (num_heads, num_kv_heads, outer, inner, True, bit_width)
+        groups = (num_heads, num_kv_heads, outer, inner, True)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        linear: dict[str, Any] = {**steps, "weight_quant": weight_quant}
         self.queries = nn.Parameter(0.02 * torch.randn(1, num_queries, embed_dim))
-        self.queries_quant = default_quant_identity(bit_width)
+        self.queries_quant = default_quant_identity(**steps)
         if norm:
             self.queries_norm = nn.LayerNorm(embed_dim)
-            self.queries_norm_quant = default_quant_identity(bit_width)
+            self.queries_norm_quant = default_quant_identity(**steps)
             self.keys_norm = nn.LayerNorm(embed_dim)
-            self.keys_norm_quant = default_quant_identity(bit_width)
+            self.keys_norm_quant = default_quant_identity(**steps)
             self.values_norm = nn.LayerNorm(embed_dim)
-            self.values_norm_quant = default_quant_identity(bit_width)
-        self.scores = AttentionScores(*groups)
-        self.q = _linear(embed_dim, embed_dim, bit_width)
-        self.k = _linear(embed_dim, self.num_kv_heads * self.head_dim, bit_width)
-        self.v = _linear(embed_dim, self.num_kv_heads * self.head_dim, bit_width)
-        self.weights = AttentionWeights(bit_width=bit_width)
-        self.context = AttentionContext(*groups)
-        self.proj = _linear(embed_dim, embed_dim, bit_width, return_quant_tensor)
+            self.values_norm_quant = default_quant_identity(**steps)
+        self.scores = AttentionScores(*groups, **steps)
+        self.q = _linear(embed_dim, embed_dim, **linear)
+        self.k = _linear(embed_dim, self.num_kv_heads * self.head_dim, **linear)
+        self.v = _linear(embed_dim, self.num_kv_heads * self.head_dim, **linear)
+        self.weights = AttentionWeights(bit_width=bit_width, act_quant=unsigned(act_quant))
+        self.context = AttentionContext(*groups, **steps)
+        self.proj = _linear(embed_dim, embed_dim, return_quant_tensor, **linear)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """[B, groups * num_queries, D]"""
@@ -266,8 +296,13 @@ class QuantAlternatingAttention(nn.Module):
         block_idx: int = 0,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        use_integer_softmax: bool = False,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
         self.head_dim = _head_dim(self, embed_dim, num_heads)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
@@ -276,17 +311,20 @@ class QuantAlternatingAttention(nn.Module):
         self.temporal_len = temporal_len
         self.block_idx = block_idx
         self.outer, self.inner = (num_channels, 1) if block_idx % 2 else (1, temporal_len)
+        self.use_integer_softmax = use_integer_softmax
         self.return_quant_tensor = return_quant_tensor
-        groups = (num_heads, None, self.outer, self.inner, False, bit_width)
-        self.qkv = _linear(embed_dim, 3 * embed_dim, bit_width)
+        groups = (num_heads, None, self.outer, self.inner)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        linear: dict[str, Any] = {**steps, "weight_quant": weight_quant}
+        self.qkv = _linear(embed_dim, 3 * embed_dim, **linear)
         # Modules, so that the parts bear names.
         self.q, self.k, self.v = (
             Slice(2, part * embed_dim, (part + 1) * embed_dim) for part in range(3)
         )
-        self.scores = AttentionScores(*groups)
-        self.weights = AttentionWeights(bit_width=bit_width)
-        self.context = AttentionContext(*groups)
-        self.proj = _linear(embed_dim, embed_dim, bit_width, return_quant_tensor)
+        self.scores = AttentionScores(*groups, **steps)
+        self.weights = AttentionWeights(bit_width=bit_width, act_quant=unsigned(act_quant))
+        self.context = AttentionContext(*groups, **steps)
+        self.proj = _linear(embed_dim, embed_dim, return_quant_tensor, **linear)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """[B, num_channels * temporal_len, D]"""
@@ -324,16 +362,20 @@ def _require_tokens(layer: nn.Module, x: AnyTensor, tokens: int, name: str, size
 
 
 def _linear(
-    inputs: int, outputs: int, bit_width: int, return_quant_tensor: bool = True
+    inputs: int,
+    outputs: int,
+    return_quant_tensor: bool = True,
+    *,
+    bit_width: int,
+    act_quant: ActQuantType,
+    weight_quant: WeightQuantType | None,
 ) -> QuantLinear:
     """A linear layer that ends with a quantiser, so that its path is the tensor's name."""
     return QuantLinear(
         inputs,
         outputs,
         bias=True,
-        weight_quant=Int8WeightPerChannelFloat,
-        weight_bit_width=bit_width,
-        output_quant=Int8ActPerTensorFloat,
-        output_bit_width=bit_width,
+        **weight_options(weight_quant, bit_width),
+        **output_options(act_quant, bit_width),
         return_quant_tensor=return_quant_tensor,
     )

@@ -2,7 +2,7 @@
 
 With s = gamma / sqrt(var + eps) per output channel: W' = W s, b' = (b - mean) s + beta. The arithmetic
 is Brevitas' `merge_bn`; this module finds out which layer feeds which BatchNorm, from the dataflow of
-`forward` and never from the order of registration.
+`forward` and never from the order of registration. What it does to quantised weights: `ares.nn.fold_effect`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from brevitas.nn.utils import merge_bn
-from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
+
+from ares.nn.fold_effect import fold, require_harmless
+from ares.nn.quant_tensor import tensors_in
 
 _FOLDABLE = (nn.BatchNorm1d, nn.BatchNorm2d)
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
@@ -26,8 +27,18 @@ def fold_batch_norm(
     model: nn.Module,
     example_inputs: Sequence[Tensor] | None = None,
     pairs: Mapping[str, str] | None = None,
+    *,
+    allow_change: bool = False,
 ) -> nn.Module:
     """Folds every BatchNorm1d/2d of `model`, in place, and returns the model in eval mode.
+
+    It is right for float networks, before quantisers are calibrated or trained: folding changes weights, hence their
+    scales. Afterwards it is not needed, for ares takes BatchNorm into the layer exactly; and where weights have one
+    scale for all channels it does harm: they are rounded anew, which at 2 bits leaves next to nothing of a network.
+    So, once an activation quantiser has a scale, folding is refused where a channel's quantised weights, or (with
+    `example_inputs`) a layer's results on the example, would move by more than 1/128 of their size. The error says by
+    how much the outputs, else the weights, would change. Weights with a scale per channel keep their integers and can
+    always be folded. `allow_change=True` folds all the same: calibrate or train the model again after it.
 
     Each BatchNorm is replaced by `nn.Identity`. Which layer it belongs to is taken from
 
@@ -36,7 +47,6 @@ def fold_batch_norm(
     - else a symbolic trace (torch.fx), which needs no input but cannot follow a `forward` that branches
       on data. It does not see shapes: a BatchNorm1d after a linear layer is taken to see [B, C].
 
-    Folding changes weights, hence their scales: fold before calibration or training of quantisers.
     Raises ValueError, before anything is changed, naming the BatchNorm that cannot be folded and why.
     No shape changes, and there is no quantiser in it.
 
@@ -44,14 +54,33 @@ def fold_batch_norm(
     >>> model[1], model(torch.zeros(1, 1, 5, 5)).shape
     (Identity(), torch.Size([1, 4, 3, 3]))
     """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        layer_of = _layers(model, example_inputs, pairs)
+        if not allow_change:
+            require_harmless(model, layer_of, example_inputs)
+    except BaseException:
+        for module, training in modes:
+            module.training = training
+        raise
+    fold(model, layer_of)
+    return model
+
+
+def _layers(
+    model: nn.Module,
+    example_inputs: Sequence[Tensor] | None,
+    pairs: Mapping[str, str] | None,
+) -> dict[str, str]:
+    """BatchNorm's name -> name of the layer that it can be folded into; ValueError where there is none."""
     norms = {
         name: module
         for name, module in model.named_modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm)
     }
-    model.eval()
     if not norms:
-        return model
+        return {}
     if pairs is not None:
         layers = _layers_from_pairs(model, norms, pairs)
     else:
@@ -59,13 +88,7 @@ def fold_batch_norm(
         layers = {name: _layer_from_flow(name, norm, flow) for name, norm in norms.items()}
     for name, norm in norms.items():
         _check_norm(name, norm, *layers[name], model)
-    for name, norm in norms.items():
-        layer = layers[name][1]
-        with torch.no_grad():
-            merge_bn(layer, norm, output_channel_dim=0)
-        _replace(model, norm)
-    # merge_bn builds new weight and bias quantisers, which start in training mode.
-    return model.eval()
+    return {name: layer_name for name, (layer_name, _) in layers.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +190,6 @@ def _check_norm(
             raise _fail(name, f"{layer_name!r} shares its weights with {other_name!r}")
 
 
-def _replace(model: nn.Module, old: nn.Module) -> None:
-    for parent in model.modules():
-        for key, child in parent._modules.items():
-            if child is old:
-                parent._modules[key] = nn.Identity()
-
-
 def _is_leaf(module: nn.Module) -> bool:
     """Layers of torch, Brevitas and ares.nn are opaque; containers and users' classes are entered."""
     if isinstance(module, (*_LAYERS, nn.modules.batchnorm._BatchNorm)):
@@ -226,19 +242,6 @@ def _trace(model: nn.Module) -> _Flow:
     return flow
 
 
-def _tensors(data: object) -> list[Tensor]:
-    """All tensors in nested lists, tuples and dicts; a QuantTensor counts as its value."""
-    if isinstance(data, Tensor):
-        return [data]
-    if isinstance(data, QuantTensor):
-        return [data.value]
-    if isinstance(data, Mapping):
-        return [tensor for item in data.values() for tensor in _tensors(item)]
-    if isinstance(data, (list, tuple)):
-        return [tensor for item in data for tensor in _tensors(item)]
-    return []
-
-
 class _Observer(TorchFunctionMode):
     """Sees every torch function called outside leaf modules, and (by hooks) every leaf module."""
 
@@ -250,12 +253,12 @@ class _Observer(TorchFunctionMode):
         self.kept: list[Tensor] = []  # ids are unique only among living objects
 
     def remember(self, data: object, maker: object) -> None:
-        for tensor in _tensors(data):
+        for tensor in tensors_in(data):
             self.made_by[id(tensor)] = maker
             self.kept.append(tensor)
 
     def use(self, data: object, user: str) -> None:
-        for tensor in _tensors(data):
+        for tensor in tensors_in(data):
             maker = self.made_by.get(id(tensor))
             if isinstance(maker, nn.Module):
                 self.flow.users.setdefault(maker, []).append(user)
@@ -266,7 +269,7 @@ class _Observer(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         # A result without tensors (shape, dim) is no use of the data.
-        if self.depth == 0 and _tensors(result):
+        if self.depth == 0 and tensors_in(result):
             described = f"a call of {getattr(func, '__name__', func)}"
             self.use([args, kwargs], described)
             self.remember(result, described)
@@ -274,7 +277,7 @@ class _Observer(TorchFunctionMode):
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if self.depth == 0:
-            given = _tensors([args, kwargs])
+            given = tensors_in([args, kwargs])
             maker = self.made_by.get(id(given[0]), "an unknown tensor") if given else "no tensor"
             self.flow.fed_by.setdefault(module, []).append(maker)
             if given:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from torch import Tensor, nn
 
 from ares.nn.errors import MappingError
 from ares.nn.quant_tensor import AnyTensor, value_of
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity, require_class
 
 
 class PositionalEmbedding(nn.Module):
@@ -32,8 +34,10 @@ class PositionalEmbedding(nn.Module):
         table: Tensor | None = None,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
         if table is not None:
             if num_positions is not None or dim is not None:
                 raise ValueError("give num_positions and dim, or a table, not both")
@@ -47,8 +51,8 @@ class PositionalEmbedding(nn.Module):
             raise ValueError("expected num_positions and dim, or a table")
         else:
             self.table = nn.Parameter(0.02 * torch.randn(1, num_positions, dim))
-        self.table_quant = default_quant_identity(bit_width)
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.table_quant = default_quant_identity(bit_width, act_quant=act_quant)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """quant(x + table_quant(table))"""

@@ -1,8 +1,8 @@
 """Two or more tensors become one: QuantAdd, QuantMul and QuantConcatenate.
 
-Each has exactly one quantiser, `quant`, on its result. The operands are used as plain values, so they
-may have different scales, bit widths and signs (Brevitas' own `+` demands equal scales and then
-averages them).
+Each has exactly one quantiser, `quant`, on its result; `act_quant=` chooses it, and None leaves the result real, for
+the quantiser that follows. The operands are used as plain values, so they may have different scales, bit widths and
+signs (Brevitas' own `+` demands equal scales and then averages them).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from torch import nn
 
 from ares.nn.quant_tensor import AnyTensor, value_of
@@ -28,10 +30,14 @@ class QuantAdd(nn.Module):
     """
 
     def __init__(
-        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+        self,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x1: AnyTensor, x2: AnyTensor) -> AnyTensor:
         """quant(x1 + x2)"""
@@ -50,10 +56,14 @@ class QuantMul(nn.Module):
     """
 
     def __init__(
-        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+        self,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x1: AnyTensor, x2: AnyTensor) -> AnyTensor:
         """quant(x1 * x2)"""
@@ -73,11 +83,16 @@ class QuantConcatenate(nn.Module):
     """
 
     def __init__(
-        self, dim: int = 1, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+        self,
+        dim: int = 1,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, tensors: Sequence[AnyTensor]) -> AnyTensor:
         """quant(cat(tensors))"""

@@ -1,16 +1,18 @@
 """Conv2d, Linear, ReLU: Brevitas' layers with the choices that ARES recommends.
 
 They *are* `QuantConv2d`, `QuantLinear` and `QuantReLU` (subclasses that change defaults only).
-Weights: signed, one scale per output channel. Bias: float, exact in the C. No quantiser sits inside
-`Conv2d` and `Linear`: what leaves them is a real value that waits for `ReLU` or a `QuantIdentity`.
+Weights: signed, one scale per output channel, unless `weight_quant=` says otherwise. Bias: float, exact in the C. No
+other quantiser sits inside `Conv2d` and `Linear`: what leaves them is a real value that waits for `ReLU` or a
+`QuantIdentity`.
 """
 
 from __future__ import annotations
 
 from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
-from brevitas.quant import Int8WeightPerChannelFloat
+from brevitas.nn.quant_layer import ActQuantType, WeightQuantType
+from brevitas.quant import Int8WeightPerChannelFloat, Uint8ActPerTensorFloat
 
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, activation_options, weight_options
 
 
 class Conv2d(QuantConv2d):
@@ -36,6 +38,8 @@ class Conv2d(QuantConv2d):
         bias: bool = True,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = False,
+        *,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__(
             in_channels,
@@ -46,8 +50,7 @@ class Conv2d(QuantConv2d):
             dilation=dilation,
             groups=groups,
             bias=bias,
-            weight_quant=Int8WeightPerChannelFloat,
-            weight_bit_width=bit_width,
+            **weight_options(weight_quant, bit_width),
             return_quant_tensor=return_quant_tensor,
         )
 
@@ -69,13 +72,14 @@ class Linear(QuantLinear):
         bias: bool = True,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = False,
+        *,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__(
             in_features,
             out_features,
             bias=bias,
-            weight_quant=Int8WeightPerChannelFloat,
-            weight_bit_width=bit_width,
+            **weight_options(weight_quant, bit_width),
             return_quant_tensor=return_quant_tensor,
         )
 
@@ -91,6 +95,13 @@ class ReLU(QuantReLU):
     """
 
     def __init__(
-        self, bit_width: int = DEFAULT_BIT_WIDTH, return_quant_tensor: bool = True
+        self,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Uint8ActPerTensorFloat,
     ) -> None:
-        super().__init__(bit_width=bit_width, return_quant_tensor=return_quant_tensor)
+        super().__init__(
+            **activation_options(act_quant, bit_width),
+            return_quant_tensor=return_quant_tensor and act_quant is not None,
+        )

@@ -1,26 +1,37 @@
 """Mamba: QuantSSM, QuantMambaBlock and the bidirectional QuantMambaWrapper.
 
 The state space is the published one: A = -exp(A_log) per channel and state, from -1 to -d_state at the start;
-A-bar = exp(dt A), B-bar = dt B; dt = softplus(W (x W_low) + bias). Quantisers sit on dt_low, dt, B, C, x, z and y.
+A-bar = exp(dt A), B-bar = dt B; dt = softplus(W (x W_low) + bias). Quantisers sit on dt_low, dt, B, C, x, z and y:
+`act_quant`, and its unsigned form on dt. `weight_quant` is that of all weights.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
-from brevitas.nn import QuantIdentity, QuantLinear
-from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Uint8ActPerTensorFloat
-from torch import nn
+from brevitas.nn import QuantLinear
+from brevitas.nn.quant_layer import ActQuantType, WeightQuantType
+from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
+from torch import Tensor, nn
 
 from ares.nn.activations import QuantSiLU
+from ares.nn.errors import MappingError
 from ares.nn.joins import QuantAdd, QuantConcatenate, QuantMul
 from ares.nn.layers import Linear
 from ares.nn.leaves.conv1d import QuantConv1dDepthwise
 from ares.nn.leaves.scan import SelectiveScan
 from ares.nn.quant_tensor import AnyTensor, value_of
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH
+from ares.nn.quantizers import (
+    DEFAULT_BIT_WIDTH,
+    default_quant_identity,
+    output_options,
+    require_class,
+    unsigned,
+    weight_options,
+)
 from ares.nn.shapes import Permute
 from ares.nn.slices import Flip, Slice
 
@@ -29,17 +40,21 @@ DT_RANGE = (1e-3, 0.1)
 
 
 def _projection(
-    in_features: int, out_features: int, bit_width: int, return_quant_tensor: bool = False
+    in_features: int,
+    out_features: int,
+    return_quant_tensor: bool = False,
+    *,
+    bit_width: int,
+    act_quant: ActQuantType,
+    weight_quant: WeightQuantType | None,
 ) -> QuantLinear:
     """A linear layer without bias that quantises its output."""
     return QuantLinear(
         in_features,
         out_features,
         bias=False,
-        weight_quant=Int8WeightPerChannelFloat,
-        weight_bit_width=bit_width,
-        output_quant=Int8ActPerTensorFloat,
-        output_bit_width=bit_width,
+        **weight_options(weight_quant, bit_width),
+        **output_options(act_quant, bit_width),
         return_quant_tensor=return_quant_tensor,
     )
 
@@ -50,6 +65,10 @@ class QuantSSM(nn.Module):
     `dt_rank` is by default ceil(d_inner / 32): ceil(d_model / 16) of a block with d_inner = 2 d_model. Members bear
     the names of the tensors: `dt_low`, `dt` (d_inner, after its softplus, unsigned), `B`, `C` (d_state), `y`.
     Each ends with a quantiser; that of x is the caller's.
+
+    forward(x, z) is gated: y * silu(z), z as x, codes or real. Then `z` (after its SiLU) and `gate` have quantisers
+    too, and the scales of both are part of the state. A state without them is complete, for a layer that is never
+    given z. `gate=False` leaves both out; z then raises MappingError.
 
     >>> ssm = QuantSSM(d_inner=12, d_state=4)
     >>> ssm(default_quant_identity()(torch.randn(1, 16, 12))).shape
@@ -63,17 +82,27 @@ class QuantSSM(nn.Module):
         dt_rank: int | None = None,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        gate: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        linear: dict[str, Any] = {**steps, "weight_quant": weight_quant}
         rank = math.ceil(d_inner / 32) if dt_rank is None else dt_rank
-        self.dt_low = _projection(d_inner, rank, bit_width)
-        self.dt = Linear(rank, d_inner, bit_width=bit_width)
+        self.dt_low = _projection(d_inner, rank, **linear)
+        self.dt = Linear(rank, d_inner, bit_width=bit_width, weight_quant=weight_quant)
         self.softplus = nn.Softplus()
-        self.dt_quant = QuantIdentity(act_quant=Uint8ActPerTensorFloat, bit_width=bit_width)
-        self.B = _projection(d_inner, d_state, bit_width)
-        self.C = _projection(d_inner, d_state, bit_width)
-        self.y = SelectiveScan(d_inner, d_state, bit_width, return_quant_tensor)
+        self.dt_quant = default_quant_identity(bit_width, False, act_quant=unsigned(act_quant))
+        self.B = _projection(d_inner, d_state, **linear)
+        self.C = _projection(d_inner, d_state, **linear)
+        self.y = SelectiveScan(d_inner, d_state, bit_width, return_quant_tensor, act_quant)
+        self.z = QuantSiLU(return_quant_tensor=False, **steps) if gate else None
+        self.gate = QuantMul(return_quant_tensor=return_quant_tensor, **steps) if gate else None
         self._reset_dt(rank)
+        self.register_load_state_dict_post_hook(_without_a_gate)  # type: ignore[no-untyped-call]  # by torch
 
     def _reset_dt(self, rank: int) -> None:
         """Weights uniform in +-rank^-0.5; the bias makes softplus(bias) log-uniform in DT_RANGE."""
@@ -84,11 +113,32 @@ class QuantSSM(nn.Module):
             # The inverse of softplus: log(exp(dt) - 1), without cancellation.
             self.dt.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
-    def forward(self, x: AnyTensor) -> AnyTensor:
-        """y of x"""
+    def forward(self, x: AnyTensor, z: AnyTensor | None = None) -> AnyTensor:
+        """y of x, times silu(z) where there is z"""
         u = value_of(x)
         dt = self.dt_quant(self.softplus(self.dt(self.dt_low(u))))
-        return self.y(u, dt, self.B(u), self.C(u))
+        y: AnyTensor = self.y(u, dt, self.B(u), self.C(u))
+        if z is None:
+            return y
+        if self.z is None or self.gate is None:
+            raise MappingError(
+                "QuantSSM", "it is given z but has no gate", "construct it with gate=True"
+            )
+        return self.gate(y, self.z(z))
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any
+    ) -> None:
+        self._gate_scales = (f"{prefix}z.", f"{prefix}gate.")
+        self._gate_is_stored = any(key.startswith(self._gate_scales) for key in state_dict)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _without_a_gate(ssm: QuantSSM, incompatible: Any) -> None:
+    """The state of a layer that was never given z has no scales for it, and lacks nothing."""
+    if not ssm._gate_is_stored:
+        missing = incompatible.missing_keys
+        missing[:] = [key for key in missing if not key.startswith(ssm._gate_scales)]
 
 
 class QuantMambaBlock(nn.Module):
@@ -112,24 +162,28 @@ class QuantMambaBlock(nn.Module):
         dt_rank: int | None = None,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        linear: dict[str, Any] = {**steps, "weight_quant": weight_quant}
         inner = 2 * d_model if d_inner is None else d_inner
         rank = math.ceil(d_model / 16) if dt_rank is None else dt_rank
-        self.in_proj = _projection(d_model, 2 * inner, bit_width)
+        self.in_proj = _projection(d_model, 2 * inner, **linear)
         # Moves are modules so that each has a name of its own.
         self.x = Slice(2, 0, inner)
         self.gate_input = Slice(2, inner, 2 * inner)
         self.to_channels = Permute(0, 2, 1)
-        self.conv = QuantConv1dDepthwise(
-            inner, conv_kernel, bit_width=bit_width, quantize_output=False
-        )
-        self.silu = QuantSiLU(bit_width, return_quant_tensor=False)
+        self.conv = QuantConv1dDepthwise(inner, conv_kernel, quantize_output=False, **linear)
+        self.silu = QuantSiLU(return_quant_tensor=False, **steps)
         self.to_tokens = Permute(0, 2, 1)
-        self.ssm = QuantSSM(inner, d_state, rank, bit_width, return_quant_tensor=False)
-        self.z = QuantSiLU(bit_width, return_quant_tensor=False)
-        self.gate = QuantMul(bit_width, return_quant_tensor=False)
-        self.out_proj = _projection(inner, d_model, bit_width, return_quant_tensor)
+        self.ssm = QuantSSM(inner, d_state, rank, return_quant_tensor=False, gate=False, **linear)
+        self.z = QuantSiLU(return_quant_tensor=False, **steps)
+        self.gate = QuantMul(return_quant_tensor=False, **steps)
+        self.out_proj = _projection(inner, d_model, return_quant_tensor, **linear)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """The block's codes"""
@@ -160,6 +214,9 @@ class QuantMambaWrapper(nn.Module):
         bidirectional_strategy: Literal["add", "concat"] = "add",
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
         if bidirectional_strategy not in ("add", "concat"):
@@ -167,16 +224,18 @@ class QuantMambaWrapper(nn.Module):
                 f"QuantMambaWrapper: bidirectional_strategy={bidirectional_strategy!r}, expected 'add' or "
                 "'concat'"
             )
-        options = (d_model, d_inner, d_state, conv_kernel, dt_rank, bit_width, False)
-        self.forward_block = QuantMambaBlock(*options)
+        require_class(self, act_quant)
+        sizes = (d_model, d_inner, d_state, conv_kernel, dt_rank, bit_width, False)
+        quants: dict[str, Any] = {"act_quant": act_quant, "weight_quant": weight_quant}
+        self.forward_block = QuantMambaBlock(*sizes, **quants)
         self.flip = Flip(1)
-        self.backward_block = QuantMambaBlock(*options)
+        self.backward_block = QuantMambaBlock(*sizes, **quants)
         self.unflip = Flip(1)
         self.join: QuantAdd | QuantConcatenate
         if bidirectional_strategy == "add":
-            self.join = QuantAdd(bit_width, return_quant_tensor)
+            self.join = QuantAdd(bit_width, return_quant_tensor, act_quant=act_quant)
         else:
-            self.join = QuantConcatenate(-1, bit_width, return_quant_tensor)
+            self.join = QuantConcatenate(-1, bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """Both directions, joined"""

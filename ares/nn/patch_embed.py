@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from brevitas.nn import QuantConv2d
+from brevitas.nn.quant_layer import ActQuantType, WeightQuantType
 from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import nn
 
 from ares.nn.errors import MappingError
 from ares.nn.quant_tensor import AnyTensor, value_of
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, output_options, weight_options
 from ares.nn.shapes import Permute, Reshape
 
 Pair = int | tuple[int, int]
@@ -22,8 +23,8 @@ class QuantPatchEmbed(nn.Module):
     """Patches of [B, in_chans, H, W] codes to tokens [B, gw, embed_dim * gh], gh = (H - ph) / sh + 1, gw alike.
 
     One convolution, `proj`, with kernel `patch_size` and `stride` and an output quantiser; what it gives for one
-    place in W, all rows of it, is one token. Sizes are numbers or (H, W) pairs. Raises ValueError where patches do
-    not cover the input exactly, or the input has another size.
+    place in W, all rows of it, is one token; `act_quant=None` leaves tokens real. Sizes are numbers or (H, W) pairs.
+    Raises ValueError where patches do not cover the input exactly, or the input has another size.
 
     >>> embed = QuantPatchEmbed(inp_size=(4, 20), patch_size=(2, 5), stride=(2, 5), embed_dim=6)
     >>> embed(default_quant_identity()(torch.randn(1, 1, 4, 20))).shape
@@ -39,6 +40,9 @@ class QuantPatchEmbed(nn.Module):
         embed_dim: int = 35,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType | None = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
         self.inp_size, patch, step = _pair(inp_size), _pair(patch_size), _pair(stride)
@@ -54,11 +58,9 @@ class QuantPatchEmbed(nn.Module):
             embed_dim,
             patch,
             stride=step,
-            weight_quant=Int8WeightPerChannelFloat,
-            weight_bit_width=bit_width,
-            output_quant=Int8ActPerTensorFloat,
-            output_bit_width=bit_width,
-            return_quant_tensor=return_quant_tensor,
+            **weight_options(weight_quant, bit_width),
+            **output_options(act_quant, bit_width),
+            return_quant_tensor=return_quant_tensor and act_quant is not None,
         )
         rows, columns = (
             (size - part) // move + 1

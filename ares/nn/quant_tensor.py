@@ -6,6 +6,7 @@ The modules of `ares.nn` accept either, and compute on the plain values.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from brevitas.quant_tensor import QuantTensor
@@ -23,3 +24,16 @@ def value_of(x: AnyTensor) -> Tensor:
     if isinstance(x, Tensor):
         return x
     raise TypeError(f"expected a Tensor or a QuantTensor, got {type(x).__name__}")
+
+
+def tensors_in(data: object) -> list[Tensor]:
+    """All tensors in nested lists, tuples and dicts; a QuantTensor counts as its value."""
+    if isinstance(data, Tensor):
+        return [data]
+    if isinstance(data, QuantTensor):
+        return [data.value]
+    if isinstance(data, Mapping):
+        return [tensor for item in data.values() for tensor in tensors_in(item)]
+    if isinstance(data, (list, tuple)):
+        return [tensor for item in data for tensor in tensors_in(item)]
+    return []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from brevitas.quant_tensor import QuantTensor
 from torch import nn
 
 from ares.nn.leaves.spectrum import JoinSpectrum, RfftMagnitude, RfftPhase
 from ares.nn.quant_tensor import AnyTensor
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity, require_class
 
 
 class RFFTFeatures(nn.Module):
@@ -31,12 +33,15 @@ class RFFTFeatures(nn.Module):
         patch_size: int,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
         self.patch_size = patch_size
-        self.input = default_quant_identity()
-        self.magnitude = RfftMagnitude(patch_size, bit_width)
-        self.phase = RfftPhase(patch_size, bit_width)
+        self.input = default_quant_identity(act_quant=act_quant)
+        self.magnitude = RfftMagnitude(patch_size, bit_width, act_quant)
+        self.phase = RfftPhase(patch_size, bit_width, act_quant)
         self.join = JoinSpectrum(return_quant_tensor)
 
     @property

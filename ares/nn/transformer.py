@@ -1,9 +1,15 @@
-"""The rest of a transformer around its attention: FeedForward, SwiGLU, TransformerBlock."""
+"""The rest of a transformer around its attention: FeedForward, SwiGLU, TransformerBlock.
+
+All take `act_quant`, the quantiser of all their activations, and `weight_quant`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from brevitas.nn.quant_layer import ActQuantType, WeightQuantType
+from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import nn
 
 from ares.nn.activations import QuantSiLU
@@ -11,7 +17,7 @@ from ares.nn.attention import QuantSelfAttention
 from ares.nn.joins import QuantAdd, QuantMul
 from ares.nn.layers import Linear
 from ares.nn.quant_tensor import AnyTensor
-from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity
+from ares.nn.quantizers import DEFAULT_BIT_WIDTH, default_quant_identity, require_class
 
 
 class FeedForward(nn.Module):
@@ -32,15 +38,21 @@ class FeedForward(nn.Module):
         norm: bool = False,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
-        self.up = Linear(dim, hidden_dim, bit_width=bit_width)
+        require_class(self, act_quant)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        weights: dict[str, Any] = {"bit_width": bit_width, "weight_quant": weight_quant}
+        self.up = Linear(dim, hidden_dim, **weights)
         self.gelu = nn.GELU()
-        self.hidden = default_quant_identity(bit_width)
+        self.hidden = default_quant_identity(**steps)
         self.norm = nn.LayerNorm(hidden_dim) if norm else None
-        self.normed = default_quant_identity(bit_width) if norm else None
-        self.down = Linear(hidden_dim, dim, bit_width=bit_width)
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.normed = default_quant_identity(**steps) if norm else None
+        self.down = Linear(hidden_dim, dim, **weights)
+        self.quant = default_quant_identity(return_quant_tensor=return_quant_tensor, **steps)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """quant(down(gelu(up(x))))"""
@@ -66,15 +78,21 @@ class SwiGLU(nn.Module):
         hidden_dim: int,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
-        self.gate = Linear(dim, hidden_dim, bias=False, bit_width=bit_width)
-        self.silu = QuantSiLU(bit_width)
-        self.up = Linear(dim, hidden_dim, bias=False, bit_width=bit_width)
-        self.up_quant = default_quant_identity(bit_width)
-        self.mul = QuantMul(bit_width)
-        self.down = Linear(hidden_dim, dim, bias=False, bit_width=bit_width)
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        require_class(self, act_quant)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        weights: dict[str, Any] = {"bit_width": bit_width, "weight_quant": weight_quant}
+        self.gate = Linear(dim, hidden_dim, bias=False, **weights)
+        self.silu = QuantSiLU(**steps)
+        self.up = Linear(dim, hidden_dim, bias=False, **weights)
+        self.up_quant = default_quant_identity(**steps)
+        self.mul = QuantMul(**steps)
+        self.down = Linear(hidden_dim, dim, bias=False, **weights)
+        self.quant = default_quant_identity(return_quant_tensor=return_quant_tensor, **steps)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """quant(down(silu(gate(x)) * up(x)))"""
@@ -105,18 +123,24 @@ class TransformerBlock(nn.Module):
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        *,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+        weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
     ) -> None:
         super().__init__()
+        require_class(self, act_quant)
+        steps: dict[str, Any] = {"bit_width": bit_width, "act_quant": act_quant}
+        parts: dict[str, Any] = {**steps, "weight_quant": weight_quant}
         self.norm1 = norm(embed_dim)
-        self.quant1 = default_quant_identity(bit_width)
+        self.quant1 = default_quant_identity(**steps)
         self.attn = attention or QuantSelfAttention(
-            embed_dim, num_heads, seq_len, pool_sequence="none", bit_width=bit_width
+            embed_dim, num_heads, seq_len, pool_sequence="none", **parts
         )
-        self.add1 = QuantAdd(bit_width)
+        self.add1 = QuantAdd(**steps)
         self.norm2 = norm(embed_dim)
-        self.quant2 = default_quant_identity(bit_width)
-        self.mlp = mlp or FeedForward(embed_dim, mlp_dim or 4 * embed_dim, bit_width=bit_width)
-        self.add2 = QuantAdd(bit_width, return_quant_tensor)
+        self.quant2 = default_quant_identity(**steps)
+        self.mlp = mlp or FeedForward(embed_dim, mlp_dim or 4 * embed_dim, **parts)
+        self.add2 = QuantAdd(return_quant_tensor=return_quant_tensor, **steps)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """The block's output for tokens x."""

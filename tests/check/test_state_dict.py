@@ -19,6 +19,7 @@ from torch import nn
 
 from ares.checker import CheckError
 from ares.checker.checkpoint import load_state_dict
+from ares.zoo.network_file import load_model
 from tests.check.models import Outcome, model_source, refused, trained_state, write
 
 Run = Callable[..., Outcome]
@@ -30,6 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def model_fixture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
     path = write(tmp_path_factory.mktemp("model"), model_source())
     return path, trained_state(path)
+
+
+def _renamed(state: State, prefix: str) -> State:
+    return {f"{prefix}{key}": value for key, value in state.items()}
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".ckpt", ""])
@@ -54,8 +59,96 @@ def test_old_files_of_torch_are_read(model: tuple[Path, State], tmp_path: Path, 
     assert check("--model-file", path, "--state-dict", tmp_path / "old.pt").code == 0
 
 
-def _renamed(state: State, prefix: str) -> State:
-    return {f"{prefix}{key}": value for key, value in state.items()}
+# What training scripts save: the model's state among other things, or under other names.
+
+LIGHTNING = {
+    "epoch": 3,
+    "global_step": 120,
+    "pytorch-lightning_version": "2.4.0",
+    "loops": {"fit_loop": {"state_dict": {}, "counter": [1, 2]}},
+    "callbacks": {"ModelCheckpoint": {"best_model_score": torch.tensor(0.5), "last": "a.ckpt"}},
+    "optimizer_states": [{"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": []}],
+    "lr_schedulers": [],
+    "hyper_parameters": {"width": 4, "act": "relu", "dims": (1, 2)},
+}
+CHECKPOINTS: dict[str, tuple[Callable[[State], Any], tuple[str, ...]]] = {
+    "plain": (lambda s: s, ()),
+    "lightning": (
+        lambda s: {**LIGHTNING, "state_dict": _renamed(s, "model.")},
+        (
+            "the entry 'state_dict' is read, ignored: epoch, global_step, pytorch-lightning_version, loops, "
+            "callbacks, optimizer_states, lr_schedulers, hyper_parameters",
+            "'model.' is taken off every name, and all of them fit the model",
+        ),
+    ),
+    "model": (
+        lambda s: {"model": s, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}},
+        ("the entry 'model' is read, ignored: optimizer",),
+    ),
+    "model_state_dict": (
+        lambda s: {"loss": 0.25, "model_state_dict": s},
+        ("the entry 'model_state_dict' is read, ignored: loss",),
+    ),
+    "many": (
+        lambda s: {3: "three", "state_dict": s, **{f"x{i}": i for i in range(9)}},
+        ("ignored: int, x0, x1, x2, x3, x4, x5, x6, ...",),
+    ),
+    "data_parallel": (lambda s: _renamed(s, "module."), ("'module.' is taken off",)),
+    "compiled": (lambda s: _renamed(s, "_orig_mod."), ("'_orig_mod.' is taken off",)),
+    "wrapper": (lambda s: _renamed(s, "model."), ("'model.' is taken off",)),
+    "combined": (
+        lambda s: {"model": _renamed(s, "module._orig_mod.model.")},
+        ("the entry 'model' is read", "'module._orig_mod.model.' is taken off"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_checkpoints_of_training_scripts(
+    name: str, model: tuple[Path, State], tmp_path: Path
+) -> None:
+    """Every parameter is the trained one, and what was done for that is said, one line each."""
+    path, state = model
+    make, said = CHECKPOINTS[name]
+    target = load_model(path, "Model")
+    saved = tmp_path / "last.ckpt"
+    torch.save(make(state), saved)
+    notes = load_state_dict(target, saved)
+    loaded = target.state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], value) for key, value in state.items())
+    assert len(notes) == len(said)
+    for note, part in zip(notes, said, strict=True):
+        assert note.startswith(f"{saved}: ")
+        assert part in note
+        assert len(note.splitlines()) == 1
+
+
+def test_prefixes_in_safetensors(model: tuple[Path, State], tmp_path: Path) -> None:
+    save_file(_renamed(model[1], "model.module."), tmp_path / "s.safetensors")
+    (note,) = load_state_dict(load_model(model[0], "Model"), tmp_path / "s.safetensors")
+    assert "'model.module.' is taken off every name" in note
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.model."])
+def test_a_prefix_that_the_model_has_too_stays(prefix: str, tmp_path: Path) -> None:
+    """A wrapper with a member `model`: its own names start so."""
+    wrapper = nn.ModuleDict({"model": nn.ModuleDict({"model": nn.Linear(2, 3)})})
+    state = {key: torch.full_like(value, 5.0) for key, value in wrapper.state_dict().items()}
+    torch.save(_renamed(state, prefix), tmp_path / "s.pt")
+    notes = load_state_dict(wrapper, tmp_path / "s.pt")
+    assert len(notes) == bool(prefix)
+    assert all(bool((value == 5.0).all()) for value in wrapper.state_dict().values())
+
+
+def test_the_command_reads_a_checkpoint(
+    model: tuple[Path, State], tmp_path: Path, check: Run
+) -> None:
+    saved = tmp_path / "last.ckpt"
+    torch.save({**LIGHTNING, "state_dict": _renamed(model[1], "model.")}, saved)
+    outcome = check("--model-file", model[0], "--state-dict", saved)
+    assert outcome.code == 0
+    assert "never calibrated" not in outcome.out.replace("\n", " ")
 
 
 def _with(state: State, **changed: torch.Tensor) -> State:
@@ -79,16 +172,45 @@ BAD_STATES: dict[str, tuple[Callable[[State], Any], tuple[str, ...]]] = {
         lambda s: _with(s, fc__weight=torch.ones(9, 256)),
         ("fc.weight has shape [9, 256], the model's has [10, 256]",),
     ),
-    "data_parallel": (lambda s: _renamed(s, "module."), ("model.module.state_dict()",)),
-    "compiled": (lambda s: _renamed(s, "_orig_mod."), ("torch.compile", "_orig_mod.state_dict()")),
-    "wrapper": (lambda s: _renamed(s, "model."), ("wrapper.model.state_dict()",)),
+    "prefix_but_not_all": (
+        lambda s: {**_renamed(s, "module."), "module.tail.weight": torch.ones(1)},
+        ("does not fit the model with 'module.' taken off", "1 key unexpected (tail.weight)"),
+    ),
+    "prefix_of_some": (
+        lambda s: {**_renamed(s, "model."), "loss.weight": torch.ones(1)},
+        ("keys unexpected (loss.weight, model.conv.bias", "this very class"),
+    ),
+    "prefix_and_shape": (
+        lambda s: _renamed(_with(s, fc__weight=torch.ones(9, 256)), "model._orig_mod."),
+        ("'model._orig_mod.' taken off", "fc.weight has shape [9, 256]"),
+    ),
+    "other_prefix": (
+        lambda s: _renamed(s, "net."),
+        ("does not fit the model: ", "keys missing (conv.bias", "keys unexpected (net.conv.bias"),
+    ),
     "uncalibrated": (
         lambda s: {k: v for k, v in s.items() if "_impl." not in k},
         ("2 keys missing", "calibrate or train the model before its state is saved"),
     ),
-    "nested": (
-        lambda s: {"epoch": 3, "state_dict": s},
-        ("is no state dict, it holds epoch, state_dict", "save model.state_dict() alone"),
+    "nested_elsewhere": (
+        lambda s: {"epoch": 3, "weights": s},
+        ("is no state dict, it holds epoch, weights", "save model.state_dict() alone"),
+    ),
+    "nested_twice": (
+        lambda s: {"model": {"state_dict": s}},
+        ("is no state dict, it holds model",),
+    ),
+    "nested_empty": (
+        lambda s: {"state_dict": {}, "optimizer": {}},
+        ("is no state dict, it holds state_dict, optimizer",),
+    ),
+    "nested_two": (
+        lambda s: {"state_dict": s, "model": s},
+        ("holds 2 state dicts (state_dict, model)", "the one that you mean"),
+    ),
+    "nested_nan": (
+        lambda s: {"model": _renamed(_with(s, fc__bias=torch.full((10,), torch.nan)), "module.")},
+        ("fc.bias holds values that are not finite",),
     ),
     "list": (lambda s: list(s.values()), ("is no state dict, it holds list",)),
     "nan": (
@@ -139,7 +261,7 @@ class Evil:
         return os.mkdir, (self.mark,)
 
 
-@pytest.mark.parametrize("kind", ["torch", "pickle", "module", "renamed"])
+@pytest.mark.parametrize("kind", ["torch", "pickle", "module", "renamed", "entry"])
 def test_code_is_never_run(
     kind: str, model: tuple[Path, State], tmp_path: Path, check: Run
 ) -> None:
@@ -148,6 +270,8 @@ def test_code_is_never_run(
     evil = {**state, "x": Evil(str(mark))}
     if kind == "torch":
         torch.save(evil, saved)
+    elif kind == "entry":
+        torch.save({"state_dict": state, "hyper_parameters": Evil(str(mark))}, saved)
     elif kind == "module":
         torch.save(nn.Linear(2, 2), saved)
     else:
@@ -155,7 +279,7 @@ def test_code_is_never_run(
         saved.write_bytes(pickle.dumps(evil))
     outcome = check("--model-file", path, "--state-dict", saved)
     refused(outcome, str(saved), "safetensors")
-    if kind in ("torch", "module"):
+    if kind in ("torch", "module", "entry"):
         assert "without running code" in outcome.err
         assert "safetensors.torch.save_file" in outcome.err
     assert not mark.exists()
@@ -197,10 +321,6 @@ def test_files_that_are_none(model: tuple[Path, State], tmp_path: Path, check: R
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_damaged_files(suffix: str, model: tuple[Path, State], tmp_path: Path) -> None:
     """Cut off anywhere, or with bytes changed: read all the same, or one line. Never anything else."""
-    from ares.checker import CheckError
-    from ares.checker.checkpoint import load_state_dict
-    from ares.zoo.network_file import load_model
-
     path, state = model
     target = load_model(path, "Model").eval()
     saved = tmp_path / f"state{suffix}"
@@ -232,7 +352,18 @@ def test_damaged_files(suffix: str, model: tuple[Path, State], tmp_path: Path) -
 def test_pickles_of_other_shapes(model: tuple[Path, State], tmp_path: Path, check: Run) -> None:
     path, _ = model
     saved = tmp_path / "state.pt"
-    for content in (3, {"a": 1}, {1: torch.ones(1)}, "text", None):
+    deep: Any = ()
+    for _ in range(300):
+        deep = (deep,)
+    for content in (
+        3,
+        {"a": 1},
+        {1: torch.ones(1)},
+        "text",
+        None,
+        {deep: 1},
+        {"model": torch.ones(2), "a": 1},
+    ):
         buffer = io.BytesIO()
         torch.save(content, buffer)
         saved.write_bytes(buffer.getvalue())

@@ -22,6 +22,8 @@ from ares.nn.attention import (
     QuantSelfAttention,
 )
 from ares.nn.leaves.attention import AttentionContext, AttentionScores, AttentionWeights, Rotary
+from tests.extract.models import seeded
+from tests.nn.values import calibrated
 
 Make = Callable[[], nn.Module]
 
@@ -269,3 +271,23 @@ def test_the_constructor_refuses(make: Make, message: str) -> None:
 def test_forward_refuses(make: Make, shapes: list[tuple[int, ...]], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         make()(*(torch.zeros(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: QuantSelfAttention(8, 2, 6, **options),
+        lambda **options: QuantRoPESelfAttention(8, 2, 6, **options),
+        lambda **options: QuantCrossAttention(8, 2, 3, 6, **options),
+        lambda **options: QuantAlternatingAttention(8, 2, 2, 3, **options),
+    ],
+)
+def test_the_softmax_is_integer_either_way(make: Callable[..., nn.Module]) -> None:
+    """`use_integer_softmax` is accepted by all, kept as an attribute, and changes nothing."""
+    x = tokens(2, 6, 8).float()
+    results = []
+    for flag in (False, True):
+        layer: Any = calibrated(seeded(lambda flag=flag: make(use_integer_softmax=flag)), x)
+        assert layer.use_integer_softmax is flag
+        results.append(layer(x).value)
+    assert torch.equal(*results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -11,11 +12,13 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 from torch.nn import functional as F
 
+from ares.nn.errors import MappingError
 from ares.nn.leaves.conv1d import QuantConv1dDepthwise
 from ares.nn.leaves.scan import SelectiveScan
 from ares.nn.mamba import QuantMambaBlock, QuantMambaWrapper, QuantSSM
 from ares.nn.patch_embed import QuantPatchEmbed
 from ares.nn.quant_tensor import value_of
+from tests.extract.models import Net, checked, identity, kinds, linear, seeded
 
 
 def _without_quantizers(model: nn.Module) -> nn.Module:
@@ -143,6 +146,89 @@ def test_block_is_the_published_formula() -> None:
         rows.append(torch.einsum("bdn,bn->bd", h, c[:, t]) + block.ssm.y.D * u[:, t])
     expected = block.out_proj(torch.stack(rows, 1) * F.silu(z))
     assert float((value_of(block(x)) - expected).detach().abs().max()) < 1e-12
+
+
+def test_a_gated_ssm_is_the_published_formula() -> None:
+    """y * silu(z), with its activations not quantised; z as QuantTensor or Tensor."""
+    ssm: Any = _without_quantizers(QuantSSM(4, 3, return_quant_tensor=False))
+    x, z = _random(2, 7, 4), _random(2, 7, 4, seed=1)
+    assert torch.equal(ssm(x, z), ssm(x) * F.silu(z))
+    assert torch.equal(ssm(x, z=z), ssm(x, z))
+
+
+def test_a_block_is_its_parts_gated() -> None:
+    """What forward(x, z) of the state space does is what the block does with its own members, bit for bit."""
+    block = QuantMambaBlock(6, 4, 3)
+    ssm = QuantSSM(4, 3, block.ssm.dt_low.weight.shape[0], return_quant_tensor=False)
+    for _ in range(2):
+        block(torch.randn(2, 7, 6))
+    ssm.load_state_dict(block.ssm.state_dict())
+    assert ssm.z is not None
+    assert ssm.gate is not None
+    ssm.z.load_state_dict(block.z.state_dict())
+    ssm.gate.load_state_dict(block.gate.state_dict())
+    block.eval()
+    ssm.eval()
+    both = block.in_proj(torch.randn(1, 5, 6))
+    u = block.to_tokens(block.silu(block.conv(block.to_channels(block.x(both)))))
+    z = block.gate_input(both)
+    assert torch.equal(ssm(u, z), block.gate(block.ssm(u), block.z(z)))
+
+
+def test_a_gate_that_is_never_used_is_not_missed() -> None:
+    """Its scales are in the state only where it was used, and a state has all of them or none."""
+    made = QuantSSM(4, 2)
+    made(torch.randn(2, 5, 4))
+    state = made.state_dict()
+    assert not any(key.startswith(("z.", "gate.")) for key in state)
+    model = nn.ModuleDict({"a": QuantSSM(4, 2), "b": QuantSSM(4, 2)})
+    nested = {f"{name}.{key}": value for name in "ab" for key, value in state.items()}
+    assert not model.load_state_dict(nested).missing_keys
+    assert not copy.deepcopy(model).load_state_dict(nested).missing_keys
+
+    gated = QuantSSM(4, 2)
+    gated(torch.randn(2, 5, 4), torch.randn(2, 5, 4))
+    whole = gated.state_dict()
+    scales = [key for key in whole if key.startswith(("z.", "gate."))]
+    assert len(scales) == 2
+    QuantSSM(4, 2).load_state_dict(whole)
+    for absent in (scales[0], "y.D"):
+        with pytest.raises(RuntimeError, match=absent):
+            QuantSSM(4, 2).load_state_dict({k: v for k, v in whole.items() if k != absent})
+    with pytest.raises(RuntimeError, match=r"y\.D"):
+        QuantSSM(4, 2).load_state_dict({k: v for k, v in state.items() if k != "y.D"})
+
+
+def test_an_ssm_without_a_gate() -> None:
+    ssm = QuantSSM(4, 2, gate=False)
+    assert not any(name.startswith(("z", "gate")) for name, _ in ssm.named_modules())
+    assert set(ssm.state_dict()) == set(QuantSSM(4, 2).state_dict())
+    with pytest.raises(MappingError, match="construct it with gate=True"):
+        ssm(torch.zeros(1, 3, 4), z=torch.zeros(1, 3, 4))
+
+
+@pytest.mark.parametrize("quantised", [True, False])
+def test_a_gated_ssm_becomes_c(quantised: bool) -> None:
+    """z made of the same input as x: codes, or the real value of a linear layer."""
+
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        codes = m.first(x)
+        return m.last(m.ssm(codes, z=m.z(m.linear(codes)) if quantised else m.linear(codes)))
+
+    model = seeded(
+        lambda: Net(
+            forward,
+            first=identity(),
+            linear=linear(6, 6),
+            z=identity(),
+            ssm=QuantSSM(6, 3),
+            last=identity(),
+        )
+    )
+    graph = checked(model, (1, 5, 6), c=True)
+    assert {"selective_scan", "mul"} <= set(kinds(graph))
+    # A SiLU on codes is a table; on a real value it is part of the layer that made it.
+    assert ("silu" in kinds(graph)) == quantised
 
 
 def test_wrapper_reads_both_ways() -> None:

@@ -32,6 +32,7 @@ SIGNATURES = {
     "QuantMHSA": "embed_dim, num_heads, seq_len, pool_sequence",
     "QuantRoPESelfAttention": "embed_dim, num_heads, seq_len, rope_base=10000",
     "QuantCrossAttention": "embed_dim, num_heads, num_queries, kv_len=None",
+    "QuantCrossAttentionWithSelfRefine": "num_queries, embed_dim, num_heads, ff_dim=None, kv_len=None",
     "QuantAlternatingAttention": "embed_dim, num_heads, num_channels, temporal_len, block_idx=0",
     "QuantConv1dDepthwise": "in_channels, kernel_size=4, bias=True, causal=True",
     "QuantSSM": "d_inner, d_state=16, dt_rank=None",
@@ -80,6 +81,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], Shape]] = {
         TOKENS,
     ),
     "QuantCrossAttention": (lambda: ann.QuantCrossAttention(8, 2, 3, kv_len=6), TOKENS),
+    "QuantCrossAttentionWithSelfRefine": (
+        lambda: ann.QuantCrossAttentionWithSelfRefine(3, 8, 2, 12, kv_len=6),
+        TOKENS,
+    ),
     "QuantAlternatingAttention": (
         lambda: ann.QuantAlternatingAttention(8, 2, num_channels=2, temporal_len=3, block_idx=1),
         TOKENS,
@@ -234,11 +239,11 @@ def test_check_compatibility_is_ares_check() -> None:
 
 
 def test_check_compatibility_says_what_to_change() -> None:
-    report = ann.check_compatibility(small(ann.Linear(8, 4), nn.BatchNorm1d(4)), torch.zeros(1, 8))
+    report = ann.check_compatibility(small(nn.BatchNorm1d(8)), torch.zeros(1, 8))
     assert not report.compatible
     (error,) = report.errors
-    assert (error.layer, error.layer_type) == ("2", "BatchNorm1d")
-    assert "fold_batch_norm" in error.suggestion
+    assert (error.layer, error.layer_type) == ("1", "BatchNorm1d")
+    assert error.suggestion == "end the network with a QuantLinear or a QuantIdentity"
 
 
 def test_sizes_that_do_not_fit_are_findings() -> None:

@@ -15,7 +15,7 @@ class MambaSSMTest(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.quant_in = QuantIdentity(return_quant_tensor=True)
-        self.ssm = QuantSSM(DIM, d_state=4, dt_rank=2)
+        self.ssm = QuantSSM(DIM, d_state=4, dt_rank=2, gate=False)
         self.mean = QuantMean(dim=1)
         self.fc = Linear(DIM, 10)
 

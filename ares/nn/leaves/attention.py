@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import torch
-from brevitas.nn import QuantIdentity
-from brevitas.quant import Uint8ActPerTensorFloat
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
 from torch import Tensor, nn
 
 from ares.nn.errors import MappingError
@@ -35,6 +35,7 @@ class AttentionScores(nn.Module):
         shared_queries: bool = False,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -42,7 +43,7 @@ class AttentionScores(nn.Module):
         self.outer = outer
         self.inner = inner
         self.shared_queries = shared_queries
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, q: AnyTensor, k: AnyTensor) -> AnyTensor:
         """quant(q k^T / sqrt(head_dim))"""
@@ -68,14 +69,11 @@ class AttentionWeights(nn.Module):
         causal: bool = False,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Uint8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         self.causal = causal
-        self.quant = QuantIdentity(
-            act_quant=Uint8ActPerTensorFloat,
-            bit_width=bit_width,
-            return_quant_tensor=return_quant_tensor,
-        )
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, scores: AnyTensor) -> AnyTensor:
         """quant(softmax(scores))"""
@@ -112,6 +110,7 @@ class AttentionContext(nn.Module):
         shared_queries: bool = False,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -119,7 +118,7 @@ class AttentionContext(nn.Module):
         self.outer = outer
         self.inner = inner
         self.shared_queries = shared_queries
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, weights: AnyTensor, v: AnyTensor) -> AnyTensor:
         """quant(weights v)"""
@@ -154,6 +153,7 @@ class Rotary(nn.Module):
         inner: int = 1,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         if head_dim % 2:
@@ -167,7 +167,7 @@ class Rotary(nn.Module):
         self.base = float(base)
         self.outer = outer
         self.inner = inner
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x: AnyTensor) -> AnyTensor:
         """quant(x with every pair rotated)"""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from torch import Tensor, nn
 
 from ares.nn.quant_tensor import AnyTensor, value_of
@@ -23,6 +25,7 @@ class SelectiveScan(nn.Module):
         d_state: int = 16,
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
     ) -> None:
         super().__init__()
         if d_inner < 1 or d_state < 1:
@@ -32,7 +35,7 @@ class SelectiveScan(nn.Module):
         numbers = torch.arange(1, d_state + 1, dtype=torch.float32)
         self.A_log = nn.Parameter(torch.log(numbers).repeat(d_inner, 1))
         self.D = nn.Parameter(torch.ones(d_inner))
-        self.quant = default_quant_identity(bit_width, return_quant_tensor)
+        self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
 
     def forward(self, x: AnyTensor, dt: AnyTensor, B: AnyTensor, C: AnyTensor) -> AnyTensor:
         """quant(y)"""

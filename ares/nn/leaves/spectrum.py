@@ -10,6 +10,8 @@ import math
 from typing import Any
 
 import torch
+from brevitas.nn.quant_layer import ActQuantType
+from brevitas.quant import Int8ActPerTensorFloat
 from brevitas.quant_tensor import IntQuantTensor, QuantTensor
 from torch import Tensor, nn
 
@@ -56,7 +58,12 @@ class _Rfft(nn.Module):
     Input [..., N] with N = patch_size, output a QuantTensor [..., N // 2 + 1].
     """
 
-    def __init__(self, patch_size: int, bit_width: int = DEFAULT_BIT_WIDTH) -> None:
+    def __init__(
+        self,
+        patch_size: int,
+        bit_width: int = DEFAULT_BIT_WIDTH,
+        act_quant: ActQuantType = Int8ActPerTensorFloat,
+    ) -> None:
         super().__init__()
         if not SHORTEST <= patch_size <= LONGEST:
             raise MappingError(
@@ -65,7 +72,7 @@ class _Rfft(nn.Module):
                 "choose a length within these bounds",
             )
         self.patch_size = patch_size
-        self.quant = default_quant_identity(bit_width)
+        self.quant = default_quant_identity(bit_width, act_quant=act_quant)
 
     def _sums(self, x: AnyTensor) -> tuple[Tensor, Tensor, Tensor]:
         """Real and imaginary parts in input codes, float64, and what an input code is worth.
