@@ -6,12 +6,13 @@ bytes that follow, before anything of that size is made. Whatever is wrong raise
 
 from __future__ import annotations
 
+import itertools
 import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -40,11 +41,14 @@ _HOW = "save them with numpy.savez(path, x=...), one array an input, samples alo
 class Samples:
     """`arrays`: one an input, in the order of `forward`; the first axis, of equal length, counts the samples.
 
-    float32 for real inputs, int64 for ids.
+    float32 for real inputs, int64 for ids. `small`: number of an array -> its name and type in the file, for integers
+    that may be real values just as well, since float32 holds all of that type. `casts` say which are.
     """
 
     path: Path
     arrays: tuple[Array, ...]
+    small: Mapping[int, tuple[str, str]]
+    casts: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -57,7 +61,22 @@ class Samples:
     def first(self) -> Inputs:
         """The first sample, to run `forward` with."""
         tensors = tuple(torch.from_numpy(array.copy()) for array in self.row(0))
-        return Inputs(tensors, f"the first of {self.count} samples in {self.path}")
+        origin = f"the first of {self.count} samples in {self.path}"
+        return Inputs(tensors, origin, casts=self.casts)
+
+    def readings(self) -> Iterator[Samples]:
+        """Every choice of the arrays of small integers that are real values, all of them first, none last."""
+        for chosen in itertools.product((True, False), repeat=len(self.small)):
+            real = [number for number, is_real in zip(self.small, chosen, strict=True) if is_real]
+            arrays = (
+                array.astype(np.float32) if number in real else array
+                for number, array in enumerate(self.arrays)
+            )
+            casts = (
+                f"input {name}: {dtype} was read as float32, as torch casts it"
+                for name, dtype in map(self.small.__getitem__, real)
+            )
+            yield replace(self, arrays=tuple(arrays), casts=tuple(casts))
 
 
 def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:
@@ -70,7 +89,14 @@ def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise CheckError(f"{path}: its arrays hold different numbers of samples: {listed}; {_HOW}")
-    return Samples(path, tuple(_numbers(path, name, array) for name, array in arrays.items()))
+    names = inputs if inputs is not None and len(inputs) >= len(arrays) else list(arrays)
+    small = {
+        number: (names[number], str(array.dtype))
+        for number, array in enumerate(arrays.values())
+        if array.dtype.kind in "iub" and np.can_cast(array.dtype, np.float32)
+    }
+    read = tuple(_numbers(path, name, array) for name, array in arrays.items())
+    return Samples(path, read, small)
 
 
 def _ordered(
@@ -93,7 +119,7 @@ def _ordered(
 def _numbers(path: Path, name: str, array: Array) -> Array:
     """float32 or int64, every value as it was; refuses the rest."""
     where = f"{path}: array {name!r}"
-    if array.dtype.kind in "iu":
+    if array.dtype.kind in "iub":
         # Ids: of numbers beyond int64 nothing can be an index.
         if array.size and int(array.max()) > np.iinfo(np.int64).max:
             raise CheckError(f"{where} holds {int(array.max())}, which is no id; save int64")

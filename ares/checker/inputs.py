@@ -10,7 +10,7 @@ import dis
 import inspect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -61,6 +61,9 @@ _REFUSALS = (
 )
 
 
+SAY_INPUTS = "say --input-shape, or define example_inputs() in the file"
+
+
 class CheckError(Exception):
     """A model that cannot be judged: `forward` does not run on given inputs, or it cannot be copied; one line."""
 
@@ -69,16 +72,27 @@ class CheckError(Exception):
 class Inputs:
     """Tensors for `forward`, and in words where they come from.
 
-    `only_shapes`: nothing but the shapes is given, so an input may hold token ids just as well.
+    `only_shapes`: nothing but the shapes is given, so an input may hold token ids just as well. `casts` say how the
+    numbers in a file became the tensors.
     """
 
     tensors: tuple[Tensor, ...]
     origin: str
     only_shapes: bool = False
+    casts: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
         return tuple(tuple(tensor.shape) for tensor in self.tensors)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the inputs before `forward` runs on them, a line each."""
+        batch = max((shape[0] for shape in self.shapes if shape), default=1)
+        if batch == 1:
+            return self.casts
+        cut = f"inputs: a batch of {batch} ({self.origin}) was cut to its first sample"
+        return (*self.casts, cut)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +151,7 @@ def find_inputs(model: nn.Module, given: Inputs | None) -> Iterator[Inputs] | No
         if given.only_shapes and any(isinstance(m, nn.Embedding) for m in trial.modules()):
             for tensors in _with_ids(given.shapes):
                 if _try(trial, tensors) is None:
-                    return iter((Inputs(tensors, given.origin),))
+                    return iter((replace(given, tensors=tensors),))
         if failure.refusal is not None:
             return failure
         shapes = ", ".join(map(str, given.shapes)) or "none"
@@ -147,6 +161,13 @@ def find_inputs(model: nn.Module, given: Inputs | None) -> Iterator[Inputs] | No
         reason = "its signature asks for keyword arguments or for more inputs than can be guessed"
         return NoInputs(reason, None)
     return _infer(trial, count)
+
+
+def runs(trial: nn.Module, inputs: Inputs) -> bool:
+    """Whether `forward` of a float32 copy in evaluation mode runs on the inputs."""
+    return all(shape and 0 not in shape for shape in inputs.shapes) and (
+        _try(trial, inputs.tensors) is None
+    )
 
 
 def _with_ids(shapes: Sequence[Shape]) -> Iterator[tuple[Tensor, ...]]:

@@ -10,7 +10,16 @@ from pathlib import Path
 from torch import nn
 
 from ares.checker.checkpoint import holds_state_of_zoo, load_state_dict
-from ares.checker.inputs import CheckError, Inputs, NoInputs, find_inputs
+from ares.checker.data import Samples, read_samples
+from ares.checker.inputs import (
+    SAY_INPUTS,
+    CheckError,
+    Inputs,
+    NoInputs,
+    evaluated_copy,
+    find_inputs,
+    runs,
+)
 from ares.extract import ExtractionError
 from ares.zoo.network_file import NetworkFile
 from ares.zoo.state import StateError, read_info, restore
@@ -82,10 +91,20 @@ def example(model: nn.Module, given: Inputs | None, name: str) -> Inputs:
         return next(found)
     if found.refusal is not None:
         raise ExtractionError(name, found.refusal)
-    raise CheckError(
-        f"{name}: no inputs to run forward with: {found.reason}; "
-        "say --input-shape, or define example_inputs() in the file"
-    )
+    raise CheckError(f"{name}: no inputs to run forward with: {found.reason}; {SAY_INPUTS}")
+
+
+def read_inputs(model: nn.Module, path: Path) -> Samples:
+    """The user's own data for `model`: small integers are real values where `forward` runs on those, else ids.
+
+    Raises CheckError for a file that cannot be read.
+    """
+    samples = read_samples(path, names_of_inputs(model))
+    if not samples.small:
+        return samples
+    trial = evaluated_copy(model).float()
+    fitting = (reading for reading in samples.readings() if runs(trial, reading.first()))
+    return next(fitting, samples)
 
 
 def names_of_inputs(model: nn.Module) -> Sequence[str] | None:

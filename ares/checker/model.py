@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from ares.checker.inputs import Inputs, NoInputs, evaluated_copy, find_inputs
+from ares.checker.causes import by_cause, judge
+from ares.checker.inputs import SAY_INPUTS, Inputs, NoInputs, evaluated_copy, find_inputs
 from ares.checker.report import Report
-from ares.extract import Finding, Status, analyse, module_findings
+from ares.extract import Finding, Status, module_findings
 from ares.nn.errors import MappingError
 from ares.zoo.network_file import NetworkFile, NetworkFileError
 
@@ -24,8 +25,8 @@ def check_model(
     """Judge a model by running it once in evaluation mode; the model itself is left as it is.
 
     `inputs`: one tensor per input of `forward`, any batch size, or None to infer them from the first layers. If
-    nothing fits, only the classes of the layers are judged, and a warning says so. Raises CheckError when
-    `forward` does not run on given inputs.
+    nothing fits, only the classes of the layers are judged: an error among them is one, but without any the verdict
+    is "not known". Raises CheckError when `forward` does not run on given inputs.
     """
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(tuple(inputs), "given by the caller")
@@ -51,20 +52,20 @@ def unbuildable(network: NetworkFile, error: NetworkFileError) -> Report | None:
         model=network.model_name,
         inputs="none: the model cannot be constructed",
         shapes=(),
-        forward_seen=False,
         findings=(finding,),
+        unseen=cause.reason,
     )
 
 
 def _with_forward(model: nn.Module, name: str, inputs: Inputs) -> Report:
-    analysis = analyse(model, inputs.tensors, name)
+    analysis = judge(model, inputs.tensors, name)
     return Report(
         network=name,
         model=type(model).__name__,
         inputs=inputs.origin,
         shapes=inputs.shapes,
-        forward_seen=True,
         findings=analysis.findings,
+        notes=inputs.notes,
     )
 
 
@@ -89,7 +90,7 @@ def _without_forward(model: nn.Module, name: str, nothing: NoInputs) -> Report:
             model_type,
             Status.WARNING,
             f"forward was not seen, only the classes of the layers: {nothing.reason}",
-            "say --input-shape, or define example_inputs() in the file",
+            SAY_INPUTS,
         )
         if nothing.refusal is None
         else nothing.refusal
@@ -99,6 +100,6 @@ def _without_forward(model: nn.Module, name: str, nothing: NoInputs) -> Report:
         model=model_type,
         inputs="none: forward was not seen",
         shapes=(),
-        forward_seen=False,
-        findings=(unseen, *module_findings(model)),
+        findings=(unseen, *by_cause(model, module_findings(model))),
+        unseen=f"{nothing.reason}; {SAY_INPUTS}" if nothing.refusal is None else nothing.reason,
     )

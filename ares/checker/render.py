@@ -16,10 +16,13 @@ _STYLES = {Status.SUPPORTED: "green", Status.WARNING: "yellow", Status.ERROR: "b
 
 
 def render(report: Report) -> RenderableType:
-    """Header, errors, warnings, table of layers, one line of summary; names of users are never read as markup."""
+    """Header, notes on the inputs, errors, warnings, table of layers, one line of summary.
+
+    Names of users are never read as markup.
+    """
     header = Text(f"{report.network}: {report.model}, inputs {_inputs(report)}")
-    style = "bold green" if report.compatible else "bold red"
-    parts: list[RenderableType] = [header]
+    style = "bold green" if report.compatible else "bold red" if report.known else "bold yellow"
+    parts: list[RenderableType] = [header, *(Text(note, "yellow") for note in report.notes)]
     if report.errors or report.warnings:
         parts += [Text(), _problems(report)]
     if report.layers:

@@ -25,7 +25,7 @@ from ares.cli.model_options import (
     import_torch,
     open_file,
 )
-from ares.cli.output import write_text
+from ares.cli.output import USAGE, write_text
 
 if TYPE_CHECKING:
     from ares.checker import Report
@@ -51,8 +51,8 @@ def check_command(
 ) -> None:
     """Check whether a model can be mapped: every layer and function that its forward calls.
 
-    Exit code 0: compatible; 1: not compatible, or warnings with --strict-warnings; 2: usage, or a model that cannot
-    be loaded or run.
+    Exit code 0: compatible, though perhaps to be calibrated; 1: not compatible, or warnings with --strict-warnings;
+    2: usage, a model that cannot be loaded or run, or not known, for its forward was not seen.
     """
     if list_supported_types:
         _list_supported_types()
@@ -66,6 +66,8 @@ def check_command(
     from ares.checker import render
 
     Console(highlight=False).print(render(report))
+    if not report.known:
+        raise typer.Exit(USAGE)
     if not report.compatible or (strict_warnings and report.warnings):
         raise typer.Exit(1)
 

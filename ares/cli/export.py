@@ -87,9 +87,8 @@ def _accepted(subject: UserModel) -> list[Vector]:
     for stage in subject.STAGES:
         verdict = subject.stage(stage)
         if verdict.outcome is not Outcome.PASS:
-            first = verdict.message.splitlines()[0]
-            advice = "ares check" if stage in ("check", "extract") else "ares verify"
-            typer.echo(f"ares: {first} ({advice} says more)", err=True)
+            first = f"{verdict.message.splitlines()[0]} (ares verify says more)"
+            typer.echo(f"ares: {subject.refusal(verdict) or first}", err=True)
             raise typer.Exit(1)
     return [
         Vector(

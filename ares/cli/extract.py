@@ -22,6 +22,7 @@ from ares.cli.model_options import (
     given_samples,
     import_torch,
     open_file,
+    refuse,
 )
 from ares.cli.output import write_bytes
 
@@ -63,19 +64,21 @@ def extract_command(
 def extracted_graph(choice: ModelChoice, state_dict: Path | None = None) -> Graph:
     """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
     import_torch()
-    from ares.checker import example, trained_model
-    from ares.extract import ExtractionError, extract
+    from ares.checker import example, first_reason, judge, trained_model
+    from ares.extract import ExtractionError
 
     with code_of_the_user():
         network = open_file(choice)
         model = trained_model(network, choice.state, choice.state_dict or state_dict)
         given = given_inputs(choice, network, given_samples(choice, model))
         try:
-            return extract(model, example(model, given, network.name).tensors, network.name)
+            inputs = example(model, given, network.name)
         except ExtractionError as error:
-            line = " ".join(str(error).split())
-            typer.echo(f"ares: {line} (ares check lists everything)", err=True)
-            raise typer.Exit(1) from None
+            refuse(str(error))
+        analysis = judge(model, inputs.tensors, network.name, allow_uncalibrated=False)
+    if analysis.graph is None:
+        refuse(f"{network.name}: {first_reason([str(finding) for finding in analysis.errors])}")
+    return analysis.graph
 
 
 def _weights(graph: Graph) -> int:

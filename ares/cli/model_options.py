@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -173,9 +173,9 @@ def open_file(choice: ModelChoice) -> NetworkFile:
 
 def given_samples(choice: ModelChoice, model: Any) -> Samples | None:
     """The user's own data, None if there are none; inside `code_of_the_user`."""
-    from ares.checker import names_of_inputs, read_samples
+    from ares.checker import read_inputs
 
-    return None if choice.data is None else read_samples(choice.data, names_of_inputs(model))
+    return None if choice.data is None else read_inputs(model, choice.data)
 
 
 def given_inputs(
@@ -194,6 +194,12 @@ def given_inputs(
     return None
 
 
+def refuse(why: str) -> NoReturn:
+    """The model cannot be mapped: one line on stderr, exit code 1."""
+    typer.echo(f"ares: {' '.join(why.split())}", err=True)
+    raise typer.Exit(1) from None
+
+
 def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
     """The chosen model, loaded, with its cases; inside `code_of_the_user`.
 
@@ -209,9 +215,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
     try:
         found = example(model, given_inputs(choice, network, samples), network.name)
     except ExtractionError as error:
-        line = " ".join(str(error).split())
-        typer.echo(f"ares: {line} (ares check lists everything)", err=True)
-        raise typer.Exit(1) from None
+        refuse(str(error))
     rows = [samples.row(number) for number in range(samples.count)] if samples is not None else []
     return UserModel(
         Given(
@@ -220,6 +224,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
             example=found.tensors,
             rows=rows,
             origin=found.origin,
+            notes=found.notes,
             cases=cases,
             again=again,
             vacuity=network.vacuity,

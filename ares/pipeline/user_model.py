@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.checker import CheckError
-from ares.extract import Analysis, analyse
+from ares.checker import CheckError, first_reason, judge
+from ares.extract import Analysis
 from ares.golden import (
     Case,
     Golden,
@@ -39,14 +39,16 @@ Row = tuple[Array, ...]
 MOST_ROWS = 64
 """Samples that are judged when nobody says how many."""
 
+_NOT_MAPPABLE = "not mappable"  # how stage `check` calls its own fault
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """What a user hands over: a model in evaluation mode, inputs that `forward` runs on, samples, how many cases.
 
     `example` are tensors of torch; `rows` one sample each, empty where only the example is given; `origin` says in
-    words where the inputs come from. `again` is the command that repeats the run, `vacuity` excuses layers (layer ->
-    reason).
+    words where the inputs come from, `notes` what was done to them. `again` is the command that repeats the run,
+    `vacuity` excuses layers (layer -> reason).
     """
 
     name: str
@@ -57,6 +59,7 @@ class Given:
     cases: int | None
     again: str
     vacuity: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 class UserModel(Session):
@@ -74,7 +77,13 @@ class UserModel(Session):
 
     @cached_property
     def analysis(self) -> Analysis:
-        return analyse(self.given.model, self.given.example, self.name, allow_uncalibrated=False)
+        return judge(self.given.model, self.given.example, self.name, allow_uncalibrated=False)
+
+    def refusal(self, verdict: Verdict) -> str:
+        """The first reason why the model cannot be mapped, and how many more; "" where `verdict` is about another."""
+        if verdict.fault != _NOT_MAPPABLE:
+            return ""
+        return first_reason([str(finding) for finding in self.analysis.errors])
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

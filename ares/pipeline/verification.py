@@ -71,7 +71,10 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The whole result. `warnings` say where the evidence is thin; `notes` what was left out."""
+    """The whole result. `warnings` say where the evidence is thin; `notes` what was left out or cast.
+
+    `unmappable`: the first reason why there is no Graph, "" where there is one.
+    """
 
     network: str
     model: str
@@ -82,6 +85,7 @@ class Verification:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     failing: tuple[Failing, ...]
+    unmappable: str = ""
 
     @property
     def passed(self) -> bool:
@@ -104,9 +108,8 @@ class Verification:
         failures = self.matrix.failures
         if failures:
             first = failures[0]
-            if first.stage == "check":
-                layers = f", first {first.layer}" if first.layer else ""
-                return f"NOT MAPPABLE{layers}: ares check lists everything and what to change"
+            if self.unmappable:
+                return f"NOT MAPPABLE: {self.unmappable}"
             place = f" at layer {first.layer}" if first.layer else ""
             more = f"; {len(failures)} stages failed" if len(failures) > 1 else ""
             exact = f"; exact on {', '.join(self.exact_targets)}" if self.exact_targets else ""
@@ -209,7 +212,7 @@ def _compare(subject: UserModel, target: Target) -> _Compared:
 def _result(subject: UserModel, matrix: Matrix, failing: tuple[Failing, ...]) -> Verification:
     stages = {verdict.stage: verdict.outcome for verdict in matrix.verdicts}
     reached = stages.get("reference") is Outcome.PASS
-    notes = []
+    notes = list(subject.given.notes)
     if reached and subject.left_out:
         notes.append(
             f"{subject.left_out} of {len(subject.given.rows)} samples were left out: --cases"
@@ -224,6 +227,7 @@ def _result(subject: UserModel, matrix: Matrix, failing: tuple[Failing, ...]) ->
         warnings=subject.vacuous if reached else (),
         notes=tuple(notes),
         failing=failing,
+        unmappable="".join(subject.refusal(verdict) for verdict in matrix.failures),
     )
 
 

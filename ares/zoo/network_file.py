@@ -10,19 +10,16 @@ What a network's file holds:
 - `initialise(model)`, only when the counter-based weights of `ares.zoo.weights` are not wanted;
 - `VACUITY`, only when a layer may be constant or saturated: layer's name -> reason.
 
+Relative imports make the file a member of its package, `ares.zoo.imports` says of which one.
+
 Which model: the class that is named, else `create_model()`, else the only `nn.Module` subclass that the
 file itself defines. Whatever is wrong raises `NetworkFileError` with one line for the user.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.machinery
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -32,6 +29,7 @@ from torch import Tensor, nn
 
 from ares.zoo import weights
 from ares.zoo.digits import Dataset
+from ares.zoo.imports import import_file, surroundings
 from ares.zoo.training import Recipe
 
 _NO_KWARGS: Mapping[str, object] = MappingProxyType({})
@@ -65,7 +63,7 @@ class NetworkFile:
         """A new instance, with the weights its constructor gives it."""
         factory = getattr(self.module, self.model_name)
         try:
-            with _siblings_importable(self.path.resolve().parent):
+            with surroundings(self.path):
                 model = factory(**self.init_kwargs)
         except Exception as error:
             # Broad: the constructor is the user's code, which may raise anything; the user is told.
@@ -129,7 +127,7 @@ class NetworkFile:
         function = self._function(name)
         assert function is not None
         try:
-            with _siblings_importable(self.path.resolve().parent):
+            with surroundings(self.path):
                 return function(*arguments)
         except Exception as error:
             # Broad: the function is the user's code, which may raise anything; the user is told.
@@ -209,51 +207,25 @@ def _import(path: Path) -> ModuleType:
         raise NetworkFileError(f"{path}: no such file")
     if path.is_dir():
         raise NetworkFileError(f"{path}: is a directory, expected a Python file")
-    # A name of its own per path: two files with equal stems or classes stay two modules.
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"ares_network_{digest}_{path.stem}"
-    # Any file name will do, with or without .py.
-    loader = importlib.machinery.SourceFileLoader(name, str(path.resolve()))
-    spec = importlib.util.spec_from_loader(name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as `import` does: classes look their module up by name
     try:
-        with _siblings_importable(path.resolve().parent):
-            loader.exec_module(module)
+        return import_file(path)
     except SyntaxError as error:
-        del sys.modules[name]
         place = f", line {error.lineno}" if error.lineno else ""
         if error.filename not in (None, str(path.resolve())):
             place += f" of {error.filename}"
         raise NetworkFileError(f"{path}: syntax error{place}: {error.msg}") from error
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise NetworkFileError(f"{path}: cannot be imported: {_one_line(error)}") from error
-    return module
+        advice = (
+            "; put an __init__.py into each folder of its package"
+            if _reaches_too_far(error)
+            else ""
+        )
+        raise NetworkFileError(f"{path}: cannot be imported: {_one_line(error)}{advice}") from error
 
 
-@contextmanager
-def _siblings_importable(folder: Path) -> Iterator[None]:
-    """While the file runs, its folder comes first on sys.path, as for a script.
-
-    Modules that came from that folder are forgotten again, so that a `layers.py` beside the next
-    network is not mistaken for this one's.
-    """
-    before = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            origin = getattr(sys.modules[name], "__file__", None)
-            if origin is not None and Path(origin).parent == folder and not _is_network(name):
-                del sys.modules[name]
-
-
-def _is_network(name: str) -> bool:
-    return name.startswith("ares_network_")
+def _reaches_too_far(error: BaseException) -> bool:
+    """Whether a relative import, of this file or of one that it imports, leaves the package as far as it shows."""
+    return isinstance(error, ImportError) and "beyond top-level package" in str(error)
 
 
 def _signature(factory: Callable[..., Any]) -> str:

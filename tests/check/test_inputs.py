@@ -31,6 +31,7 @@ def test_example_inputs_of_the_file(tmp_path: Path, check: Check) -> None:
         "origin": "example_inputs() of the file",
         "shapes": [[1, 1, 8, 8]],
         "forward_seen": True,
+        "notes": [],
     }
 
 
@@ -156,8 +157,8 @@ def test_inferred_from_the_first_layers(guess: Guess, tmp_path: Path, check: Che
 
 # 17 x 23: no size that anybody would guess.
 UNSEEN = model_source(
-    ["self.bn = nn.BatchNorm2d(4)", "self.branch = nn.ModuleList([nn.Dropout(0.1), nn.Sequential()])"],
-    ["x = self.bn(x)"],
+    ["self.norm = nn.LocalResponseNorm(2)", "self.branch = nn.ModuleList([nn.Dropout(0.1), nn.Sequential()])"],
+    ["x = self.norm(x)"],
     example=False,
 ).replace("QuantLinear(256, 10)", f"QuantLinear({4 * 17 * 23}, 10)")  # fmt: skip
 
@@ -169,6 +170,7 @@ def test_modules_only_when_nothing_fits(tmp_path: Path, check: Check) -> None:
         "origin": "none: forward was not seen",
         "shapes": [],
         "forward_seen": False,
+        "notes": [],
     }
     unseen = outcome.report["findings"][0]
     assert (unseen["layer"], unseen["status"]) == ("", "warning")
@@ -176,11 +178,11 @@ def test_modules_only_when_nothing_fits(tmp_path: Path, check: Check) -> None:
     assert "(1, 1, 28, 28)" in unseen["reason"]
     assert "--input-shape" in unseen["suggestion"]
     (error,) = outcome.errors()
-    assert (error["layer"], error["type"]) == ("bn", "BatchNorm2d")
-    assert "fold_batch_norm" in error["suggestion"]
+    assert (error["layer"], error["type"]) == ("norm", "LocalResponseNorm")
+    assert "supported_operations" in error["suggestion"]
     # Containers and the inner modules of quantisers are no layers.
     layers = [f["layer"] for f in outcome.report["findings"][1:]]
-    assert layers == ["quant_in", "conv", "relu", "bn", "branch.0", "fc"]
+    assert layers == ["quant_in", "conv", "relu", "norm", "branch.0", "fc"]
 
 
 def test_a_guess_that_only_runs_without_its_batch_is_none(tmp_path: Path, check: Check) -> None:
@@ -191,21 +193,36 @@ def test_a_guess_that_only_runs_without_its_batch_is_none(tmp_path: Path, check:
     assert outcome.report["inputs"]["forward_seen"] is False
 
 
-def test_modules_only_can_be_compatible_but_never_silently(tmp_path: Path, check: Check) -> None:
-    source = UNSEEN.replace("self.bn = nn.BatchNorm2d(4)", "self.bn = nn.MaxPool2d(1)")
+def test_a_forward_that_was_not_seen_makes_nothing_compatible(tmp_path: Path, check: Check) -> None:
+    source = UNSEEN.replace("nn.LocalResponseNorm(2)", "nn.MaxPool2d(1)")
     path = write(tmp_path, source)
     outcome = check("--model-file", path)
-    assert outcome.code == 0
-    assert "forward was not seen" in " ".join(outcome.out.split())
-    assert check("--model-file", path, "--strict-warnings").code == 1
-    assert check("--model-file", path, "--input-shape", "1,1,17,23").report["inputs"][
-        "forward_seen"
-    ]
+    assert (outcome.code, outcome.err) == (2, "")
+    assert (outcome.report["compatible"], outcome.report["verdict"]) == (False, "not known")
+    last = " ".join(outcome.out.split("\n\n")[-1].split())
+    assert last.startswith("NOT KNOWN: forward was not seen: ")
+    assert last.endswith("say --input-shape, or define example_inputs() in the file")
+    assert check("--model-file", path, "--strict-warnings").code == 2
+    seen = check("--model-file", path, "--input-shape", "1,1,17,23")
+    assert (seen.code, seen.report["verdict"]) == (0, "compatible")
+    assert seen.report["inputs"]["forward_seen"]
+
+
+@pytest.mark.parametrize("how", ["option", "file"])
+def test_a_batch_is_cut_and_says_so(how: str, tmp_path: Path, check: Check) -> None:
+    source = model_source().replace("torch.rand(1,", "torch.rand(3,")
+    path = write(tmp_path, source)
+    options = ("--input-shape", "4,1,8,8") if how == "option" else ()
+    outcome = check("--model-file", path, *options)
+    count, origin = (4, "--input-shape") if options else (3, "example_inputs() of the file")
+    note = f"inputs: a batch of {count} ({origin}) was cut to its first sample"
+    assert outcome.report["inputs"]["notes"] == [note]
+    assert note in " ".join(outcome.out.split())
 
 
 def test_keyword_only_inputs_are_not_guessed(tmp_path: Path, check: Check) -> None:
     source = network("self.q = QI()", "self.q(x)", "x, *, mode")
     outcome = check("--model-file", write(tmp_path, source))
-    assert outcome.code == 0
+    assert outcome.code == 2
     assert outcome.report["inputs"]["forward_seen"] is False
     assert "keyword" in outcome.report["findings"][0]["reason"]

@@ -107,7 +107,6 @@ BAD_ARRAYS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "double": ({"x": np.full((2, 1, 8, 8), 0.1)}, ("float32 cannot hold", "astype(numpy.float32)")),
     "too_large": ({"x": np.full((2, 1, 8, 8), 1e300)}, ("float32 cannot hold",)),
-    "bool": ({"x": np.ones((2, 1, 8, 8), bool)}, ("holds bool", "float32")),
     "complex": ({"x": np.ones((2, 1, 8, 8), complex)}, ("holds complex128",)),
     "text": ({"x": np.full((2, 4), "abc")}, ("holds <U3",)),
     "objects": ({"x": np.array([{}, []], dtype=object)}, ("Python objects", "unpickled")),
@@ -136,6 +135,52 @@ def test_ids_for_a_network_of_reals(tmp_path: Path, verify: Run) -> None:
     outcome = verify("--model-file", write(tmp_path, READY), "--inputs", data)
     assert outcome.code == 1
     assert "give a float32 input" in outcome.out
+
+
+SMALL = ["uint8", "int8", "int16", "uint16", "bool", ">i2"]
+
+
+@pytest.mark.parametrize("dtype", SMALL)
+def test_small_integers_are_read_as_torch_casts_them(
+    dtype: str, tmp_path: Path, check: Run
+) -> None:
+    """float32 holds every value of these types, so nothing is lost: images as they come from a file."""
+    path = write(tmp_path, READY)
+    images = np.arange(128).reshape(2, 1, 8, 8).astype(dtype)
+    outcome = check("--model-file", path, "--inputs", npz(tmp_path, x=images))
+    assert outcome.code == 0, outcome.err
+    note = f"input x: {np.dtype(dtype)} was read as float32, as torch casts it"
+    assert outcome.report["inputs"]["notes"] == [note]
+    assert note in " ".join(outcome.out.split())
+
+
+def test_images_of_bytes_are_verified(tmp_path: Path, verify: Run) -> None:
+    path = write(tmp_path, READY)
+    images = np.random.default_rng(1).integers(0, 256, (2, 1, 8, 8), dtype=np.uint8)
+    reports = []
+    for given in (images, images.astype(np.float32)):
+        options = ("--inputs", npz(tmp_path, given), "--cases", "2", "--target", "zig-O2")
+        outcome = verify("--model-file", path, *options)
+        assert outcome.code == 0, outcome.out
+        reports.append(outcome.report)
+    assert reports[0].pop("notes") == ["input x: uint8 was read as float32, as torch casts it"]
+    assert reports[1].pop("notes") == []
+    facts = [
+        [(line["layer"], line["saturated"], line["distinct"]) for line in r["layers"]]
+        for r in reports
+    ]
+    assert facts[0] == facts[1]
+
+
+def test_small_integers_for_a_table_stay_ids(tmp_path: Path, check: Run) -> None:
+    path = write(tmp_path, TWO_INPUTS)
+    ids = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    values = np.ones((2, 6, 8), np.int8)
+    outcome = check("--model-file", path, "--inputs", npz(tmp_path, ids=ids, values=values))
+    assert outcome.code == 0, outcome.err
+    assert outcome.report["inputs"]["notes"] == [
+        "input values: int8 was read as float32, as torch casts it"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from torch import nn
 from ares.checker import Report, check_model, render
 from ares.cli.check import check_command
 from ares.extract import Finding, Status
+from ares.extract._quantizers import CALIBRATE
 from tests.check.models import Outcome, model_source, write
 
 Check = Callable[..., Outcome]
@@ -29,8 +30,11 @@ FINDINGS = (
 )  # fmt: skip
 
 
-def report(*findings: Finding) -> Report:
-    return Report("net", "Net", "--input-shape", ((1, 4),), True, findings)
+UNCALIBRATED = Finding("a", "QuantIdentity", Status.WARNING, "was never calibrated", CALIBRATE)
+
+
+def report(*findings: Finding, unseen: str = "") -> Report:
+    return Report("net", "Net", "--input-shape", ((1, 4),), findings, unseen)
 
 
 def shown(what: Report, width: int = 80) -> str:
@@ -49,6 +53,24 @@ def test_summary() -> None:
     assert report(FINDINGS[4]).summary == (
         "NOT compatible: the model as a whole; first: data dependent: values reach Python"
     )
+    assert report(UNCALIBRATED, FINDINGS[3]).summary == (
+        "compatible: 2 layers, 2 warnings; calibrate it before verify"
+    )
+
+
+def test_without_forward_nothing_is_compatible() -> None:
+    """An error in a class is one all the same."""
+    unknown = report(FINDINGS[0], unseen="with (1, 4), forward raised; say --input-shape")
+    assert unknown.summary == (
+        "NOT KNOWN: forward was not seen: with (1, 4), forward raised; say --input-shape"
+    )
+    assert (unknown.compatible, unknown.known, unknown.forward_seen) == (False, False, False)
+    refused = report(*FINDINGS, unseen="with (1, 4), forward raised")
+    assert refused.summary.startswith("NOT compatible: 2 of 4 layers")
+    assert (refused.compatible, refused.known) == (False, True)
+    found = [r.as_json()["verdict"] for r in (unknown, refused, report(FINDINGS[0]))]
+    assert found == ["not known", "not compatible", "compatible"]
+    assert shown(unknown).splitlines()[-1].startswith("NOT KNOWN")
 
 
 def test_json_is_stable_and_complete(tmp_path: Path, check: Check) -> None:
@@ -63,7 +85,7 @@ def test_json_is_stable_and_complete(tmp_path: Path, check: Check) -> None:
     assert first.out == again.out
     found = again.report
     assert list(found) == [
-        "format", "network", "model", "compatible", "summary", "inputs", "counts", "findings"
+        "format", "network", "model", "compatible", "verdict", "summary", "inputs", "counts", "findings"
     ]  # fmt: skip
     assert (found["network"], found["model"], found["compatible"]) == ("model", "Model", True)
     assert found["counts"] == {
@@ -93,7 +115,7 @@ def test_strict_warnings(tmp_path: Path, check: Check) -> None:
     strict = check("--model-file", path, "--strict-warnings")
     assert strict.code == 1
     assert strict.report["compatible"] is True
-    assert strict.out.rstrip().endswith("compatible: 6 layers, 3 warnings")
+    assert strict.out.rstrip().endswith("6 layers, 3 warnings; calibrate it before verify")
 
 
 def test_screen_shows_errors_first_and_the_verdict_last() -> None:
@@ -107,7 +129,7 @@ def test_screen_shows_errors_first_and_the_verdict_last() -> None:
 
 
 def test_suggestions_are_whole_at_80_columns(tmp_path: Path, check: Check) -> None:
-    source = model_source(["self.bn = nn.BatchNorm2d(4)"], ["x = self.bn(x)"])
+    source = model_source(["self.bn = nn.LocalResponseNorm(2)"], ["x = self.bn(x.value)"])
     outcome = check("--model-file", write(tmp_path, source))
     (error,) = outcome.errors()
     assert max(map(len, outcome.out.splitlines())) <= 80

@@ -24,7 +24,15 @@ from ares.emit import emit
 from ares.ir import Project
 from ares.ops.max_pool2d import MaxPool2d
 from ares.toolchain import TARGETS, Needs
-from tests.check.models import PRELUDE, READY, Outcome, refused, trained_state, write
+from tests.check.models import (
+    PRELUDE,
+    READY,
+    Outcome,
+    model_source,
+    refused,
+    trained_state,
+    write,
+)
 
 Run = Callable[..., Outcome]
 Plant = Callable[[str, str, str], None]
@@ -387,16 +395,52 @@ def test_nothing_is_overwritten(kind: str, plant: Plant, tmp_path: Path, verify:
 
 
 def test_a_model_that_cannot_be_mapped(tmp_path: Path, verify: Run) -> None:
-    source = READY.replace("self.relu = ", "self.bn = nn.BatchNorm2d(4); self.relu = ").replace(
+    source = READY.replace(
+        "self.relu = ", "self.bn = nn.LocalResponseNorm(2); self.relu = "
+    ).replace(
         "self.relu(self.conv(self.quant_in(x)))", "self.relu(self.bn(self.conv(self.quant_in(x))))"
     )
     outcome = verify("--model-file", write(tmp_path, source), "--target", TARGET)
     assert outcome.code == 1
-    assert "fold_batch_norm" in outcome.out
+    assert "LocalResponseNorm cannot be mapped" in outcome.out
     assert stages(outcome) == {"check": "fail"}
     assert outcome.report["layers"] == []
-    assert outcome.out.splitlines()[-1].startswith("NOT MAPPABLE")
+    last = outcome.out.splitlines()[-1]
+    assert last.startswith(
+        "NOT MAPPABLE: bn (LocalResponseNorm): LocalResponseNorm cannot be mapped; see docs/"
+    )
+    assert "ares check" not in last, "there is nothing else"
+    assert outcome.report["summary"] == last
     assert os.listdir() == []
+
+
+def test_a_model_with_several_faults_says_how_many(
+    tmp_path: Path, verify: Run, export: Run, extract: Run
+) -> None:
+    """The first reason stands in the line itself, whole, of every command."""
+    lines = ("x = torch.cumsum(x.value, 1)", "x = torch.cummax(x, 1)[0]")
+    path = write(tmp_path, model_source((), lines))
+    reason = "quant_in (QuantIdentity): its quantiser quant_in.act_quant was never calibrated; calibrate it ("
+    ends = re.compile(r"; [2-9] more: ares check lists them$")
+    refusal = verify("--model-file", path, "--target", TARGET)
+    assert refusal.out.splitlines()[-1].startswith(f"NOT MAPPABLE: {reason}")
+    assert ends.search(refusal.out.splitlines()[-1])
+    for words in (
+        export(tmp_path / "project", "--model-file", path),
+        extract("--model-file", path, "-o", tmp_path / "graph"),
+    ):
+        assert (words.code, words.out, words.err.count("\n")) == (1, "", 1)
+        assert reason in words.err
+        assert ends.search(words.err.rstrip())
+
+
+def test_a_batch_is_cut_and_says_so(tmp_path: Path, verify: Run) -> None:
+    path = write(tmp_path, READY.replace("torch.rand(1,", "torch.rand(3,"))
+    outcome = verify("--model-file", path, "--cases", "1", "--target", TARGET)
+    note = "inputs: a batch of 3 (example_inputs() of the file) was cut to its first sample"
+    assert outcome.code == 0, outcome.out
+    assert outcome.report["notes"] == [note]
+    assert note in outcome.out
 
 
 def test_a_model_that_brevitas_refuses(tmp_path: Path, verify: Run) -> None:

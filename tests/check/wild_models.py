@@ -263,6 +263,22 @@ SUPPORTED: dict[str, Wild] = {
     "buffers": Wild(
         init="self.register_buffer('steps', torch.zeros(1))\nself.register_buffer('mean', torch.ones(3))"
     ),
+    "clamp": Wild(
+        init="self.q2 = QuantIdentity(return_quant_tensor=True)",
+        body="x = self.q2(torch.clamp(self.conv(self.q(x)), 0, 6))" + HEAD,
+    ),
+    "a parameter is added": Wild(
+        init="self.shift = nn.Parameter(torch.ones(1))\nself.q2 = QuantIdentity()",
+        body=BODY + "x = self.q2(x.value + self.shift)" + HEAD,
+    ),
+    "a tensor made in forward": Wild(
+        init="self.q2 = QuantIdentity()",
+        body=BODY + "x = self.q2(x.value + torch.ones(1))" + HEAD,
+    ),
+    "batch norm": Wild(
+        init="self.norm = nn.BatchNorm2d(4)",
+        body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
+    ),
     "batch norm folded": Wild(
         init="self.norm = nn.BatchNorm2d(4)",
         body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
@@ -298,12 +314,6 @@ REFUSED: dict[str, Wild] = {
         code=1,
         says=("register",),
     ),
-    "clamp": Wild(
-        init="self.q2 = QuantIdentity(return_quant_tensor=True)",
-        body="x = self.q2(torch.clamp(self.conv(self.q(x)), 0, 6))" + HEAD,
-        code=1,
-        says=("clamp", "QuantReLU"),
-    ),
     "in place addition": Wild(body=BODY + "x += x" + HEAD, code=1, says=("QuantAdd",)),
     "in place on a plain tensor": Wild(
         init="self.relu = QuantReLU()", body=BODY + "x[:, 0] = 0" + HEAD, code=1, says=("cat",)
@@ -317,11 +327,11 @@ REFUSED: dict[str, Wild] = {
         code=1,
         says=("values",),
     ),
-    "batch norm": Wild(
-        init="self.norm = nn.BatchNorm2d(4)",
+    "batch norm of the batch": Wild(
+        init="self.norm = nn.BatchNorm2d(4, track_running_stats=False)",
         body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
         code=1,
-        says=("norm", "fold_batch_norm"),
+        says=("norm", "track_running_stats=True"),
     ),
     "conv transpose": Wild(
         init="self.up = qnn.QuantConvTranspose2d(4, 4, 3, padding=1)",
@@ -349,24 +359,12 @@ REFUSED: dict[str, Wild] = {
         code=1,
         says=("call the layer",),
     ),
-    "a parameter is added": Wild(
-        init="self.shift = nn.Parameter(torch.ones(1))\nself.q2 = QuantIdentity()",
-        body=BODY + "x = self.q2(x.value + self.shift)" + HEAD,
-        code=1,
-        says=("add",),
-    ),
-    "a tensor made in forward": Wild(
-        init="self.q2 = QuantIdentity()",
-        body=BODY + "x = self.q2(x.value + torch.ones(1))" + HEAD,
-        code=1,
-        says=("add",),
-    ),
     "a class with the name of an ARES layer": Wild(
         before="class QuantAdd(nn.Module):\n    def forward(self, a, b):\n        return a - b",
         init="self.add = QuantAdd()\nself.q2 = QuantIdentity(return_quant_tensor=True)",
         body=BODY + "x = self.q2(self.add(x, x))" + HEAD,
         code=1,
-        says=("sub", "QuantAdd"),
+        says=("add QuantAdd", "from ares.nn import QuantAdd"),
     ),
     "a subclass of a layer that behaves otherwise": Wild(
         before="class Odd(QuantConv2d):\n    def forward(self, x):\n        return super().forward(x) * 2",

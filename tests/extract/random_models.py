@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import brevitas.nn as qnn
 import brevitas.quant as bq
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,39 @@ class Step:
     layers: tuple[int, ...] = ()
 
 
+class EachChannel(nn.Module):
+    """BatchNorm, PReLU, arithmetic with constants along an axis, or nothing; factors have both signs, and are zero."""
+
+    def __init__(self, draw: random.Random, like: Tensor, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        channels, rank = like.shape[axis], like.dim()
+        factors = torch.tensor(
+            [draw.choice((-1.5, -0.25, 0.0, 0.5, 1.0, 2.0)) for _ in range(channels)]
+        )
+        self.kind = draw.choice(("norm", "prelu", "arithmetic", "nothing"))
+        # PyTorch takes statistics of more than one value.
+        if self.kind == "norm" and (rank not in (3, 4) or like[0].numel() == channels):
+            self.kind = "arithmetic"
+        self.register_buffer("mean", torch.linspace(-0.5, 0.5, channels))
+        self.register_buffer("std", factors + 0.125)
+        norm = nn.BatchNorm1d if rank == 3 else nn.BatchNorm2d
+        self.layer: Any = {"norm": norm, "prelu": nn.PReLU}.get(self.kind, nn.Identity)(channels)
+        if self.kind in ("norm", "prelu"):
+            self.layer.weight.data.copy_(factors)
+
+    def forward(self, y: Tensor) -> Tensor:
+        if self.kind == "nothing":
+            return y
+        y = y if self.axis == 1 else y.transpose(1, self.axis)
+        if self.kind == "arithmetic":
+            ones = [1] * (y.dim() - 2)
+            y = (y - self.mean.reshape(-1, *ones)) / self.std.reshape(-1, *ones)
+        else:
+            y = self.layer(y)
+        return y if self.axis == 1 else y.transpose(1, self.axis)
+
+
 class RandomModel(nn.Module):
     """The model of a seed. `input_shape` has a batch of one; forward takes any batch."""
 
@@ -57,7 +91,8 @@ class RandomModel(nn.Module):
         self.draw = random.Random(seed)
         self.layers = nn.ModuleList()
         self.input_shape = self.draw.choice(INPUTS)
-        self.steps = [Step(lambda x, q: q(x), (0,), (self._quantizer(),))]
+        before = self.draw.choice((_same, _same, _zero_to_one, _standardised))
+        self.steps = [Step(lambda x, q: q(before(x)), (0,), (self._quantizer(),))]
         results = [torch.zeros(2, *self.input_shape[1:])]
         results.append(self._run(self.steps[0], results))
         while len(self.steps) <= steps:
@@ -109,14 +144,16 @@ class RandomModel(nn.Module):
             kernel = (draw.randint(1, min(3, x.shape[2])), draw.randint(1, min(3, x.shape[3])))
             options |= {"stride": draw.choice((1, 2)), "padding": draw.randint(0, 1)}
             layer = conv(channels, groups * draw.randint(1, 2), kernel, groups=groups, **options)
-            behind = draw.choice((_same, F.relu, F.gelu, _flat, _turned, _highest))
+            behind = draw.choice((*BEHIND, _highest))
         else:
             layer = linear(x.shape[-1], draw.choice((1, 2, 5)), **options)
-            behind = draw.choice((_same, F.relu, F.gelu, _flat, _turned))
+            behind = draw.choice(BEHIND)
+        axis = 1 if isinstance(layer, qnn.QuantConv2d) else x.dim() - 1
+        between = EachChannel(draw, layer(x), axis)
         return Step(
-            lambda x, layer, q: q(behind(layer(x))),
+            lambda x, layer, between, q: q(behind(between(layer(x)))),
             (chosen,),
-            (self._add(layer), self._quantizer()),
+            (self._add(layer), self._add(between), self._quantizer()),
         )
 
     def _pool(self, results: list[Tensor], chosen: int) -> Step | None:
@@ -130,6 +167,12 @@ class RandomModel(nn.Module):
         groups = draw.choice([g for g in range(1, x.shape[1] + 1) if x.shape[1] % g == 0])
         kinds: list[Function] = [
             *(_same, F.gelu, F.silu, torch.sigmoid, torch.tanh, lambda y: y.softmax(-1)),
+            *(
+                _limited,
+                _zero_to_one,
+                _standardised,
+                EachChannel(draw, x, draw.randint(1, rank - 1)),
+            ),
             lambda y: F.layer_norm(y, width, eps=1e-5),
             lambda y: F.rms_norm(y, width, eps=1e-5),
         ]
@@ -144,6 +187,9 @@ class RandomModel(nn.Module):
             kinds.append(lambda y: F.adaptive_avg_pool2d(y, 1))
             kinds.append(lambda y: F.max_pool2d(y, size, padding=padding, ceil_mode=keepdim))
         kind = draw.choice(kinds)
+        if isinstance(kind, nn.Module):
+            layers = (self._add(kind), self._quantizer())
+            return Step(lambda x, layer, q: q(layer(x)), (chosen,), layers)
         return Step(lambda x, q: q(kind(x)), (chosen,), (self._quantizer(),))
 
     def _move(self, results: list[Tensor], chosen: int) -> Step | None:
@@ -198,6 +244,22 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
+def _zero_to_one(x: Tensor) -> Tensor:
+    return 0.5 - x / 4
+
+
+def _standardised(x: Tensor) -> Tensor:
+    return (2 * x - 0.3) / 0.7 + 1
+
+
+def _limited(x: Tensor) -> Tensor:
+    return x.clamp(-0.75, 0.5)
+
+
+def _lowered(x: Tensor) -> Tensor:
+    return F.relu6(x + 3) / -6
+
+
 def _flat(x: Tensor) -> Tensor:
     return x.flatten(1)
 
@@ -208,6 +270,18 @@ def _turned(x: Tensor) -> Tensor:
 
 def _highest(x: Tensor) -> Tensor:
     return F.max_pool2d(x, (2, 1)) if x.shape[2] > 1 else x
+
+
+BEHIND: tuple[Function, ...] = (
+    _same,
+    F.relu,
+    F.gelu,
+    _flat,
+    _turned,
+    _limited,
+    _standardised,
+    _lowered,
+)
 
 
 def _repeats(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -132,6 +132,12 @@ class _WithFunction(nn.Module):
         return self.q2(self.body(self, self.q(x)))
 
 
+def test_constants_that_forward_computes_are_parameters() -> None:
+    model = _WithFunction("F.layer_norm")
+    model.body = lambda m, x: F.layer_norm(x, (6,), m.weight.abs(), m.bias * 2)
+    assert kinds(checked(model, TOKENS)) == ["quantize", "layer_norm"]
+
+
 @pytest.mark.parametrize("spelling", FUNCTIONS)
 def test_functions_are_the_layers(spelling: str) -> None:
     graph = checked(_WithFunction(spelling), TOKENS)
@@ -249,8 +255,9 @@ def test_parameters_have_to_be_numbers() -> None:
     assert "weight is computed anew" in finding.reason
     assert "prune.remove" in finding.suggestion
     model = _WithFunction("F.layer_norm")
-    model.body = lambda m, x: F.layer_norm(x, (6,), m.weight, m.bias * 2)
-    assert "bias is computed anew" in refused(calibrated(model, TOKENS), TOKENS).reason
+    calibrated(model, TOKENS)
+    model.body = lambda m, x: F.layer_norm(x, (6,), m.weight, m.bias / 0)
+    assert "bias contains NaN or infinity" in refused(model, TOKENS).reason
     parametrized = torch.nn.utils.parametrizations.weight_norm(nn.LayerNorm(6), dim=None)
     assert "cannot be mapped" in refused(_prepared(parametrized, TOKENS), TOKENS).reason
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ares.ops import operations
+from ares.pipeline import real_models
 from ares.pipeline.documents import (
     EPS_FLOOR,
     TIGHTNESS,
@@ -33,7 +34,8 @@ def test_a_changed_document_is_noticed(tmp_path: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text((ROOT / path).read_text())
     (tmp_path / "golden").symlink_to(ROOT / "golden")
-    shutil.copyfile(ROOT / RECORD, tmp_path / RECORD)
+    for record in (RECORD, real_models.RECORD):
+        shutil.copyfile(ROOT / record, tmp_path / record)
     assert not outdated(tmp_path)
     page = tmp_path / "docs" / "deviations.md"
     page.write_text(page.read_text().replace("2^-20", "2^-19"))
