@@ -110,7 +110,7 @@ def check(
         if example_inputs is not None:
             arrays = _arrays("example_inputs", example_inputs)
             inputs = Inputs(tuple(map(torch.from_numpy, arrays)), "example_inputs")
-        found = check_model(_evaluated(model), inputs, name)
+        found = check_model(_evaluated(model), inputs, name, is_ours=True)
     return Report(**_values(found))
 
 

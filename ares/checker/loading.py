@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -25,26 +25,36 @@ from ares.zoo.network_file import NetworkFile
 from ares.zoo.state import StateError, read_info, restore
 
 
-def structural_model(
-    network: NetworkFile, state: Path | None, state_dict: Path | None = None
-) -> tuple[nn.Module, str]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A model with its parameters.
+
+    `notes` say what was done to a checkpoint to read it; `problem` why a stored state was not used, "" if it was or
+    there is none.
+    """
+
+    model: nn.Module
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def structural_model(network: NetworkFile, state: Path | None, state_dict: Path | None) -> Loaded:
     """A model to judge the structure of; the stored state is used where it is there and fits.
 
-    The text says why a stored state was not used, "" if it was or there is none. A `state_dict` that the user names has
-    to fit: raises CheckError where it does not.
+    A `state_dict` that the user names has to fit: raises CheckError where it does not.
     """
     if state_dict is not None:
-        return trained_model(network, state, state_dict), ""
+        return trained_model(network, state, state_dict)
     model = network.create_model()
     if state is None or not state.exists():
-        return model, ""
+        return Loaded(model)
     try:
-        return restore(network, state.read_bytes())[0], ""
+        return Loaded(restore(network, state.read_bytes())[0])
     except StateError as error:
-        return model, f"its stored state is not used: {error}"
+        return Loaded(model, problem=f"its stored state is not used: {error}")
 
 
-def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | None) -> nn.Module:
+def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | None) -> Loaded:
     """The model with its parameters from `state_dict`, else from the stored `state`, in evaluation mode.
 
     With neither, the model is as its constructor makes it. `state_dict` may also be the stored state of a network
@@ -52,19 +62,19 @@ def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | N
     """
     if state_dict is not None:
         if holds_state_of_zoo(state_dict):
-            return _restored_copy(network, state_dict)
+            return Loaded(_restored_copy(network, state_dict))
         model = network.create_model()
-        load_state_dict(model, state_dict)
-        return model.eval()
+        notes = load_state_dict(model, state_dict)
+        return Loaded(model.eval(), notes)
     if state is None:
-        return network.create_model().eval()
+        return Loaded(network.create_model().eval())
     if not state.exists():
         raise CheckError(
             f"{network.name} has no stored state ({state}): "
             f"python tools/regenerate_golden.py {network.name} makes one"
         )
     try:
-        return restore(network, state.read_bytes())[0]
+        return Loaded(restore(network, state.read_bytes())[0])
     except StateError as error:
         raise CheckError(f"{state}: {error}") from error
 

@@ -21,8 +21,12 @@ def check_model(
     model: nn.Module,
     inputs: Sequence[Tensor] | Inputs | None = None,
     name: str = "model",
+    *,
+    is_ours: bool = False,
 ) -> Report:
     """Judge a model by running it once in evaluation mode; the model itself is left as it is.
+
+    `is_ours`: nobody else has the model, so it need not be copied to be put into evaluation mode.
 
     `inputs`: one tensor per input of `forward`, any batch size, or None to infer them from the first layers. If
     nothing fits, only the classes of the layers are judged: an error among them is one, but without any the verdict
@@ -30,7 +34,7 @@ def check_model(
     """
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(tuple(inputs), "given by the caller")
-    model = evaluated_copy(model)
+    model = model.eval() if is_ours else evaluated_copy(model)
     found = find_inputs(model, inputs)
     if isinstance(found, NoInputs):
         return _without_forward(model, name, found)

@@ -80,20 +80,21 @@ def _check(choice: ModelChoice) -> Report:
     with code_of_the_user():
         network = open_file(choice)
         try:
-            model, problem = structural_model(network, choice.state, choice.state_dict)
+            loaded = structural_model(network, choice.state, choice.state_dict)
         except NetworkFileError as error:
             refused = unbuildable(network, error)
             if refused is None:
                 raise
             return refused
-        given = given_inputs(choice, network, given_samples(choice, model))
-        report = check_model(model, given, network.name)
-    if not problem:
+        given = given_inputs(choice, network, given_samples(choice, loaded.model))
+        report = check_model(loaded.model, given, network.name, is_ours=True)
+    report = replace(report, notes=(*loaded.notes, *report.notes))
+    if not loaded.problem:
         return report
     from ares.extract import Finding, Status
 
     advice = "python tools/regenerate_golden.py --retrain makes a new one"
-    warning = Finding("", report.model, Status.WARNING, problem, advice)
+    warning = Finding("", report.model, Status.WARNING, loaded.problem, advice)
     return replace(report, findings=(warning, *report.findings))
 
 

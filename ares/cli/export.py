@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,14 +18,11 @@ from ares.cli.model_options import (
     choose,
     code_of_the_user,
     import_torch,
+    refuse,
     user_model,
 )
 from ares.cli.output import fail_usage
-from ares.verdict import Outcome
-
-if TYPE_CHECKING:
-    from ares.emit import Vector
-    from ares.pipeline.user_model import UserModel
+from ares.pipeline.folders import is_taken
 
 
 def export_command(
@@ -53,66 +47,22 @@ def export_command(
     mapped, or does not accept them; 2: usage, or a model that cannot be loaded or run. DIR must not exist or be empty;
     it is written whole or not at all.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken(folder):
         fail_usage(f"{folder} is there already and not empty; name a new folder or remove it first")
     choice = choose(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
     import_torch()
-    from ares.emit import emit
-    from ares.plan import PlanError, plan
+    from ares.pipeline.export import ExportError, export
 
     with code_of_the_user():
         subject = user_model(choice, cases, "ares verify")
-        vectors = _accepted(subject)
-    try:
-        planned = plan(subject.graph)
-    except PlanError as error:
-        typer.echo(f"ares: {error}", err=True)
-        raise typer.Exit(1) from None
-    project = emit(planned, vectors)
-    _write_folder(folder, project.files)
-    typer.echo(
-        f"{folder}: {subject.name}, {len(subject.graph.operations)} layers, {len(project.files)} files, "
-        f"arena {planned.arena_bytes} bytes (at least {planned.arena_bound}), "
-        f"self-test of {len(vectors)} cases\n"
-        f"build it and compare every layer with: make -C {folder} check"
-    )
-
-
-def _accepted(subject: UserModel) -> list[Vector]:
-    """The golden cases, once every stage before the C has passed; else one line and exit code 1."""
-    from ares.emit import Vector
-
-    for stage in subject.STAGES:
-        verdict = subject.stage(stage)
-        if verdict.outcome is not Outcome.PASS:
-            first = f"{verdict.message.splitlines()[0]} (ares verify says more)"
-            typer.echo(f"ares: {subject.refusal(verdict) or first}", err=True)
-            raise typer.Exit(1)
-    return [
-        Vector(
-            case.name,
-            case.inputs,
-            subject.expected(number),
-            tuple(subject.expected(number)[name] for name in subject.graph.outputs),
-        )
-        for number, case in enumerate(subject.golden.cases)
-    ]
-
-
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files under a temporary name beside `folder`, then rename it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".ares-") as temporary:
-            root = Path(temporary) / "project"
-            for name, content in files.items():
-                path = root / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            if folder.is_dir():
-                folder.rmdir()
-            shutil.move(root, folder)
-    except OSError as error:
-        fail_usage(f"cannot write {folder}: {error.strerror}")
+        for note in subject.given.notes:
+            typer.echo(f"ares: {note}", err=True)
+        try:
+            written = export(subject, folder)
+        except ExportError as error:
+            refuse(str(error))
+        except OSError as error:
+            fail_usage(f"cannot write {folder}: {error.strerror}")
+    typer.echo(written)

@@ -69,7 +69,10 @@ def extracted_graph(choice: ModelChoice, state_dict: Path | None = None) -> Grap
 
     with code_of_the_user():
         network = open_file(choice)
-        model = trained_model(network, choice.state, choice.state_dict or state_dict)
+        loaded = trained_model(network, choice.state, choice.state_dict or state_dict)
+        model = loaded.model
+        for note in loaded.notes:
+            typer.echo(f"ares: {note}", err=True)
         given = given_inputs(choice, network, given_samples(choice, model))
         try:
             inputs = example(model, given, network.name)

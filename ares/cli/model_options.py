@@ -210,7 +210,8 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
     from ares.pipeline.user_model import Given, UserModel
 
     network = open_file(choice)
-    model = trained_model(network, choice.state, choice.state_dict)
+    loaded = trained_model(network, choice.state, choice.state_dict)
+    model = loaded.model
     samples = given_samples(choice, model)
     try:
         found = example(model, given_inputs(choice, network, samples), network.name)
@@ -224,7 +225,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
             example=found.tensors,
             rows=rows,
             origin=found.origin,
-            notes=found.notes,
+            notes=(*loaded.notes, *found.notes),
             cases=cases,
             again=again,
             vacuity=network.vacuity,

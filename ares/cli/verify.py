@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from ares.cli.model_options import (
@@ -30,22 +29,17 @@ from ares.cli.model_options import (
     user_model,
 )
 from ares.cli.output import fail_usage, require_writable, wide_console, write_text
+from ares.pipeline.folders import is_taken
+from ares.pipeline.rendering import parts
 from ares.pipeline.report import as_junit
 from ares.toolchain import Target, ToolchainError, default_targets, select
-from ares.verdict import Outcome, Verdict
+from ares.verdict import Outcome
 
 if TYPE_CHECKING:
     from ares.pipeline.user_model import UserModel
-    from ares.pipeline.verification import LayerLine, Verification
+    from ares.pipeline.verification import Verification
 
 _MOST_CASES = 10_000
-_WORDS = {
-    Outcome.PASS: "[green]ok[/]",
-    Outcome.FAIL: "[bold red]FAILED[/]",
-    Outcome.NOT_RUN: "[yellow]not run[/]",
-    Outcome.LEFT_OUT: "[yellow]left out[/]",
-    Outcome.EXPECTED: "[cyan]fails as expected[/]",
-}
 
 
 def verify_command(
@@ -125,19 +119,16 @@ def verify_command(
         targets = select(target) if target else default_targets()
     except ToolchainError as error:
         fail_usage(str(error))
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out is not None and is_taken(out):
         fail_usage(f"{out} is there already and not empty; name a new folder or remove it first")
     import_torch()
     console = wide_console()
     with code_of_the_user():
         subject = user_model(choice, cases, _again())
         result = _run(console, subject, targets, jobs)
-    _show(console, result)
     kept = _keep(subject, result, out) if result.matrix.failures else None
-    if kept is not None:
-        script = shlex.quote(str(kept / "reproduce.sh"))
-        _say(console, Text(f"to repeat it without ARES: sh {script}", "red"))
-    _say(console, Text(result.summary, f"bold {'green' if result.passed else 'red'}"))
+    for part in parts(result, kept):
+        console.print(part, soft_wrap=isinstance(part, Text), highlight=False)
     if json_out is not None:
         content = {**result.as_json(), "reproduction": None if kept is None else str(kept)}
         write_text(json_out, json.dumps(content, indent=1) + "\n")
@@ -199,91 +190,6 @@ def _keep(subject: UserModel, result: Verification, out: Path | None) -> Path | 
         typer.echo(f"ares: cannot write {folder}: {error.strerror or 'it is there now'}", err=True)
         return None
     return folder
-
-
-# What is shown.
-
-
-def _show(console: Console, result: Verification) -> None:
-    cases = f", cases: {_listed(result.cases)}" if result.cases else ""
-    _say(console, Text(f"{result.network}: {result.model}, inputs: {result.inputs}{cases}"))
-    for verdict in result.matrix.failures:
-        _say(console, Text(f"--- {verdict.stage}: {verdict.fault}", "red"))
-        console.print(verdict.message, markup=False, highlight=False, soft_wrap=True)
-    if result.layers:
-        console.print(_table(result))
-    for verdict in result.matrix.verdicts:
-        _say(console, Text.from_markup(_stage(verdict)))
-    for name, facts in result.matrix.patterns.items():
-        _say(console, Text(f"{name}: only targets that are {', '.join(facts)} fail", "red"))
-    for warning in result.warnings:
-        _say(
-            console,
-            Text(f"warning: with the given inputs {warning}: they show little of it", "yellow"),
-        )
-    for note in result.notes:
-        _say(console, Text(note, "yellow"))
-
-
-def _say(console: Console, text: Text) -> None:
-    console.print(text, soft_wrap=True, highlight=False)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return (
-        ", ".join(names)
-        if len(names) <= 6
-        else f"{', '.join(names[:3])} ... {', '.join(names[-2:])}"
-    )
-
-
-def _stage(verdict: Verdict) -> str:
-    said = verdict.message if verdict.outcome is not Outcome.FAIL else f"{verdict.fault}, see above"
-    tail = f": {escape(said)}" if said else ""
-    return f"{escape(verdict.stage)} {_WORDS[verdict.outcome]}{tail} ({verdict.seconds:.1f} s)"
-
-
-def _table(result: Verification) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    table.add_column("OpType", overflow="fold")
-    table.add_column("type")
-    for heading in ("scale", "zero", "clipped", "codes", "off by"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("exact on", overflow="fold")
-    shown = ""
-    for line in result.layers:
-        if line.composite and line.composite != shown:
-            table.add_row(Text(line.composite), Text(""))
-        shown = line.composite
-        table.add_row(*_cells(line, result))
-    return table
-
-
-def _cells(line: LayerLine, result: Verification) -> list[Text]:
-    name = f"  {line.layer}" if line.composite else line.layer
-    name += "" if line.tensor == line.layer else f" {line.tensor}"
-    codes = line.scale is not None
-    return [
-        Text(name),
-        Text(line.op_type),
-        Text(line.dtype),
-        Text(f"{line.scale:.4g}" if codes else ""),
-        Text(str(line.zero_point) if codes else ""),
-        Text(f"{100 * line.saturated:.1f} %" if codes else ""),
-        Text(str(line.distinct)),
-        Text("" if line.deviation is None else f"{line.deviation:.1g}" if line.deviation else "0"),
-        _exact(line, result),
-    ]
-
-
-def _exact(line: LayerLine, result: Verification) -> Text:
-    if line.differs:
-        return Text(f"DIFFERS on {', '.join(line.differs)}", "bold red")
-    count, planned = len(line.exact), len(result.matrix.targets)
-    if not count:
-        return Text("-", "dim")
-    return Text(f"{count} of {planned}", "green" if count == planned else "yellow")
 
 
 # A trace from elsewhere.

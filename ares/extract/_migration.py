@@ -6,15 +6,37 @@ import difflib
 
 from ares.extract._registry import known_names
 
+_OUTSIDE = (
+    "outside the network: return what it is applied to, and apply it to the outputs on the host"
+)
+
 _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     (
-        ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "batch_norm"),
-        "fold it into the layer before it: model = ares.nn.fold_batch_norm(model), "
-        "or replace it with LayerNorm/GroupNorm",
+        ("BatchNorm1d", "BatchNorm2d", "SyncBatchNorm", "batch_norm"),
+        "put a QuantIdentity before it, which makes it an operation on codes; or replace it with LayerNorm/GroupNorm",
     ),
     (
-        ("MultiheadAttention", "QuantMultiheadAttention", "scaled_dot_product_attention"),
+        ("BatchNorm3d",),
+        "replace it with LayerNorm/GroupNorm or fold it into the previous affine layer; "
+        "nn.BatchNorm2d of x.flatten(3) computes the same",
+    ),
+    (
+        ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "instance_norm"),
+        "use nn.GroupNorm with as many groups as channels, which is the same function",
+    ),
+    (
+        ("MultiheadAttention", "QuantMultiheadAttention", "multi_head_attention_forward"),
         "use the custom QuantMultiHeadAttention implementation (ARES-compatible extraction points)",
+    ),
+    (
+        ("scaled_dot_product_attention",),
+        "use ares.nn.QuantMultiHeadAttention in place of the projections to q, k and v, of it, and of the projection "
+        "behind it",
+    ),
+    (
+        ("matmul", "bmm", "mm", "baddbmm", "einsum"),
+        "with weights use a QuantLinear; products of two activations are those of ares.nn.QuantMultiHeadAttention and "
+        "QuantCrossAttention",
     ),
     (
         (
@@ -22,19 +44,15 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
             *("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
         ),
         "restructure the network with supported operations (upsample + conv style decomposition): a QuantConv2d "
-        "to stride x stride as many channels, then ares.nn.Reshape and Permute, as in docs/migration.md",
-    ),
-    (
-        ("PixelShuffle", "pixel_shuffle"),
-        "use ares.nn.Reshape, Permute and Reshape, as in docs/migration.md",
+        "to stride x stride as many channels, then nn.PixelShuffle, as in docs/migration.md",
     ),
     (
         (
             *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate"),
             *("QuantUpsample", "QuantUpsamplingNearest2d", "QuantUpsamplingBilinear2d"),
         ),
-        "use a QuantConv2d to as many times the channels as there are new pixels, then ares.nn.Reshape and "
-        "Permute, as in docs/migration.md",
+        "use a QuantConv2d to as many times the channels as there are new pixels, then nn.PixelShuffle, as in "
+        "docs/migration.md",
     ),
     (
         ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "QuantLSTM", "QuantRNN"),
@@ -43,29 +61,60 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Conv2d", "conv2d"), "use brevitas.nn.QuantConv2d, which has quantised weights"),
     (("Linear", "linear"), "use brevitas.nn.QuantLinear, which has quantised weights"),
     (("Conv1d", "QuantConv1d"), "use QuantConv2d on a tensor with a height of one"),
-    (("iadd", "QuantEltwiseAdd"), "use ares.nn.QuantAdd"),
-    (("QuantCat", "stack", "hstack", "vstack"), "use ares.nn.QuantConcatenate"),
+    (("QuantCat", "hstack", "dstack"), "use ares.nn.QuantConcatenate, or torch.cat with its dim"),
     (
-        ("sub", "rsub", "neg"),
-        "use ares.nn.QuantAdd, and negate the weights of the layer before the subtrahend; of the network's "
-        "input: do it before the network",
+        ("stack",),
+        "give each part its new axis (x.unsqueeze(dim)), then use ares.nn.QuantConcatenate",
     ),
     (
-        ("div",),
-        "multiply by the inverse (x * 0.5), or fold the factor into the weights of the layer before or after "
-        "it; of the network's input: do it before the network",
+        ("expand", "expand_as", "broadcast_to", "repeat", "tile"),
+        "sums and products repeat axes of size 1 by themselves; anywhere else: torch.cat([x, x], dim)",
     ),
+    (("roll",), "write it with slices: torch.cat([x[:, -n:], x[:, :-n]], 1)"),
     (
-        ("index_select", "gather", "take", "masked_fill", "where"),
+        ("index_select", "gather", "take", "take_along_dim"),
         "take parts of a tensor with slices (x[:, a:b]), chunk or split",
     ),
     (
-        ("QuantHardTanh", "ReLU6", "Hardtanh", "Hardsigmoid", "Mish", "SELU", "CELU", "PReLU"),
-        "use QuantReLU, QuantIdentity, GELU, SiLU, ELU, LeakyReLU, Hardswish, Softplus, Sigmoid or Tanh",
+        ("where", "masked_fill", "gt", "lt", "ge", "le", "eq", "ne"),
+        "write it with clamp, F.relu, F.leaky_relu or the product with a constant mask",
+    ),
+    (("minimum", "maximum"), "of a tensor and a number: x.clamp(max=number), x.clamp(min=number)"),
+    (("pow", "square"), "write the square as a product: x * x"),
+    (("abs", "absolute"), "write F.leaky_relu(x, -1.0), which is the same function"),
+    (("special_expit",), "use torch.sigmoid, which is the same function"),
+    (
+        ("RReLU", "rrelu"),
+        "use nn.LeakyReLU with the slope (lower + upper) / 2, which it is in evaluation mode",
     ),
     (
-        ("clamp", "clamp_", "clamp_min", "clamp_max", "clip", "hardtanh", "relu6"),
-        "use QuantReLU or QuantIdentity, whose range of codes clips",
+        ("GLU", "glu"),
+        "write it out: a, b = x.chunk(2, dim), then ares.nn.QuantMul()(a, quant(torch.sigmoid(b)))",
+    ),
+    (
+        ("floor_divide",),
+        "divide without rounding: the next quantiser rounds",
+    ),
+    (
+        (
+            *("amax", "max", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d"),
+            *("adaptive_max_pool1d", "adaptive_max_pool2d"),
+        ),
+        "use nn.MaxPool2d, whose window may be the whole map",
+    ),
+    (
+        (
+            "log_softmax",
+            "LogSoftmax",
+            "Softmin",
+            "softmin",
+            "argmax",
+            "argmin",
+            "topk",
+            "sort",
+            "argsort",
+        ),
+        _OUTSIDE,
     ),
     (("__setitem__",), "build the tensor with torch.cat, nn.ZeroPad2d or a layer of its own"),
     (
@@ -79,7 +128,6 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("TruncAvgPool2d",), "use torch.nn.AvgPool2d and a QuantIdentity after it"),
     (("TruncAdaptiveAvgPool2d",), "use torch.nn.AdaptiveAvgPool2d and a QuantIdentity after it"),
-    (("sum",), "use ares.nn.QuantMean, and scale in the layer after it"),
 )
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy.typing as npt
 
 import ares
 from ares.ir import Project
+from ares.pipeline.folders import write_whole
 from ares.pipeline.matrix import stage_of
 from ares.pipeline.user_model import UserModel
 from ares.pipeline.verification import Verification
@@ -53,19 +52,7 @@ class Reproduction:
 
     def write(self, folder: Path) -> None:
         """Write all under a temporary name beside `folder`, then rename; raises OSError, and FileExistsError first."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".ares-") as temporary:
-            root = Path(temporary, "failure")
-            for name, content in self.files.items():
-                path = root / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            (root / _SCRIPT).chmod(0o755)
-            if folder.is_dir():
-                folder.rmdir()
-            shutil.move(root, folder)
+        write_whole(folder, self.files, executable={_SCRIPT})
 
 
 def reproduction_of(subject: UserModel, result: Verification) -> Reproduction | None:
