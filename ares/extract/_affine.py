@@ -15,9 +15,11 @@ import numpy.typing as npt
 import torch
 
 from ares.extract._call import Call, fractions
+from ares.extract._channel_codes import one_scale
 from ares.extract._findings import reject
-from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, agree, is_enabled, require_plain
-from ares.extract._values import Codes, Unknown, Value
+from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, is_enabled, require_plain
+from ares.extract._scales import agree
+from ares.extract._values import ChannelCodes, Codes, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
 from ares.ir import Tensor
 from ares.numerics import Pointwise
@@ -30,22 +32,33 @@ class Affine:
     """Integers of one affine layer: weight s8 [out, ...], scale float64 [1 or out], and one kind of bias.
 
     `bias_codes` int64 [out] in the accumulator's scale, `bias` float64 [out] real; either may be empty.
+    `input_scales` float64 [out] are those of the channels that the outputs read, empty where the input has one scale.
     """
 
     weight: npt.NDArray[Any]
     scale: npt.NDArray[np.float64]
     bias_codes: npt.NDArray[np.int64]
     bias: npt.NDArray[np.float64]
+    input_scales: npt.NDArray[np.float64]
 
     def accumulator_scale(self, source: Tensor) -> npt.NDArray[np.float64]:
         """Real value of one accumulator unit, per output channel or for all."""
         assert source.scale is not None
-        return self.scale * source.scale
+        return self.scale * (self.input_scales if self.input_scales.size else source.scale)
 
     def rescale_terms(self, source: Tensor) -> tuple[list[Fraction], list[Fraction]]:
         """Exact (ratios, biases) for `Call.rescale`: real value of an accumulator unit, real bias."""
         assert source.scale is not None
-        ratios = [scale * Fraction(source.scale) for scale in fractions(self.scale)]
+        inputs = fractions(self.input_scales if self.input_scales.size else source.scale)
+        outputs = max(len(inputs), self.scale.size)
+        ratios = [
+            scale * given
+            for scale, given in zip(
+                fractions(np.broadcast_to(self.scale, outputs)),
+                inputs * (outputs // len(inputs)),
+                strict=True,
+            )
+        ]
         if self.bias_codes.size:
             per_channel = ratios * (self.bias_codes.size if len(ratios) == 1 else 1)
             biases = [
@@ -67,8 +80,33 @@ def affine_input(call: Call) -> Codes | Unknown:
     return value if isinstance(value, Unknown) else call.codes(value)
 
 
-def read_affine(call: Call, source: Tensor) -> Affine:
-    """Weights and bias of the call's module for an input `source`; refuses what has no exact integers."""
+def channel_input(call: Call, groups: int) -> tuple[str, npt.NDArray[np.float64]] | Unknown:
+    """As `affine_input` for a convolution: the input's tensor, and its scales as in `Affine`.
+
+    Every output reads the channels of one group, which may have a scale of their own.
+    """
+    value = call.quantized_input()
+    if isinstance(value, Unknown):
+        return value
+    if not isinstance(value, ChannelCodes):
+        return call.codes(value).tensor, np.zeros(0)
+    scales = np.array(value.scales.values)
+    if value.scales.axis != 1 or scales.size % groups:
+        raise one_scale(call, value)
+    by_group = scales.reshape(groups, -1)
+    if (by_group != by_group[:, :1]).any():
+        raise one_scale(call, value)
+    return value.tensor, np.repeat(by_group[:, 0], call.module.out_channels // groups)
+
+
+def read_affine(
+    call: Call, source: Tensor, input_scales: npt.NDArray[np.float64] | None = None
+) -> Affine:
+    """Weights and bias of the call's module for an input `source`; refuses what has no exact integers.
+
+    `input_scales` as in `Affine`, None where `source` has one.
+    """
+    inputs = np.zeros(0) if input_scales is None else input_scales
     layer = call.single
     if not is_enabled(layer.weight_quant):
         reject(
@@ -83,13 +121,16 @@ def read_affine(call: Call, source: Tensor) -> Affine:
             f"it has {scale.size} weight scales",
             "quantise weights per tensor or per output channel",
         )
-    bias_codes, bias = _read_bias(call, source, scale)
-    return Affine(weights.codes, scale, bias_codes, bias)
+    assert source.scale is not None
+    unit = scale * (inputs if inputs.size else source.scale)
+    bias_codes, bias = _read_bias(call, unit)
+    return Affine(weights.codes, scale, bias_codes, bias, inputs)
 
 
 def _read_bias(
-    call: Call, source: Tensor, scale: npt.NDArray[np.float64]
+    call: Call, unit: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """(codes, real values) as in `Affine`; `unit` [1 or out] is the real value of one step of the accumulator."""
     layer, none = call.single, np.zeros(0)
     if layer.bias is None:
         return none.astype(np.int64), none
@@ -110,8 +151,6 @@ def _read_bias(
                 "use bias_quant=Int32Bias, or leave the bias float",
             )
         return none.astype(np.int64), quantized.value.numpy()
-    assert source.scale is not None
-    unit = source.scale * scale
     with torch.no_grad():
         value, *_, bits = call.module.bias_quant.tensor_quant(bias, torch.from_numpy(unit))
     codes = np.rint(value.numpy() / unit)

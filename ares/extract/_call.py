@@ -9,23 +9,34 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from brevitas.nn.quant_layer import QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer
 from torch import nn
 
 from ares.capture import Node, Output, Ref
 from ares.extract._builder import Builder, check_accumulator
+from ares.extract._channel_codes import move_channels, one_scale, quantize_by_channel, waiting
 from ares.extract._findings import Finding, Status, Unmappable, Unquantised, reject
 from ares.extract._quantizers import (
-    CALIBRATE,
     Quantizer,
     calibration_state,
     is_enabled,
     read_quantizer,
 )
-from ares.extract._values import Codes, Constant, Finish, Index, Move, Real, Unknown, Value
+from ares.extract._scales import CALIBRATE, ONE_SCALE
+from ares.extract._values import (
+    ChannelCodes,
+    Codes,
+    Constant,
+    Finish,
+    Index,
+    Move,
+    Real,
+    Unknown,
+    Value,
+)
 from ares.extract.constant import quantized_constant
 from ares.ir import Tensor
 from ares.numerics import (
-    IDENTITY,
     RELU,
     NumericsError,
     Pointwise,
@@ -34,6 +45,10 @@ from ares.numerics import (
     plan_pointwise,
 )
 from ares.ops import KernelOperation, operations
+from ares.ops.requantize import Requantize
+
+# Layers of Brevitas whose quantisers go to `Call.quantize`.
+_BY_CHANNEL = (QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer)
 
 # PyTorch takes these keywords for its own (python_arg_parser.cpp); `swapaxes` has the last two.
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
@@ -133,6 +148,8 @@ class Call:
         """`value` as codes; refuses a real value with the advice to quantise it."""
         if isinstance(value, Codes):
             return value
+        if isinstance(value, ChannelCodes):
+            raise one_scale(self, value, role)
         if isinstance(value, Real):
             raise Unquantised(f"{role} is {value.what}, which is not quantised", value.advice)
         return reject(
@@ -152,6 +169,11 @@ class Call:
         call = self.context.quantizer_calls.get(path, 0)
         self.context.quantizer_calls[path] = call + 1
         quantizer = read_quantizer(proxy, self.context.single[path], path, call)
+        if quantizer.scales is not None and not isinstance(self.module, _BY_CHANNEL):
+            reject(
+                f"its quantiser {path} has {len(quantizer.scales.values)} scales, one for each channel",
+                ONE_SCALE,
+            )
         never, suspicious = calibration_state(
             self.context.single[path], self.context.single.values()
         )
@@ -178,12 +200,27 @@ class Call:
         quantizer = self.quantizer(self.module.input_quant)
         if quantizer is None:
             return value
-        return self.quantize(value, quantizer, name=f"{self.name}.input_quant")
+        shape = self.shape_of(0, "input")
+        return self.quantize(value, quantizer, name=f"{self.name}.input_quant", shape=shape)
 
-    def quantize(self, value: Value, quantizer: Quantizer, *, name: str | None = None) -> Codes:
-        """The codes that `quantizer` makes of a value. Codes on another grid go through a table."""
+    def quantize(
+        self,
+        value: Value,
+        quantizer: Quantizer,
+        *,
+        name: str | None = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> Codes | ChannelCodes:
+        """The codes that `quantizer` makes of a value. Codes on another grid go through a table.
+
+        `shape` is the value's, where it is not the call's own.
+        """
+        if quantizer.scales is not None:
+            return quantize_by_channel(self, value, quantizer, name, shape or self.out_shape)
         if isinstance(value, Codes):
             tensor = self._requantized(value, quantizer, name)
+        elif isinstance(value, ChannelCodes):
+            tensor = waiting(self, value, Requantize, name).quantized(quantizer)
         elif isinstance(value, Real):
             tensor = value.quantized(quantizer)
         elif isinstance(value, Constant):
@@ -196,10 +233,7 @@ class Call:
     def _requantized(self, value: Codes, quantizer: Quantizer, name: str | None) -> str:
         source = self.tensor(value)
         operation = operations()["relu" if quantizer.function is RELU else "requantize"]
-        unchanged = quantizer.function is IDENTITY or (
-            quantizer.function is RELU and source.lo >= source.zero_point
-        )
-        if unchanged and quantizer.keeps(source):
+        if quantizer.leaves(source) and quantizer.keeps(source):
             return value.tensor
         table = lookup_table(quantizer.function, source, quantizer.tensor())
         return self.add(operation, (value.tensor,), quantizer, name=name, table=table)
@@ -264,6 +298,8 @@ class Call:
         value = self.x
         if isinstance(value, Codes):
             return Codes(emit(value.tensor))
+        if isinstance(value, ChannelCodes):
+            return move_channels(self, value, emit(value.tensor), back)
         if isinstance(value, Real):
             return value.moved(Move(emit, back, takes_maximum, adds_zeros))
         if isinstance(value, Unknown):

@@ -10,7 +10,19 @@ from ares.extract._registry import on_function, on_module
 from ares.extract._values import Value
 
 
-@on_function("contiguous", "detach", "clone", "data", "double", "float", "to", "type_as", "alias")
+@on_function(
+    "cpu",
+    "positive",
+    "contiguous",
+    "detach",
+    "clone",
+    "data",
+    "double",
+    "float",
+    "to",
+    "type_as",
+    "alias",
+)
 def unchanged(call: Call) -> Value:
     return call.x
 

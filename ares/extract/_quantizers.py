@@ -18,8 +18,10 @@ from torch import nn
 
 from ares.extract._findings import reject
 from ares.extract._functions import function_of
+from ares.extract._scales import CALIBRATE as CALIBRATE
+from ares.extract._scales import ChannelScales, read_scales
 from ares.ir import DType, Tensor
-from ares.numerics import IDENTITY, PLAIN, Function, Pointwise, code_limits, compose, sign
+from ares.numerics import IDENTITY, PLAIN, RELU, Function, Pointwise, code_limits, compose, sign
 
 PLAIN_QUANTIZER = "RescalingIntQuant"
 # Parts of a quantiser whose result does not depend on what is quantised, in evaluation mode; and what to use.
@@ -46,14 +48,13 @@ _CONSTANT_IN_EVALUATION: Mapping[str, tuple[tuple[str, ...], str]] = {
 # The latter in evaluation mode, where `require_settled` has made sure of it.
 _HALF_TO_EVEN = ("RoundSte", "StochasticRoundSte")
 
-CALIBRATE = (
-    "calibrate it (brevitas.graph.calibrate.calibration_mode) or train it, then call model.eval()"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Quantizer:
     """round(function(x) / scale + zero_point), clamped to lo..hi. `origin` is the witness event.
+
+    With `scales`, one for each channel, it is step(function(x) / scales) in place of function(x) / scale: `scale` is 1,
+    the codes' own unit.
 
     As an operation gets it, `pointwise` is all that stands between the operation and the rounding; `function` is its
     function where all channels share one. `axis` is that of the channels, where `pointwise` has constants of their own.
@@ -68,6 +69,8 @@ class Quantizer:
     origin: str
     pointwise: Pointwise = PLAIN
     axis: int | None = None
+    scales: ChannelScales | None = None
+    step: Function = IDENTITY
 
     def tensor(self, name: str = "", shape: tuple[int, ...] = (1,)) -> Tensor:
         """A tensor of this quantiser's codes; after a ReLU none of them means less than zero."""
@@ -98,8 +101,18 @@ class Quantizer:
             source.zero_point,
         ) and self.lo <= source.lo <= source.hi <= self.hi
 
+    def leaves(self, source: Tensor) -> bool:
+        """Whether the function before it changes no code of `source`, which are all of its range."""
+        return self.function is IDENTITY or (
+            self.function is RELU and source.lo >= source.zero_point
+        )
+
     def with_function(self, function: Function) -> Quantizer:
         return replace(self, function=function)
+
+    def of_codes(self) -> Quantizer:
+        """What is left of one with a scale for each channel when all before the rounding was done."""
+        return replace(self, function=IDENTITY, scales=None, step=IDENTITY)
 
     def behind(self, pointwise: Pointwise, axis: int | None) -> Quantizer:
         """As an operation gets it that `pointwise` follows."""
@@ -201,18 +214,21 @@ def read_quantizer(proxy: Any, single: Any, path: str, call: int) -> Quantizer:
         numbers = quant(torch.zeros((), dtype=torch.float64))[1:]
         trained = _tensor_quant(single)(torch.zeros(()))[1:]
     signed, lo, hi = _codes(quant, numbers[-1], what)
-    scale, zero_point = _scale_and_zero_point(numbers, trained, what)
+    scale, zero_point, scales = read_scales(numbers, trained, what)
     if not lo <= zero_point <= hi:
         reject(f"{what} has zero point {zero_point}, outside its codes {lo}..{hi}", CALIBRATE)
     function = _activation(proxy, what)
+    step = IDENTITY if steps is None else steps(quant, scale)
     return Quantizer(
         scale=scale,
         zero_point=zero_point,
         lo=lo,
         hi=hi,
         dtype=DType.S8 if signed else DType.U8,
-        function=function if steps is None else compose(function, steps(quant, scale)),
+        function=function if scales else compose(function, step),
         origin=f"quantizer:{path}#{call}",
+        scales=scales,
+        step=step if scales else IDENTITY,
     )
 
 
@@ -243,45 +259,6 @@ def _codes(quant: Any, bit_width: torch.Tensor, what: str) -> tuple[bool, int, i
     return bool(integer.signed), lo, hi
 
 
-def _scale_and_zero_point(numbers: Any, trained: Any, what: str) -> tuple[float, int]:
-    """Those of a quantiser that has one of each, the same in float64 and (`trained`) in float32."""
-    scale, zero_point, bits = numbers
-    if scale.numel() != 1 or zero_point.numel() != 1:
-        reject(
-            f"{what} has {scale.numel()} scales: activations are quantised per tensor",
-            "drop scaling_per_output_channel=True",
-        )
-    value, offset = float(scale), float(zero_point)
-    if value < 0.0:
-        reject(
-            f"{what} has scale {value}: its codes run backwards",
-            "set restrict_scaling_type=RestrictValueType.FP",
-        )
-    if not value > 0.0 or value == float("inf"):
-        reject(f"{what} has scale {value}", CALIBRATE)
-    if not offset.is_integer():
-        reject(f"{what} has zero point {offset}, which is no integer", "use an integer zero point")
-    single, single_offset, single_bits = map(float, trained)
-    if agree(value, single) and offset != single_offset:
-        reject(
-            f"{what} has zero point {single_offset:g} in float32, {offset:g} in float64: its range is symmetric, with "
-            "real zero half-way between two codes",
-            "use a symmetric quantiser such as Int8ActPerTensorFloat",
-        )
-    if not agree(value, single) or float(bits) != single_bits:
-        reject(
-            f"{what} has scale {single} and zero point {single_offset:g} in float32, "
-            f"{value} and {offset:g} in float64: a rounding on the way falls differently",
-            "save its state and load it: what is stored is the rounded value",
-        )
-    return value, int(offset)
-
-
-def agree(double: float, single: float) -> bool:
-    """Whether two scales are the same number, but for the roundings of binary32."""
-    return abs(single / double - 1.0) < 2.0**-20
-
-
 def code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
     """Smallest and largest code of an integer quantiser (binary and ternary ones have none of its flags)."""
     if signed:
@@ -302,7 +279,7 @@ def _threshold_is_one(quant: Any) -> bool:
     """Whether its threshold is what all begin with (1, for powers of two 2**0)."""
     with torch.no_grad():
         threshold = quant.scaling_impl(torch.zeros((), dtype=quant.scaling_impl.value.dtype))
-    return float(threshold.flatten()[0]) == 1.0
+    return bool((threshold == 1.0).all())
 
 
 def _saw_data(quant: Any) -> bool:

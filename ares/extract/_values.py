@@ -9,16 +9,17 @@ order and gives zero its own code. They change places with what comes after them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ares.extract._findings import reject
+from ares.extract._findings import Unmappable, reject
 from ares.extract._quantizers import Quantizer
-from ares.numerics import IDENTITY, PLAIN, Function, Pointwise
+from ares.extract._scales import ChannelScales
+from ares.numerics import IDENTITY, PLAIN, SIGN, Function, Pointwise, clip
 
 Finish = Callable[[Quantizer], str]
 Index = npt.NDArray[np.int64]
@@ -123,6 +124,8 @@ class Real:
 
     def then(self, function: Function) -> Real:
         """The same with an elementwise function after it."""
+        if function is IDENTITY:
+            return self
         for move in self.moves:
             move.refuse_before(function)
         return self._followed_by((function,), None)
@@ -142,7 +145,7 @@ class Real:
         for move in self.moves:
             move.refuse_before_scaling(factors, addends)
         index = np.broadcast_to(np.arange(len(factors)).reshape(step.values.shape), shape)
-        if self.arithmetic is not None and self.pointwise is PLAIN:
+        if self.arithmetic is not None and self._is_plain:
             return self._scaled_in_place(step, index)
         if self.arithmetic is not None:
             reject(
@@ -157,11 +160,51 @@ class Real:
         if len(factors) > 1:
             places, axis = self._channels(index)
             factors, addends = ([terms[place] for place in places] for terms in (factors, addends))
-        return replace(self, pointwise=self.pointwise.scaled(factors, addends), axis=axis)
+        return self._with(pointwise=self.pointwise.scaled(factors, addends), axis=axis)
+
+    def in_codes(self, quantizer: Quantizer, shape: tuple[int, ...]) -> Real:
+        """What a quantiser with a scale for each channel rounds, in units of them; `shape` is the value's own."""
+        assert quantizer.scales is not None
+        real = self.then(quantizer.function)
+        function = real.pointwise.function
+        rounds = quantizer.step is IDENTITY
+        if rounds and function is not None and function.clips is not None:
+            # What is limited and then divided is divided and then limited: codes end at one for all, as a rule.
+            ends = (quantizer.lo - quantizer.zero_point, quantizer.hi - quantizer.zero_point)
+            limits = quantizer.scales.limits_in_codes(function.clips, ends)
+            bare = self._with(pointwise=replace(real.pointwise, functions=(IDENTITY,)))
+            real = bare._divided(quantizer, shape)
+            if len(set(limits)) == 1:
+                real = real.then(clip(*limits[0]))
+            elif self.arithmetic is not None:
+                reject(
+                    f"{function.name} of {self.what} is another limit in the codes of every channel",
+                    "insert a QuantIdentity between the two",
+                )
+            else:
+                index = quantizer.scales.index(shape)
+                real = real.then_each([clip(*limit) for limit in limits], index)
+        else:
+            real = real._divided(quantizer, shape)
+        return real.then(quantizer.step)
+
+    def _divided(self, quantizer: Quantizer, shape: tuple[int, ...]) -> Real:
+        assert quantizer.scales is not None
+        if quantizer.step.name == SIGN:
+            return self
+        try:
+            return self.scaled(Step("div", quantizer.scales.along(len(shape))), shape)
+        except Unmappable:
+            if self.arithmetic is not None:
+                raise
+            reject(
+                f"its quantiser has a scale for each channel, and {self.what} takes one for all",
+                "put a QuantIdentity with one scale before it",
+            )
 
     def moved(self, move: Move) -> Real:
         """The same with a move of codes after it."""
-        return replace(self, moves=(*self.moves, move))
+        return self._with(moves=(*self.moves, move))
 
     def quantized(self, quantizer: Quantizer) -> str:
         """The name of the tensor of codes that the quantiser makes of it."""
@@ -179,6 +222,14 @@ class Real:
             return None
         return self._moved(self.expose(self.pointwise))
 
+    @property
+    def _is_plain(self) -> bool:
+        return self.pointwise.is_function and self.pointwise.function is IDENTITY
+
+    def _with(self, **changes: Any) -> Real:
+        """The same with other fields, and no more than a Real."""
+        return Real(**{field.name: getattr(self, field.name) for field in fields(Real)} | changes)
+
     def _moved(self, tensor: str) -> str:
         for move in self.moves:
             tensor = move.emit(tensor)
@@ -189,12 +240,12 @@ class Real:
             pointwise = self.pointwise.then(functions)
         except ValueError as error:
             reject(str(error), _BETWEEN)
-        return replace(self, pointwise=pointwise, axis=self.axis if axis is None else axis)
+        return self._with(pointwise=pointwise, axis=self.axis if axis is None else axis)
 
     def _scaled_in_place(self, step: Step, index: Index) -> Real:
         assert self.arithmetic is not None
         values = step.values.reshape(-1)[np.maximum(self._source(index), 0)]
-        return replace(self.arithmetic(replace(step, values=values)), moves=self.moves)
+        return self.arithmetic(replace(step, values=values))._with(moves=self.moves)
 
     def _source(self, index: Index) -> Index:
         """`index` by element of the operation's own result, -1 where an element is not used."""
@@ -202,7 +253,7 @@ class Real:
         for move in reversed(self.moves):
             found = None if found is None else move.back(found)
         if found is None:
-            reject(f"its constants differ within what {self.what} mixes", _QUANTISE_BOTH)
+            reject(f"its constants differ within what {self.what} mixes", QUANTISE_BOTH)
         return found
 
     def _channels(self, index: Index) -> tuple[list[int], int]:
@@ -216,14 +267,26 @@ class Real:
                 return [max(int(place), 0) for place in places], axis
         return reject(
             f"its constants are not one for each channel of {self.what}, nor one for all",
-            _QUANTISE_BOTH,
+            QUANTISE_BOTH,
         )
 
 
-_QUANTISE_BOTH = (
-    "quantise both, each with a QuantIdentity of its own: quant(x) + quant_table(table)"
-)
+QUANTISE_BOTH = "quantise both, each with a QuantIdentity of its own: quant(x) + quant_table(table)"
 _BETWEEN = "put a QuantIdentity between the two functions"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ChannelCodes(Real):
+    """Codes that have a scale for each channel: their tensor in the Graph, which has one for all, has the scale 1.
+
+    To most they are a real value that waits for its quantiser. What treats channels apart, and moves that keep them
+    apart, take the codes. `scales` count their axis from the first; `quantizer` is the call of it whose scales they
+    are, in its order, "" where a move made another.
+    """
+
+    tensor: str
+    scales: ChannelScales
+    quantizer: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

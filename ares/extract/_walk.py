@@ -328,6 +328,12 @@ class _Walk:
             if tensor is not None:
                 self.builder.add_origin(tensor, f"node:{node.key}")
                 return tensor
+            if isinstance(value, Real) and value.expose is not None:
+                function = value.pointwise.functions[0].name
+                reject(
+                    f"the network's output is {function} of {value.what}",
+                    "outside the network: return what it is applied to, and apply it to the outputs on the host",
+                )
             if isinstance(value, Real):
                 reject(
                     f"the network's output is {value.what}, which is not quantised",

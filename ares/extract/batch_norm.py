@@ -16,10 +16,11 @@ from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._elementwise import apply_arithmetic
-from ares.extract._findings import reject
+from ares.extract._findings import Unmappable, reject
+from ares.extract._migration import advice
 from ares.extract._quantizers import is_enabled
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Constant, Step, Unknown, Value
+from ares.extract._values import QUANTISE_BOTH, Constant, Real, Step, Unknown, Value
 from ares.extract._weights import read_weights
 
 Array = npt.NDArray[np.float64]
@@ -90,7 +91,12 @@ def _batch_norm(call: Call, mean: Any, variance: Any, weight: Any, bias: Any, ep
     addends = (0.0 if bias is None else bias) - mean * factors
     axis = (1, -1, *(1,) * (len(shape) - 2))
     steps = Step("mul", factors.reshape(axis)), Step("add", addends.reshape(axis))
-    return apply_arithmetic(call, call.x, shape, *steps)
+    try:
+        return apply_arithmetic(call, call.x, shape, *steps)
+    except Unmappable as error:
+        if isinstance(call.x, Real) and error.suggestion in (QUANTISE_BOTH, call.x.advice):
+            reject(error.reason, advice(call.layer_type))
+        raise
 
 
 def _numbers(value: Any) -> Array | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ares.extract._affine import affine_input, affine_result, read_affine
+from ares.extract._affine import affine_result, channel_input, read_affine
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
@@ -16,18 +16,19 @@ from ares.ops.conv1d_depthwise import Conv1dDepthwise
 
 @on_module(QuantConv1dDepthwise)
 def conv1d_depthwise(call: Call) -> Value:
-    source = affine_input(call)
-    if isinstance(source, Unknown):
-        return source
     layer = call.module
-    tensor = call.tensor(source)
-    affine = read_affine(call, tensor)
+    given = channel_input(call, layer.groups)
+    if isinstance(given, Unknown):
+        return given
+    source, scales = given
+    tensor = call.builder.tensors[source]
+    affine = read_affine(call, tensor, scales)
 
     def finish(quantizer: Quantizer) -> str:
         ratios, biases = affine.rescale_terms(tensor)
         return call.add(
             Conv1dDepthwise,
-            (source.tensor,),
+            (source,),
             quantizer,
             weight=constant(affine.weight[:, 0], np.int8),
             left=layer.left,

@@ -6,7 +6,7 @@ import math
 
 import brevitas.nn as qnn
 
-from ares.extract._affine import affine_input, affine_result, read_affine
+from ares.extract._affine import affine_result, channel_input, read_affine
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
@@ -17,21 +17,22 @@ from ares.ops.conv2d import Conv2d
 
 @on_module(qnn.QuantConv2d)
 def conv2d(call: Call) -> Value:
-    source = affine_input(call)
-    if isinstance(source, Unknown):
-        return source
     layer = call.module
+    given = channel_input(call, layer.groups)
+    if isinstance(given, Unknown):
+        return given
+    source, scales = given
     if layer.padding_mode != "zeros":
         reject(f"it pads with {layer.padding_mode!r}", "use padding_mode='zeros'")
-    tensor = call.tensor(source)
+    tensor = call.builder.tensors[source]
     padding = _padding(call, tensor.shape[2:])
-    affine = read_affine(call, tensor)
+    affine = read_affine(call, tensor, scales)
 
     def finish(quantizer: Quantizer) -> str:
         ratios, biases = affine.rescale_terms(tensor)
         return call.add(
             Conv2d,
-            (source.tensor,),
+            (source,),
             quantizer,
             weight=affine.weight,
             stride=tuple(layer.stride),

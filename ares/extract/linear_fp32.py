@@ -6,6 +6,7 @@ import numpy as np
 
 from ares.extract._affine import Affine
 from ares.extract._call import Call
+from ares.extract._findings import reject
 from ares.extract._values import Codes
 from ares.ir import constant
 from ares.numerics import Pointwise
@@ -27,6 +28,9 @@ def add_logits(call: Call, source: Codes, affine: Affine, pointwise: Pointwise) 
     if bias.size or addend.any():
         whole = (bias if bias.size else np.zeros(1)) * factor + addend
         bias = np.broadcast_to(whole, (features,))
+    largest = float(np.finfo(np.float32).max)
+    if max(np.abs(scale).max(), np.abs(bias).max(initial=0.0)) > largest:
+        reject("its results leave binary32", "multiply and add smaller numbers behind it, or none")
     return call.add(
         LinearFp32,
         (source.tensor,),

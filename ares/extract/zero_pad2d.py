@@ -31,7 +31,7 @@ def pad(call: Call) -> Value:
 
 def _pad(call: Call, padding: Any) -> Value:
     left, right, top, bottom = (*padding, *(0,) * (4 - len(padding)))[:4]
-    if len(padding) > 4:
+    if any(padding[4:]):
         reject("it pads more than height and width", "pad the last two dimensions only")
 
     def emit(tensor: str) -> str:
