@@ -33,7 +33,7 @@ import torch
 from torch import nn
 
 from ares.capture import CaptureError, capture, faithful_copy
-from ares.ir import Graph
+from ares.ir import Graph, Tensor
 from ares.witness_quantizers import (
     QuantizedWeight,
     code_range,
@@ -109,16 +109,19 @@ class Witness:
         found: list[Judgement] = list(self.weight_judgements)
         seen: set[str] = set()
         calls: dict[str, int] = {}
+        scales: dict[str, Array] = {}
 
         def at_quantizer(path: str, module: Any, arguments: Any, output: Any) -> Any:
-            return self._at_quantizer(path, calls, tensors, found, seen, module, arguments, output)
+            return self._at_quantizer(
+                path, calls, tensors, found, seen, scales, module, arguments, output
+            )
 
         handles = hook_quantizers(self._model, at_quantizer)
         try:
             capture(
                 self._model,
                 [_as_double(array) for array in inputs],
-                on_output=partial(self._at_node, tensors, found, seen),
+                on_output=partial(self._at_node, tensors, found, seen, scales),
             )
         except CaptureError as error:
             # What a hook raises comes back as the forward pass having failed.
@@ -147,6 +150,7 @@ class Witness:
         tensors: Mapping[str, Array],
         found: list[Judgement],
         seen: set[str],
+        scales: dict[str, Array],
         module: nn.Module,
         arguments: tuple[torch.Tensor, ...],
         output: tuple[torch.Tensor, ...],
@@ -157,6 +161,7 @@ class Witness:
         calls[path] = number + 1
         key = f"{path}#{number}"
         seen.add(f"quantizer:{key}")
+        scales[key] = output[1].numpy()
         names = self._quantizer_tensors.get(key)
         if names is None:
             return None
@@ -167,9 +172,9 @@ class Witness:
         if edges is None:
             lo, hi = code_range(module, int(bits))
             meant = np.clip(real, lo, hi)
-            ties = _true_ties(arguments[0].numpy(), float(scale), meant)
+            ties = _true_ties(arguments[0].numpy(), scale.numpy(), meant)
         else:
-            ties = np.isin(real, edges) & _unrounded(arguments[0].numpy(), float(scale))
+            ties = np.isin(real, edges) & _unrounded(arguments[0].numpy(), scale.numpy())
         for name in names:
             golden = self._codes(tensors, name, real)
             distance = (
@@ -198,6 +203,7 @@ class Witness:
         tensors: Mapping[str, Array],
         found: list[Judgement],
         seen: set[str],
+        scales: Mapping[str, Array],
         key: str,
         index: int,
         value: torch.Tensor,
@@ -214,7 +220,7 @@ class Witness:
                 error = np.abs(golden - real) / max(float(np.abs(real).max()), 1e-30)
                 found.append(_judgement(name, key, error, golden, real, self._eps[name]))
             else:
-                real = real / tensor.scale + tensor.zero_point
+                real = real / _unit_of(tensor, scales) + tensor.zero_point
                 error = np.abs(golden - real)
                 found.append(_judgement(name, key, error, golden, real, EXACT_EPS))
 
@@ -256,20 +262,31 @@ def free_running(
     return {name: found[name] for name in names}
 
 
-def _true_ties(argument: Array, scale: float, meant: Array) -> Array:
+def _unit_of(tensor: Tensor, scales: Mapping[str, Array]) -> Array:
+    """The scale of a tensor's codes, or the scales of its channels: those of the quantiser that its origins name."""
+    for origin in tensor.origins:
+        if origin.startswith("scales:"):
+            quantizer, _, axis = origin.removeprefix("scales:").rpartition("@")
+            shape = [1] * len(tensor.shape)
+            shape[int(axis)] = -1
+            return scales[quantizer].reshape(shape)
+    return np.asarray(tensor.scale)
+
+
+def _true_ties(argument: Array, scale: Array, meant: Array) -> Array:
     """Where `meant` lies halfway between two codes and float64 has rounded nothing on the way there.
 
     That is certain for a scale that is a power of two and arguments of few significant bits: networks whose scales
     are all powers of two, and their inputs, which are binary32.
     """
-    if not _unrounded(argument, scale):
-        return np.zeros(meant.shape, bool)
-    return np.asarray(np.abs(meant - np.trunc(meant)) == 0.5)
+    return np.asarray(_unrounded(argument, scale) & (np.abs(meant - np.trunc(meant)) == 0.5))
 
 
-def _unrounded(argument: Array, scale: float) -> bool:
+def _unrounded(argument: Array, scale: Array) -> Array:
+    """Whether argument / scale is exact: for all, or for each channel where each has a scale."""
     mantissas = np.ldexp(np.frexp(argument)[0], EXACT_BITS)
-    return bool(np.frexp(scale)[0] == 0.5 and np.array_equal(mantissas, np.trunc(mantissas)))
+    few_bits = np.array_equal(mantissas, np.trunc(mantissas))
+    return np.asarray((np.frexp(scale)[0] == 0.5) & few_bits)
 
 
 def _judgement(
