@@ -185,6 +185,7 @@ class _Strangers:
     """
 
     def __init__(self, model: nn.Module, watch: _Watch, recorder: Recorder) -> None:
+        self._model = model
         self._watch = watch
         self._recorder = recorder
         self._registered = {id(module) for module in model.modules()}
@@ -206,10 +207,9 @@ class _Strangers:
             )
             self._watched[id(module)] = module, handle
         self._watch.enter_muted(module)
-        values = [
-            item.value if isinstance(item, QuantTensor) else item for item in tensors_in(args)
-        ]
-        for real in [value for value in values if value.is_floating_point()][:1]:
+        given = [item.value if isinstance(item, QuantTensor) else item for item in tensors_in(args)]
+        # Global hooks do not see keyword arguments; they are of the model's type.
+        for real in [x for x in (*given, *self._model.parameters()) if x.is_floating_point()][:1]:
             module.to(real.dtype)
 
     def _leave(

@@ -279,11 +279,6 @@ SUPPORTED: dict[str, Wild] = {
         init="self.norm = nn.BatchNorm2d(4)",
         body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
     ),
-    "batch norm folded": Wild(
-        init="self.norm = nn.BatchNorm2d(4)",
-        body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
-        after="import ares.nn\nmodel = ares.nn.fold_batch_norm(model)",
-    ),
     "dilation": Wild(
         init="self.wide = QuantConv2d(4, 4, 3, padding=2, dilation=2)",
         body=BODY + "x = self.relu(self.wide(x))" + HEAD,

@@ -18,6 +18,11 @@ CASES: dict[str, tuple[list[str], list[str], list[tuple[str, str]]]] = {
         ["x = QuantConv2d(4, 4, 1)(x)", "x = QuantReLU(return_quant_tensor=True)(x)"],
         [("a QuantConv2d is made anew", ANEW), ("a QuantReLU is made anew", ANEW)],
     ),
+    "by keyword": (
+        [],
+        ["x = nn.Conv2d(4, 4, 1)(input=x.value)"],
+        [("a Conv2d is made anew", ANEW)],
+    ),
     "layers in one": (
         [],
         ["x = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)).eval()(x.value)"],
