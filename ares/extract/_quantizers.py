@@ -299,7 +299,9 @@ def _sign_or_zero(quant: Any, scale: float) -> Function:
     """Of `TernaryQuant`: zero up to the threshold and at it."""
     edge = float(quant.threshold) * scale
     return Function(
-        "ternary sign", lambda x: np.where(np.abs(x) > edge, np.copysign(scale, x), 0.0)
+        "ternary sign",
+        lambda x: np.where(np.abs(x) > edge, np.copysign(scale, x), 0.0),
+        jumps=True,
     )
 
 

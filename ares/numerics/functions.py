@@ -27,19 +27,20 @@ class Function:
 
     Where f jumps at a turning point, the point belongs to the piece on its left. A function that only limits its
     argument has the limits as `clips` (None: no limit on that side); as rounding keeps order, it costs no table.
+    `jumps`: next to some argument its value changes at once, so that a grid has to be exact there.
     """
 
     name: str
     evaluate: Callable[[FloatArray], FloatArray]
     turning_points: tuple[float, ...] = ()
     clips: tuple[Fraction | None, Fraction | None] | None = None
+    jumps: bool = False
 
     @property
     def is_non_decreasing(self) -> bool:
         """Whether f keeps order, so that it may change places with a maximum."""
-        return not self.turning_points and bool(
-            self.evaluate(np.array([-1e3]))[0] <= self.evaluate(np.array([1e3]))[0]
-        )
+        low, high = self.evaluate(np.array([-_FAR, _FAR]))
+        return not self.turning_points and bool(low <= high)
 
 
 def _gelu_erf(x: FloatArray) -> FloatArray:
@@ -120,7 +121,7 @@ def clip(lo: Fraction | None, hi: Fraction | None) -> Function:
 
 def sign(size: float) -> Function:
     """size for x >= 0, else -size: what a binary quantiser of that scale means."""
-    return Function(SIGN, lambda x: np.where(x >= 0.0, size, -size))
+    return Function(SIGN, lambda x: np.where(x >= 0.0, size, -size), jumps=True)
 
 
 SIGN = "sign"
@@ -177,6 +178,7 @@ def compose(inner: Function, outer: Function) -> Function:
         f"{outer.name}({inner.name})",
         lambda x: outer.evaluate(inner.evaluate(x)),
         tuple(sorted(points)),
+        jumps=inner.jumps or outer.jumps,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import Tensor, constant
-from ares.numerics.accumulate import INT32_MAX
+from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.functions import IDENTITY, Function, affine, clip, compose
 from ares.numerics.rescale import Rescale, plan_multipliers
 from ares.numerics.tables import plan_function, steps_of_channel
@@ -99,8 +99,12 @@ def plan_pointwise(
     terms = _each(biases, pointwise.factors, pointwise.addends)
     ratios = _shortest(ratio * factor for ratio, factor in factors)
     biases = _shortest(bias * factor + addend for bias, factor, addend in terms)
-    if pointwise.function is not None:
+    if pointwise.function is not None and not (
+        pointwise.function.jumps and max(len(ratios), len(biases)) > 1
+    ):
         return plan_function(pointwise.function, ratios, biases, target, accumulator_bound)
+    if accumulator_bound > INT32_MAX:
+        raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
     tables = [
         steps_of_channel(function, ratio, bias, target, accumulator_bound)
         for function, ratio, bias in _each(pointwise.functions, ratios, biases)

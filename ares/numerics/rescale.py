@@ -159,8 +159,8 @@ def _plan_steps(ratio: Fraction, addend: Fraction, lo: int, hi: int, bound: int)
             start = code
         elif first <= bound:
             steps[first] = code
-    if not steps:
-        return None
+    # One code for every accumulator: a threshold that changes nothing says so.
+    steps = steps or {INT32_MAX: start}
     return Rescale(
         multiplier=constant([2], np.int32),
         offset=constant([0], np.int64),

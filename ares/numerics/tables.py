@@ -88,7 +88,11 @@ class Grid:
     def real(self, u: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         # Dividing last keeps quotients that float64 can hold (averages) exact.
         scaled = u.astype(np.float64) * float(self.step.numerator) / float(self.step.denominator)
-        return scaled + float(self.start)
+        x = scaled + float(self.start)
+        # Where the sum cancels only exact numbers say on which side of zero it is.
+        for i in np.flatnonzero(np.abs(x) < abs(float(self.start)) * 2.0**-20):
+            x[i] = float(self.start + int(u[i]) * self.step)
+        return x
 
     def last_before(self, point: float) -> int:
         """The largest u with x <= point."""
@@ -123,7 +127,7 @@ def plan_function(
     if accumulator_bound > INT32_MAX:
         raise NumericsError(f"accumulator may reach {accumulator_bound}, int32 ends at {INT32_MAX}")
     if len(set(ratios)) == len(set(biases)) == 1:
-        # M = 2, s = 1: u is the accumulator.
+        # The multiplier is a power of two: u is the accumulator.
         plain = plan_multipliers([Fraction(1)], [Fraction(0)], 0, target.lo, target.hi, INT32_MAX)
         thresholds, codes = steps_of_channel(
             function, ratios[0], biases[0], target, accumulator_bound

@@ -57,7 +57,10 @@ class Quantize(KernelOperation):
         )
         for step in self.steps:
             require(
-                step.kind in set(FloatStepKind)
+                type(step.kind) is int
+                and step.kind in set(FloatStepKind)
+                and bool(np.isfinite(step.values).all())
+                and (step.kind != FloatStepKind.DIV or bool(step.values.all()))
                 and step.values.ndim == 1
                 and step.values.size * step.inner >= 1
                 and source.size % (step.values.size * step.inner) == 0,

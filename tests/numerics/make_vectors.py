@@ -13,22 +13,17 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from tests.numerics.binary32_vectors import binary32_lines, quantize_f32_lines
 from tests.numerics.oracle import (
     FUNCTIONS,
-    HALF,
     INT32,
     S8,
     U8,
     clamp,
-    from_bits,
     half_even,
     quantize,
-    quantize_binary32,
-    real_output,
     rescale,
     step_code,
-    to_binary32,
-    to_bits,
 )
 
 MASK = 2**64 - 1
@@ -97,6 +92,16 @@ def _rescale_cases() -> Iterator[tuple[int, int, int, int, int]]:
         shift = draw.randrange(36, 44)
         multiplier = draw.randrange(2**30, 2**31)
         yield multiplier, draw.randrange(lo, hi) << shift | draw.randrange(2**shift), shift, lo, hi
+    # Negative multipliers: ties, an odd zero point, a bias of half a code, one bit, the largest, no structure.
+    yield -(2**30), 0, 31, *S8
+    yield -(2**30), 131 << 33, 33, *U8
+    yield -(2**30), (-7 << 38) + 2**37, 38, *S8
+    yield -1, 77 << 8, 8, *U8
+    yield -(2**31 - 1), -(5 << 38), 38, -8, 7
+    yield -draw.randrange(2**30, 2**31), draw.randrange(2**40, 2**47), 40, *S8
+    # A channel whose factor is zero: ties of the offset alone, to both sides, and past both ends.
+    for offset in (2**37, 3 << 37, -(2**37), -(3 << 37), (3 << 37) + 1, 300 << 38, -(300 << 38)):
+        yield 0, offset, 38, *S8
 
 
 def rescale_lines() -> Iterator[str]:
@@ -108,6 +113,8 @@ def rescale_lines() -> Iterator[str]:
         codes = digest(rescale(first + i, *case) for i in range(count))
         yield f"dense {first} {count} {codes:#x}"
         for code in range(lo - 1, hi + 1):
+            if not multiplier:
+                continue
             # The largest accumulator that is not past the tie between code and code + 1.
             acc = ((2 * code + 1) * 2 ** (shift - 1) - offset) // multiplier
             if INT32[0] <= acc < INT32[1]:
@@ -117,10 +124,13 @@ def rescale_lines() -> Iterator[str]:
         for sign in (1, -1):
             acc = sign * INT32[1]
             offset = sign * (2**62 - 1) - acc * INT32[1]
-            limits = (INT32[1], offset, shift, *INT32)
-            lower = min(acc, acc - sign)
-            yield "case " + " ".join(map(str, limits))
-            yield f"steps {lower} {rescale(lower, *limits)} {rescale(lower + 1, *limits)}"
+            for multiplier in (INT32[1], -INT32[1]):
+                # The same total from a negative multiplier and the accumulator of the other sign.
+                limits = (multiplier, offset, shift, *INT32)
+                end = acc if multiplier > 0 else -acc
+                lower = min(end, end - (1 if end > 0 else -1))
+                yield "case " + " ".join(map(str, limits))
+                yield f"steps {lower} {rescale(lower, *limits)} {rescale(lower + 1, *limits)}"
 
 
 def step_lines() -> Iterator[str]:
@@ -139,6 +149,60 @@ def step_lines() -> Iterator[str]:
             yield f"point {value} {step_code(value, thresholds, codes)}"
 
 
+def channel_lines() -> Iterator[str]:
+    """N3 to N5 with constants, steps or both for each channel: what every channel makes of an accumulator."""
+    # case: channels, steps of a table, strides of multipliers and tables, lo, hi. Then arrays, and rows of codes.
+    draw = random.Random(17)
+    ends = [INT32[0] + 1, -1, 0, 1, INT32[1]]
+    for channels, size, channel_stride, step_stride in (
+        (1, 0, 0, 0),
+        (5, 0, 1, 0),
+        (3, 7, 1, 0),
+        (3, 1, 0, 1),
+        (7, 5, 0, 1),
+        (4, 11, 1, 1),
+    ):
+        constants, tables = channels if channel_stride else 1, channels if step_stride else 1
+        # Negative, zero and positive in turn; |acc * M + B| < 2**62.
+        multipliers = [(c % 3 - 1) * draw.randrange(2**29, 2**30) for c in range(constants)]
+        shifts = [draw.randrange(30, 38) for _ in multipliers]
+        offsets = [draw.randrange(-(2**37), 2**37) for _ in multipliers]
+        if not channel_stride:
+            # u is the accumulator.
+            multipliers, shifts, offsets = [2**30], [30], [0]
+        thresholds, codes = [], []
+        for table in range(tables if size else 0):
+            row = sorted(draw.randrange(*INT32) for _ in range(size))
+            row_codes = [draw.randint(*S8) for _ in range(size + 1)]
+            if table == 1:
+                # One code for every accumulator.
+                row, row_codes = [INT32[1]] * size, [row_codes[0]] * (size + 1)
+            elif table == 2 and size > 1:
+                # A shorter table, filled up: its last threshold is the largest accumulator itself.
+                row = [INT32[0], 0, *[INT32[1]] * (size - 2)]
+                row_codes = row_codes[:3] + [row_codes[3]] * (size - 2)
+            thresholds.append(row)
+            codes.append(row_codes)
+        yield f"case {channels} {size} {channel_stride} {step_stride} {S8[0]} {S8[1]}"
+        yield "multipliers " + " ".join(map(str, multipliers))
+        yield "offsets " + " ".join(map(str, offsets))
+        yield "shifts " + " ".join(map(str, shifts))
+        for row, row_codes in zip(thresholds, codes, strict=True):
+            yield "table " + " ".join(map(str, row + row_codes))
+        near = [t + d for row in thresholds for t in row for d in (-1, 0, 1)]
+        near += [draw.randrange(-(2**bits), 2**bits) for bits in range(2, 32)]
+        for acc in ends + [acc for acc in near if INT32[0] < acc <= INT32[1]]:
+            row = []
+            for c in range(channels):
+                m, b, s = (v[c % constants] for v in (multipliers, offsets, shifts))
+                if size:
+                    u = half_even(acc * m + b, 2**s)
+                    row.append(step_code(u, thresholds[c % tables], codes[c % tables]))
+                else:
+                    row.append(rescale(acc, m, b, s, *S8))
+            yield f"row {acc} " + " ".join(map(str, row))
+
+
 def weighted_sum_lines() -> Iterator[str]:
     """N10. All 65,536 pairs of codes, for each set of coefficients."""
     cases = (
@@ -153,6 +217,12 @@ def weighted_sum_lines() -> Iterator[str]:
         (1288490189, 536870912, 31, (3 << 31) - 12345678901, (-8, 7), S8, S8),
         (1932735283, 1, 54, 255 << 54, U8, U8, U8),
         (1, 1, 1, 0, S8, S8, S8),
+        # Differences; what is added is no whole code; both negative; one operand gone.
+        (2**30, -(2**30), 31, 0, S8, S8, S8),
+        (-(2**30), 2**29, 31, (3 << 31) + 2**30, U8, U8, S8),
+        (-(2**31 - 1), -(2**31 - 1), 32, -(2**31), S8, S8, U8),
+        (-1610612733, 0, 31, 99 << 31, U8, U8, U8),
+        (-(2**31 - 1), 2**31 - 1, 24, 2**61, S8, U8, U8),
     )
     for a0, a1, shift, offset, (lo, hi), first, second in cases:
         found = digest(
@@ -184,96 +254,47 @@ def dot_lines() -> Iterator[str]:
         yield f"full {is_signed} {zero_point} {x} {w} {count} {(x - zero_point) * w * count}"
 
 
-SCALES = {
-    "tenth": to_binary32(Fraction(1, 10)),
-    "eighth": Fraction(1, 8),
-    "full": to_binary32(Fraction(27, 10) / 255),
-    "small": to_binary32(Fraction(1, 10**10)),
-    "large": to_binary32(Fraction(3 * 10**10)),
-}
-
-
-def quantize_f32_lines() -> Iterator[str]:
-    """N6. The numbers around every step from code to code, and those that are not numbers."""
-    special = (
-        *(0x00000000, 0x80000000),  # zeros
-        *(0x7F800000, 0xFF800000),  # infinities
-        *(0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF812345),  # quiet and signalling NaN
-        *(0x00000001, 0x80000001, 0x007FFFFF, 0x807FFFFF),  # subnormal
-        *(0x00800000, 0x80800000),  # smallest normal
-        *(0x7F7FFFFF, 0xFF7FFFFF),  # largest
-        *(0x3F800000, 0xBF800000, 0x3F7FFFFF, 0xBF7FFFFF),
-    )
-    for name, zero_point, (lo, hi) in (
-        ("eighth", 0, S8),
-        ("full", 77, U8),
-        ("tenth", 0, (-7, 7)),
-        ("tenth", 1, (0, 15)),
-        ("eighth", 255, (240, 255)),
-        ("small", 3, (0, 15)),
-        ("large", -1, (-8, 7)),
-    ):
-        scale = SCALES[name]
-        assert isinstance(scale, Fraction)
-        yield f"case {to_bits(scale):#x} {zero_point} {lo} {hi}"
-        patterns = list(special)
-        for code in range(lo - 1, hi + 1):
-            edge = to_binary32((code + HALF - zero_point) * scale)
-            near = to_bits(edge)
-            patterns += [near] if not edge else [near - 2, near - 1, near, near + 1, near + 2]
-        codes = [quantize_binary32(bits, scale, zero_point, lo, hi) for bits in patterns]
-        for start in range(0, len(patterns), 8):
-            pairs = zip(patterns[start : start + 8], codes[start : start + 8], strict=True)
-            yield "points " + " ".join(f"{bits:#x} {code}" for bits, code in pairs)
-
-
-def binary32_lines() -> Iterator[str]:
-    """N9. Accumulator, scale, bias and result: conversions that round, products and sums that do."""
-    draw = random.Random(3)
-    accumulators = [0, 1, -1, 2**24 + 1, 2**24 + 3, -(2**24) - 1, 2**25 + 2, 2**25 + 6, *INT32]
-    accumulators += [2**30 + 2**6, 2**30 + 3 * 2**6, -(2**30) - 2**6 - 1]
-    accumulators += [draw.randrange(-(2**bits), 2**bits) for bits in range(2, 32) for _ in range(4)]
-    for acc in accumulators:
-        for _ in range(2):
-            scale = from_bits(draw.randrange(0x33000000, 0x3F800000))
-            assert isinstance(scale, Fraction)
-            yield f"plain {acc} {to_bits(scale):#x} {to_bits(real_output(acc, scale, None)):#x}"
-            # A bias near the product, of the other sign: the sum cancels, a fused one would show.
-            rough = to_binary32(-acc * scale * Fraction(draw.randrange(2**20, 2**21), 2**20))
-            bias = rough if isinstance(rough, Fraction) and rough else Fraction(1, 3 * 2**10)
-            bias = to_binary32(bias)
-            assert isinstance(bias, Fraction)
-            yield (
-                f"biased {acc} {to_bits(scale):#x} {to_bits(bias):#x} "
-                f"{to_bits(real_output(acc, scale, bias)):#x}"
-            )
-
-
 def lookup_lines() -> Iterator[str]:
-    """N7, N8. The code for each of the 256 bytes. Scales are `mantissa * 2**exponent`."""
+    """N7, N8. The code for each of the 256 bytes. Scales are `mantissa * 2**exponent`; then factor and addend."""
     scales = [(1, -5), (1, -6), (13107, -17), (12345677, -28), (9, -3), (1, -20)]
-    draw = random.Random(5)
+    draw, draw_affine = random.Random(5), random.Random(6)
+    plain = Fraction(1), Fraction(0)
     for kind in FUNCTIONS:
         combinations = [(a, b) for a in scales for b in scales]
         chosen = combinations if kind in ("identity", "relu") else draw.sample(combinations, 9)
-        for (source_mantissa, source_exponent), (mantissa, exponent) in chosen:
-            source, target = draw.choice((S8, U8)), draw.choice((S8, U8, (-8, 7), (0, 15)))
-            zero_points = [draw.choice((0, *bounds)) for bounds in (source, target)]
-            zero_points = [clamp(z, *b) for z, b in zip(zero_points, (source, target), strict=True)]
-            source_scale = source_mantissa * Fraction(2) ** source_exponent
-            scale = mantissa * Fraction(2) ** exponent
-            row = bytearray()
-            for byte in range(256):
-                code = byte - 256 * (source is S8 and byte > 127)
-                x = (code - zero_points[0]) * source_scale
-                row.append(quantize(FUNCTIONS[kind](x), scale, zero_points[1], *target) & 0xFF)
-            yield (
-                f"case {list(FUNCTIONS).index(kind)} {int(source is S8)} {zero_points[0]} "
-                f"{source_mantissa} {source_exponent} {int(target[0] < 0)} {zero_points[1]} "
-                f"{mantissa} {exponent} {target[0]} {target[1]}"
-            )
-            for start in range(0, 256, 64):
-                yield "bytes " + " ".join(str(value) for value in row[start : start + 64])
+        for pair in chosen:
+            yield from _lookup_case(kind, *pair, *plain, draw)
+        for pair in draw_affine.sample(combinations[:24], 3):
+            factor = Fraction(draw_affine.choice((-1, 1)) * draw_affine.randrange(1, 48), 32)
+            addend = Fraction(draw_affine.randrange(-64, 65), 16)
+            yield from _lookup_case(kind, *pair, factor, addend, draw_affine)
+
+
+def _lookup_case(
+    kind: str,
+    source_parts: tuple[int, int],
+    parts: tuple[int, int],
+    factor: Fraction,
+    addend: Fraction,
+    draw: random.Random,
+) -> Iterator[str]:
+    source, target = draw.choice((S8, U8)), draw.choice((S8, U8, (-8, 7), (0, 15)))
+    zero_points = [draw.choice((0, *bounds)) for bounds in (source, target)]
+    zero_points = [clamp(z, *b) for z, b in zip(zero_points, (source, target), strict=True)]
+    source_scale, scale = (Fraction(m) * Fraction(2) ** e for m, e in (source_parts, parts))
+    row = bytearray()
+    for byte in range(256):
+        code = byte - 256 * (source is S8 and byte > 127)
+        x = (code - zero_points[0]) * source_scale * factor + addend
+        row.append(quantize(FUNCTIONS[kind](x), scale, zero_points[1], *target) & 0xFF)
+    yield (
+        f"case {list(FUNCTIONS).index(kind)} {int(source is S8)} {zero_points[0]} "
+        f"{source_parts[0]} {source_parts[1]} {int(target[0] < 0)} {zero_points[1]} "
+        f"{parts[0]} {parts[1]} {target[0]} {target[1]} "
+        f"{factor.numerator} {factor.denominator} {addend.numerator} {addend.denominator}"
+    )
+    for start in range(0, 256, 64):
+        yield "bytes " + " ".join(str(value) for value in row[start : start + 64])
 
 
 FILES: dict[str, Callable[[], Iterator[str]]] = {
@@ -281,6 +302,7 @@ FILES: dict[str, Callable[[], Iterator[str]]] = {
     "dot.txt": dot_lines,
     "rescale.txt": rescale_lines,
     "steps.txt": step_lines,
+    "channels.txt": channel_lines,
     "quantize_f32.txt": quantize_f32_lines,
     "lookup.txt": lookup_lines,
     "binary32.txt": binary32_lines,

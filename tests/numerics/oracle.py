@@ -6,7 +6,7 @@ Imports nothing of ares and no numpy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 HALF = Fraction(1, 2)
@@ -93,9 +93,38 @@ def to_bits(value: Fraction | float) -> int:
     return sign | (exponent + 127) << 23 | int(size / Fraction(2) ** (exponent - 23)) - 2**23
 
 
-def quantize_binary32(bits: int, scale: Fraction, zero_point: int, lo: int, hi: int) -> int:
-    """N6: the quotient rounded to binary32, the sum rounded to binary32, then the integer."""
+Binary32 = Fraction | float  # a float is an infinity or NaN; zero has no sign
+Steps = Sequence[tuple[str, Fraction]]  # (kind, constant)
+
+
+ARITHMETIC: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
+    "add": lambda x, constant: x + constant,
+    "sub": lambda x, constant: x - constant,
+    "rsub": lambda x, constant: constant - x,
+    "mul": lambda x, constant: x * constant,
+    "div": lambda x, constant: x / constant,
+}
+
+
+def stepped(x: Binary32, kind: str, constant: Fraction) -> Binary32:
+    """One step of N6: a single operation of binary32 numbers, rounded once. It divides by no zero."""
+    if kind == "sign":
+        return constant if x >= 0 else -constant  # NaN is not at least zero
+    if isinstance(x, float):
+        if math.isnan(x) or (kind == "mul" and not constant):
+            return math.nan
+        turns = kind == "rsub" or (kind in ("mul", "div") and constant < 0)
+        return -x if turns else x
+    return to_binary32(ARITHMETIC[kind](x, constant))
+
+
+def quantize_binary32(
+    bits: int, scale: Fraction, zero_point: int, lo: int, hi: int, steps: Steps = ()
+) -> int:
+    """N6: the steps, the quotient and the sum, each rounded to binary32, then the integer."""
     x = from_bits(bits)
+    for kind, constant in steps:
+        x = stepped(x, kind, constant)
     if isinstance(x, float):
         return zero_point if math.isnan(x) else hi if x > 0 else lo
     quotient = to_binary32(x / scale)
@@ -230,6 +259,46 @@ def softplus(x: Fraction, beta: Fraction = Fraction(1), threshold: int = 20) -> 
     return _log(1 + (Fraction(_exp(z), ONE) if z > 0 else Fraction(ONE, _exp(-z)))) / beta
 
 
+def hardsigmoid(x: Fraction) -> Fraction:
+    return min(max(x + 3, Fraction(0)), Fraction(6)) / 6
+
+
+def mish(x: Fraction) -> Fraction:
+    """x * tanh(log(1 + w)) = x * (w**2 + 2 w) / (w**2 + 2 w + 2), w = e**x."""
+    if abs(x) > 280:
+        return max(x, Fraction(0))
+    w = Fraction(_exp(x), ONE) if x > 0 else Fraction(ONE, _exp(-x))
+    return x * (w * w + 2 * w) / (w * w + 2 * w + 2)
+
+
+def selu(x: Fraction) -> Fraction:
+    """PyTorch's constants, to all the digits that its documentation has."""
+    scale = Fraction("1.0507009873554804934193349852946")
+    return scale * elu(x, Fraction("1.6732632423543772848170429916717"))
+
+
+def celu(x: Fraction, alpha: Fraction = Fraction(1)) -> Fraction:
+    """x above zero, alpha * (e**(x / alpha) - 1) below."""
+    return x if x > 0 else elu(x / alpha, alpha)
+
+
+def softsign(x: Fraction) -> Fraction:
+    return x / (1 + abs(x))
+
+
+def log_sigmoid(x: Fraction) -> Fraction:
+    """log(1 / (1 + e**-x)), with no threshold."""
+    if abs(x) > 280:
+        return min(x, Fraction(0))
+    return -_log(1 + (Fraction(_exp(-x), ONE) if x < 0 else Fraction(ONE, _exp(x))))
+
+
+def clip(x: Fraction, lo: Fraction | None, hi: Fraction | None) -> Fraction:
+    """The nearest number to x in [lo, hi]; None: no limit on that side."""
+    x = x if lo is None else max(x, lo)
+    return x if hi is None else min(x, hi)
+
+
 FUNCTIONS: dict[str, Callable[[Fraction], Fraction]] = {
     "identity": lambda x: x,
     "relu": lambda x: max(x, Fraction(0)),
@@ -242,4 +311,9 @@ FUNCTIONS: dict[str, Callable[[Fraction], Fraction]] = {
     "elu": elu,
     "leaky_relu": leaky_relu,
     "softplus": softplus,
+    "hardsigmoid": hardsigmoid,
+    "mish": mish,
+    "selu": selu,
+    "softsign": softsign,
+    "log_sigmoid": log_sigmoid,
 }

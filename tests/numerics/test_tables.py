@@ -17,7 +17,8 @@ def test_vectors() -> None:
     seen = set()
     for numbers, lines in cases("lookup.txt"):
         kind, source_signed, source_zero, mantissa, exponent, *rest = numbers
-        signed, zero_point, out_mantissa, out_exponent, lo, hi = rest
+        signed, zero_point, out_mantissa, out_exponent, lo, hi, *affine = rest
+        factor, addend = Fraction(*affine[:2]), Fraction(*affine[2:])
         name = list(oracle.FUNCTIONS)[kind]
         source = Tensor(
             "x",
@@ -36,11 +37,12 @@ def test_vectors() -> None:
             lo,
             hi,
         )
-        found = lookup_table(FUNCTIONS[name], source, target)
+        found = lookup_table(FUNCTIONS[name], source, target, factor, addend)
         assert found.dtype == np.uint8
         assert found.tolist() == [value for _, line in lines for value in line], numbers
-        seen.add(name)
-    assert seen == set(oracle.FUNCTIONS)
+        seen.add((name, factor > 0, addend != 0))
+    assert {name for name, *_ in seen} == set(oracle.FUNCTIONS)
+    assert {(rises, moves) for _, rises, moves in seen} >= {(False, True), (True, True)}
 
 
 def test_equal_scales_change_nothing() -> None:

@@ -18,6 +18,9 @@
 
 #define MAX_NUMBERS 1024
 #define MAX_DOT 70000
+#define MAX_CHANNELS 16
+#define MAX_STEPS 4
+#define MAX_POINTS 16
 
 /* One line of a file. Hexadecimal numbers are bit patterns, decimal ones are signed. */
 typedef struct record {
@@ -192,26 +195,94 @@ static void steps(const record *r)
     }
 }
 
-/* N6 */
+/* N3 to N5, constants or steps for each channel */
+static void channels(const record *r)
+{
+    static int32_t count;
+    static int32_t tables;
+    static int32_t multiplier[MAX_CHANNELS];
+    static int64_t offset[MAX_CHANNELS];
+    static uint8_t shift[MAX_CHANNELS];
+    static ares_rescale rescale;
+    const int64_t *const n = r->number;
+    if (strcmp(r->word, "case") == 0) {
+        rescale.multiplier = multiplier;
+        rescale.offset = offset;
+        rescale.shift = shift;
+        rescale.thresholds = n[1] ? one.thresholds : NULL;
+        rescale.codes = n[1] ? one.codes : NULL;
+        count = (int32_t)n[0];
+        rescale.num_thresholds = (int32_t)n[1];
+        rescale.channel_stride = (int32_t)n[2];
+        rescale.step_stride = (int32_t)n[3];
+        rescale.lo = (int32_t)n[4];
+        rescale.hi = (int32_t)n[5];
+        tables = 0;
+    } else if (strcmp(r->word, "table") == 0) {
+        const int32_t steps = rescale.num_thresholds;
+        for (int32_t i = 0; i < steps; ++i) {
+            one.thresholds[tables * steps + i] = (int32_t)n[i];
+        }
+        for (int32_t i = 0; i <= steps; ++i) {
+            one.codes[tables * (steps + 1) + i] = (int16_t)n[steps + i];
+        }
+        ++tables;
+    } else if (strcmp(r->word, "row") == 0) {
+        for (int32_t c = 0; c < count; ++c) {
+            expect(n[1 + c], ares_rescale_apply(&rescale, (int32_t)n[0], c));
+        }
+    } else {
+        for (int i = 0; i < r->count && i < MAX_CHANNELS; ++i) {
+            if (strcmp(r->word, "multipliers") == 0) {
+                multiplier[i] = (int32_t)n[i];
+            } else if (strcmp(r->word, "offsets") == 0) {
+                offset[i] = n[i];
+            } else {
+                shift[i] = (uint8_t)n[i];
+            }
+        }
+    }
+}
+
+/* N6: the points of one line are the elements of one call. */
 static void quantize_f32(const record *r)
 {
     static ares_quantize_f32_params params;
+    static ares_float_step step[MAX_STEPS];
+    static float constants[MAX_STEPS][MAX_POINTS];
     const int64_t *const n = r->number;
     if (strcmp(r->word, "case") == 0) {
-        params.elements = 1;
         params.scale = float_of(n[0]);
         params.zero_point = (int32_t)n[1];
         params.lo = (int32_t)n[2];
         params.hi = (int32_t)n[3];
+        params.num_steps = 0;
+        params.steps = NULL;
         return;
     }
-    for (int i = 0; i < r->count; i += 2) {
-        const float x = float_of(n[i]);
-        uint8_t code = 0;
-        const void *const inputs[] = {&x};
-        void *const outputs[] = {&code};
-        (void)ares_quantize_f32(&params, inputs, outputs, NULL);
-        expect(n[i + 1], ares_load_code(&code, 0, params.lo < 0));
+    if (strcmp(r->word, "step") == 0) {
+        const int32_t last = params.num_steps++;
+        step[last].kind = (int32_t)n[0];
+        step[last].inner = (int32_t)n[1];
+        step[last].count = r->count - 2;
+        step[last].values = constants[last];
+        for (int32_t i = 0; i < step[last].count; ++i) {
+            constants[last][i] = float_of(n[2 + i]);
+        }
+        params.steps = step;
+        return;
+    }
+    float x[MAX_POINTS];
+    uint8_t codes[MAX_POINTS];
+    const void *const inputs[] = {x};
+    void *const outputs[] = {codes};
+    params.elements = r->count / 2;
+    for (int i = 0; i < params.elements; ++i) {
+        x[i] = float_of(n[2 * i]);
+    }
+    (void)ares_quantize_f32(&params, inputs, outputs, NULL);
+    for (int i = 0; i < params.elements; ++i) {
+        expect(n[2 * i + 1], ares_load_code(codes, i, params.lo < 0));
     }
 }
 
@@ -298,6 +369,7 @@ static const struct {
     {"rescale.txt", rescale},           {"steps.txt", steps},
     {"quantize_f32.txt", quantize_f32}, {"lookup.txt", lookup},
     {"binary32.txt", binary32},         {"weighted_sum.txt", weighted_sum},
+    {"channels.txt", channels},
 };
 
 static int read_record(FILE *file, record *r)

@@ -13,16 +13,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ares.ir import Tensor
-from ares.numerics import FUNCTIONS, Rescale, plan_function
+from ares.numerics import FUNCTIONS, Function, Pointwise, Rescale, leaky_relu, plan_pointwise
 from tests.numerics import oracle
 
 Accumulators = Mapping[int, Sequence[int]]  # channel -> its accumulators
 HALF = Fraction(1, 2)
+# PReLU: a leaky ReLU of its own for each channel, in turn.
+SLOPES = (Fraction(1, 4), Fraction(-1, 2), Fraction(0), Fraction(1))
+# What BatchNorm does to the sign of a channel's unit, in turn.
+SIGNS = (1, -1, 0, -1)
 
 
 @dataclass(frozen=True)
 class Finish:
-    """code = quantise(function(acc * unit + bias)); one unit or one a channel, real biases."""
+    """code = quantise(function(acc * unit + bias)); one unit or one a channel, real biases.
+
+    `function` is a name of FUNCTIONS, or "prelu", which has a slope for each unit.
+    """
 
     function: str
     units: tuple[Fraction, ...]
@@ -30,7 +37,18 @@ class Finish:
     target: Tensor
 
     def plan(self, bound: int) -> Rescale:
-        return plan_function(FUNCTIONS[self.function], self.units, self.biases, self.target, bound)
+        functions = [self._function(c) for c in range(len(self.units) if self.is_prelu else 1)]
+        pointwise = Pointwise(functions=tuple(functions))
+        return plan_pointwise(pointwise, self.units, self.biases, self.target, bound)
+
+    @property
+    def is_prelu(self) -> bool:
+        return self.function == "prelu"
+
+    def _function(self, channel: int) -> Function:
+        if self.is_prelu:
+            return leaky_relu(float(SLOPES[channel % len(SLOPES)]))
+        return FUNCTIONS[self.function]
 
     def argument(self, acc: int, channel: int) -> Fraction:
         """What the function is given."""
@@ -40,7 +58,11 @@ class Finish:
     def unrounded(self, acc: int, channel: int) -> Fraction:
         """In codes, before rounding and clamp."""
         assert self.target.scale is not None
-        value = oracle.FUNCTIONS[self.function](self.argument(acc, channel))
+        value = self.argument(acc, channel)
+        if self.is_prelu:
+            value = oracle.leaky_relu(value, SLOPES[channel % len(SLOPES)])
+        else:
+            value = oracle.FUNCTIONS[self.function](value)
         return value / Fraction(self.target.scale) + self.target.zero_point
 
     def code(self, acc: int, channel: int) -> int:
@@ -65,7 +87,7 @@ class Finish:
                 found.add("code above 127")
             if abs(acc) > 2**24:
                 found.add("sum beyond binary32")
-            point = FUNCTIONS[self.function].turning_points
+            point = self._function(channel).turning_points
             if point and -4 < self.argument(acc, channel) < point[0]:
                 found.add("falling piece")
             if self.function == "relu" and self.argument(acc, channel) < 0:
@@ -74,13 +96,20 @@ class Finish:
             found.add("odd zero point")
         if len(set(self.units)) > 1:
             found.add("scale for each channel")
+        if self.is_prelu:
+            found.add("function for each channel")
+        found |= {"negative gamma"} if min(self.units) < 0 else set()
+        found |= {"zero gamma"} if 0 in self.units else set()
         return found
 
 
 def finish_for(
     accumulators: Accumulators, target: Tensor, units: str, function: str, bias: str, seed: int
 ) -> Finish:
-    """`units`: dyadic (a power of two), tensor or channels; `bias`: none, int32 (whole units) or float."""
+    """`units`: dyadic (a power of two), tensor or channels; signed channels, signed dyadic, as BatchNorm makes them.
+
+    `bias`: none, int32 (whole units) or float.
+    """
     assert target.scale is not None
     draw = random.Random(seed)
     largest = max((abs(acc) for row in accumulators.values() for acc in row), default=0) or 1
@@ -88,12 +117,16 @@ def finish_for(
     span = 1.5 * (target.hi - target.lo) * target.scale
     wanted = 4.0 if function.startswith("gelu") else span
     base = wanted / largest
-    if units == "dyadic":
+    if units.endswith("dyadic"):
         # At most half a code, so that there are ties.
         chosen = [Fraction(2) ** round(math.log2(min(base, target.scale / 2)))]
     else:
-        count = len(accumulators) if units == "channels" else 1
+        count = len(accumulators) if units.endswith("channels") else 1
         chosen = [_binary32(base * draw.uniform(0.6, 1.4)) for _ in range(count)]
+    if units.startswith("signed"):
+        chosen = [chosen[c % len(chosen)] * SIGNS[c % len(SIGNS)] for c in accumulators]
+    if function == "prelu":
+        chosen = [chosen[c % len(chosen)] for c in accumulators]
     if bias == "none":
         biases = [Fraction(0)]
     elif bias == "int32":

@@ -34,6 +34,8 @@ class Case:
     sources: tuple[Codes, Codes]
     target: Codes
     reaches: tuple[str, ...]
+    factors: tuple[int, int] = (1, 1)  # of the operands: differences, and what else multiplies
+    addend: Fraction = Fraction(0)  # real, as the sum is
 
 
 CASES = (
@@ -100,18 +102,57 @@ CASES = (
         ("u8", 0.5, 0),
         ("repeated", "low clip", "high clip"),
     ),
+    Case(
+        "difference, odd zero points",
+        ((1, 5, 7, 3),) * 2,
+        (("u8", 0.125, 129), ("s8", 0.5, -3)),
+        ("s8", 0.25, 7),
+        (
+            "difference",
+            "odd zero points",
+            "tie to the code below",
+            "negative tie",
+            "low clip",
+            "high clip",
+        ),
+        (1, -1),
+    ),
+    Case(
+        "negated, one row, a constant of half a code",
+        ((1, 7, 5), (1, 1, 5)),
+        (("s8", 0.5, 1), ("s8", 0.25, 3)),
+        ("u8", 0.5, 77),
+        ("difference", "repeated", "constant", "tie to the code below", "tie to the code above"),
+        (-1, -3),
+        Fraction(-9, 4),
+    ),
+    Case(
+        "one operand times zero",
+        ((1, 11, 13),) * 2,
+        (("s8", 0.071, 0), ("u8", 0.033, 0)),
+        ("s8", 0.059, -5),
+        ("difference", "constant", "low clip", "both signs"),
+        (-1, 0),
+        Fraction(-5),
+    ),
 )
 
 
 def _ratios(case: Case) -> list[Fraction]:
-    return [Fraction(source[1]) / Fraction(case.target[1]) for source in case.sources]
+    scales = [Fraction(source[1]) / Fraction(case.target[1]) for source in case.sources]
+    return [scale * factor for scale, factor in zip(scales, case.factors, strict=True)]
+
+
+def _addend(case: Case) -> Fraction:
+    """In output codes, with the zero point."""
+    return case.addend / Fraction(case.target[1]) + case.target[2]
 
 
 def _operation(case: Case, target: Tensor) -> Add:
     coefficients, rescale = plan_weighted_sum(
         _ratios(case),
         [source[2] for source in case.sources],
-        target.zero_point,
+        _addend(case),
         target.lo,
         target.hi,
     )
@@ -139,7 +180,7 @@ def _reals(case: Case, arrays: list[Array]) -> Array:
     ratios = _ratios(case)
     out = np.zeros(case.shapes[0], object)
     for index in product(*(range(size) for size in case.shapes[0])):
-        real = Fraction(case.target[2])
+        real = _addend(case)
         for array, source, ratio in zip(arrays, case.sources, ratios, strict=True):
             at = tuple(i if n > 1 else 0 for i, n in zip(index, array.shape, strict=True))
             real += (int(array[at]) - source[2]) * ratio
@@ -154,6 +195,10 @@ def _reached(case: Case, arrays: list[Array], reals: Array, target: Tensor) -> I
         yield "one element"
     if case.shapes[0] != case.shapes[1]:
         yield "repeated"
+    if min(case.factors) < 0:
+        yield "difference"
+    if case.addend:
+        yield "constant"
     if all(codes[2] % 2 for codes in (*case.sources, case.target)):
         yield "odd zero points"
     if max(array.max() for array in arrays) > 127:
@@ -273,7 +318,10 @@ def _cases(draw: st.DrawFn) -> Case:
     sources, target = (draw(tensor), draw(tensor)), draw(tensor)
     # The bound behind EPS: no addend's scale is more than 4 times the output's.
     scale = max(target[1], *(source[1] / 4 for source in sources))
-    return Case("drawn", ((1, 16),) * 2, sources, (target[0], scale, target[2]), ())
+    factors = draw(st.tuples(*(st.sampled_from((1, -1)),) * 2))
+    addend = Fraction(draw(st.floats(-300, 300, width=32))) * Fraction(scale)
+    target = target[0], scale, target[2]
+    return Case("drawn", ((1, 16),) * 2, sources, target, (), factors, addend)
 
 
 @settings(derandomize=True, deadline=None, max_examples=400)
@@ -311,8 +359,6 @@ def test_coefficients_past_their_limits_are_refused() -> None:
     rescale = dataclasses.replace(plain.rescale, offset=constant([2**62 - 2**37], np.int64))
     sources = [codes("x0", (1, 2)), codes("x1", (1, 2))]
     assert dataclasses.replace(plain, coefficients=(1, 1), rescale=rescale).infer(sources)
-    for coefficients in ((2**31 - 1, 0), (2**31, 0), (-1, 1)):
-        with pytest.raises(
-            GraphError, match=r"leave \[0, 2\^31\) or the weighted sum may pass 62 bits"
-        ):
+    for coefficients in ((2**31 - 1, 0), (2**31, 0), (0, -(2**31)), (-(2**31) + 1, 0)):
+        with pytest.raises(GraphError, match=r"pass 31 bits or the weighted sum may pass 62 bits"):
             dataclasses.replace(plain, coefficients=coefficients, rescale=rescale).infer(sources)

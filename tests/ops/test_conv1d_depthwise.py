@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from ares.ir import GraphError, Tensor, constant
-from ares.numerics import plan_rescale
+from ares.numerics import IDENTITY, Pointwise, leaky_relu, plan_pointwise
 from ares.ops import Site
 from ares.ops.conv1d_depthwise import Conv1dDepthwise
 from ares.ops.permute import Permute
@@ -24,7 +24,10 @@ Codes = tuple[Any, ...]  # dtype, scale, zero point, and lo, hi where they are n
 
 @dataclass(frozen=True)
 class Case:
-    """`shape` is channels, steps; `ratio` is what one unit of the accumulator is worth, times 1, 2, 1, ..."""
+    """`shape` is channels, steps; `ratio` is what one unit of the accumulator is worth, times `factors` in turn.
+
+    `slopes`: a PReLU behind it, in turn for the channels.
+    """
 
     name: str
     shape: tuple[int, int]
@@ -37,6 +40,8 @@ class Case:
     bias: Fraction = Fraction(0)
     weight: int = 127
     extreme: bool = False
+    factors: tuple[int, ...] = (1, 2)
+    slopes: tuple[Fraction, ...] = ()
 
 
 CLIPS = ("low clip", "high clip")
@@ -87,6 +92,39 @@ CASES = (
         extreme=True,
     ),
     Case("one of everything", (1, 1), 1, 0, ("one element",)),
+    Case(
+        "BatchNorm of every sign",
+        (5, 17),
+        4,
+        3,
+        (
+            "negative gamma",
+            "tie to the code below",
+            "tie to the code above",
+            *CLIPS,
+            "before the start",
+        ),
+        source=("u8", 1.0, 131),
+        target=("s8", 1.0, 3),
+        ratio=Fraction(1, 8),
+        bias=Fraction(-5, 4),
+        weight=7,
+        factors=(-1, 0, 1, -2, 3),
+    ),
+    Case(
+        "PReLU",
+        (4, 13),
+        3,
+        2,
+        ("negative gamma", "tie to the code above", "bias", "low clip"),
+        source=("s8", 1.0, 0, -8, 7),
+        target=("s8", 1.0, -1, -8, 7),
+        ratio=Fraction(1, 8),
+        bias=Fraction(1, 4),
+        weight=7,
+        factors=(1, -1, 2, -3),
+        slopes=(Fraction(1, 4), Fraction(-1, 2), Fraction(0), Fraction(1)),
+    ),
 )
 
 
@@ -107,15 +145,17 @@ def _draw(case: Case) -> tuple[Array, Array]:
 
 
 def _ratios(case: Case) -> list[Fraction]:
-    return [case.ratio * (1 + channel % 2) for channel in range(case.shape[0])]
+    factors = case.factors
+    return [case.ratio * factors[channel % len(factors)] for channel in range(case.shape[0])]
 
 
 def _operation(case: Case, weight: Array) -> Conv1dDepthwise:
     source, target = _tensors(case)
     bound = int(np.abs(weight.astype(np.int64)).sum(axis=1).max()) * source.largest_magnitude
-    rescale = plan_rescale(
-        _ratios(case), [case.bias], target.zero_point, target.lo, target.hi, bound
-    )
+    slopes = [case.slopes[c % len(case.slopes)] for c in range(case.shape[0]) if case.slopes]
+    functions = tuple(leaky_relu(float(slope)) for slope in slopes) or (IDENTITY,)
+    pointwise = Pointwise(functions=functions)
+    rescale = plan_pointwise(pointwise, _ratios(case), [case.bias], target, bound)
     return Conv1dDepthwise("conv", ("x",), ("y",), constant(weight, np.int8), case.left, rescale)
 
 
@@ -133,7 +173,10 @@ def _expected(case: Case, weight: Array, x: Array) -> tuple[Array, set[str]]:
                     total += (int(x[0, c, place]) - source.zero_point) * int(weight[c, j])
                 else:
                     reached.add("before the start" if place < 0 else "after the end")
-            value = total * _ratios(case)[c] + case.bias + target.zero_point
+            value = total * _ratios(case)[c] + case.bias
+            if case.slopes and value < 0:
+                value *= case.slopes[c % len(case.slopes)]
+            value += target.zero_point
             code = round(value)
             found[0, c, t] = max(target.lo, min(target.hi, code))
             if code < target.lo:
@@ -146,6 +189,7 @@ def _expected(case: Case, weight: Array, x: Array) -> tuple[Array, set[str]]:
                 reached.add("largest accumulator")
     facts = {
         "bias": case.bias != 0,
+        "negative gamma": min(_ratios(case)) < 0,
         "longer": case.kernel > steps,
         "odd zero points": source.zero_point % 2 == 1 and target.zero_point % 2 == 1,
         "one element": found.size == 1,

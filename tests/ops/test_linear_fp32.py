@@ -62,6 +62,15 @@ CASES = (
     Case("dyadic scales are exact", (1, 9), 11, ("exact",), scales=(0.25, 0.25), weight=(-7, 7)),
     Case("all zeros", (1, 5), 3, ("sum of zero",), weight=(0, 0)),
     Case("2-bit weights", (1, 4, 13), 6, SIGNS, weight=(-1, 1), source=("u8", 255), bias=0.01),
+    Case(
+        "negative scales",
+        (1, 5, 17),
+        9,
+        ("negative scale", "positive scale", *SIGNS, "product rounded", "sum rounded"),
+        scales=(-0.01, 0.01),
+        bias=0.5,
+    ),
+    Case("a scale of zero", (1, 5), 3, ("product of zero",), scales=(0.0, 0.0), bias=1.0),
 )
 
 
@@ -81,6 +90,7 @@ def _exact(value: np.float32) -> Fraction:
 
 def _reached(acc: int, scale: Fraction, bias: Fraction | None) -> set[str]:
     found = {"negative sum" if acc < 0 else "positive sum" if acc else "sum of zero"}
+    found.add("negative scale" if scale < 0 else "positive scale" if scale else "product of zero")
     converted = oracle.to_binary32(Fraction(acc))
     assert isinstance(converted, Fraction)
     if converted != acc:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from ares.ir import DType, GraphError, Tensor
+from ares.ir import DType, GraphError, Tensor, constant
+from ares.numerics import FloatStep, FloatStepKind
 from ares.ops import Site
 from ares.ops.quantize import Quantize
 from tests.numerics import oracle
 from tests.ops.graphs import check_graph, graph_of
 from tests.ops.harness import check_operation, codes, real
 
+HALF = Fraction(1, 2)
 SPECIAL = (
     *(0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF),
     *(0x00000001, 0x80000001, 0x007FFFFF, 0x807FFFFF, 0x00800000, 0x80800000),
@@ -113,6 +116,220 @@ def test_an_image() -> None:
     expected = [oracle.nearest(Fraction(float(v)) * 2 + 3) for v in x.flat]
     wanted = np.clip(np.array(expected), 0, 255).reshape(shape)
     check_operation(Quantize("layer", ("x",), ("y",)), [source], [target], [x], [wanted])
+
+
+Step = tuple[str, int, tuple[float, ...]]  # kind, inner, constants as the float64 model has them
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """`shape` of the input; dtype, scale and zero point of the output; what the steps must reach."""
+
+    name: str
+    shape: tuple[int, ...]
+    target: tuple[str, float, int]
+    steps: tuple[Step, ...]
+    reaches: tuple[str, ...]
+
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+COUNTED = tuple(n / 7 - 3 for n in range(15))
+STEPPED = (
+    Stepped(
+        "centred",
+        (1, 257),
+        ("s8", 0.0078125, 0),
+        (("mul", 257, (2.0,)), ("sub", 257, (1.0,))),
+        ("tie", "many codes"),
+    ),
+    Stepped(
+        "bytes",
+        (1, 257),
+        ("u8", 1 / 255, 0),
+        (("div", 257, (255.0,)),),
+        ("step rounded", "many codes"),
+    ),
+    Stepped(
+        "an image",
+        (1, 3, 11, 7),
+        ("s8", 0.0205, -3),
+        (("div", 231, (255.0,)), ("sub", 77, MEAN), ("div", 77, DEVIATION)),
+        ("step rounded", "constant a channel", "many codes"),
+    ),
+    Stepped(
+        "channels last",
+        (1, 7, 11, 3),
+        ("u8", 0.0205, 114),
+        (("rsub", 1, MEAN), ("mul", 1, (-4.5, 4.25, 0.3))),
+        ("step rounded", "constant a channel", "many codes"),
+    ),
+    Stepped(
+        "rows",
+        (1, 5, 9),
+        ("s8", 0.1, 0),
+        (("add", 9, COUNTED[::3]),),
+        ("constant a channel", "many codes"),
+    ),
+    Stepped(
+        "each its own",
+        (1, 3, 5),
+        ("s8", 0.1, 0),
+        (("mul", 1, COUNTED),),
+        ("constant a channel", "many codes"),
+    ),
+    Stepped(
+        "cancelled",
+        (1, 257),
+        ("s8", 2.0**-9, 0),
+        (("add", 257, (1000.1,)), ("sub", 257, (1000.0,)), ("mul", 257, (3.0,))),
+        ("step rounded", "many codes"),
+    ),
+    Stepped(
+        "amplified",
+        (1, 257),
+        ("s8", 0.5, 0),
+        (("sub", 257, (15.9,)), ("div", 257, (0.0123,))),
+        ("step rounded", "many codes"),
+    ),
+    Stepped(
+        "past the largest and back",
+        (1, 257),
+        ("u8", 1.0, 5),
+        (("mul", 257, (3e38,)), ("div", 257, (3e38,))),
+        ("infinity", "NaN"),
+    ),
+    Stepped(
+        "times zero",
+        (1, 257),
+        ("u8", 1.0, 5),
+        (("mul", 257, (0.0,)), ("add", 257, (9.0,))),
+        ("NaN",),
+    ),
+    Stepped("binary", (1, 257), ("s8", 0.3, 0), (("sub", 257, (0.1,)), ("sign", 257, (0.3,))), ()),
+)
+
+
+def _binary32(value: float) -> Fraction:
+    rounded = oracle.to_binary32(Fraction(value))
+    assert isinstance(rounded, Fraction)
+    return rounded
+
+
+def _steps_at(case: Stepped, element: int) -> list[tuple[str, Fraction]]:
+    """The steps with the real constants that an element meets."""
+    return [(kind, Fraction(c[element // inner % len(c)])) for kind, inner, c in case.steps]
+
+
+def _float_steps(case: Stepped) -> tuple[FloatStep, ...]:
+    return tuple(
+        FloatStep(int(FloatStepKind[kind.upper()]), constant(values, np.float32), inner)
+        for kind, inner, values in case.steps
+    )
+
+
+def _wanted_patterns(case: Stepped, target: Tensor) -> list[int]:
+    """Inputs on both sides of the steps from code to code, each code in turn, after what is special."""
+    found = list(SPECIAL) if target.size > 100 else []
+    scale, code = Fraction(target.scale or 0), target.lo - 3
+    while len(found) < target.size:
+        real = (code + Fraction(1, 2) - target.zero_point) * scale
+        for kind, c in reversed(_steps_at(case, len(found))):
+            if kind in ("mul", "div"):
+                real = real * c if kind == "div" else real / c if c else real
+            elif kind != "sign":
+                real = {"add": real - c, "sub": real + c, "rsub": c - real}[kind]
+        bits = oracle.to_bits(oracle.to_binary32(real))
+        found.append(bits + len(found) % 3 - 1 if real else bits)
+        code += 1 if target.size > 100 else 17
+        code = target.lo - 3 if code > target.hi + 3 else code
+    return found
+
+
+@pytest.mark.parametrize("case", STEPPED, ids=lambda case: case.name)
+def test_steps_before_the_quantiser(case: Stepped) -> None:
+    """Arithmetic of the model on its input: each operation in binary32, in order, once."""
+    source, target = real("x", case.shape), codes("y", case.shape, *case.target)
+    scale = _binary32(case.target[1])
+    patterns = _wanted_patterns(case, target)
+    reached, expected = set(), []
+    for element, bits in enumerate(patterns):
+        steps = [(kind, _binary32(float(c))) for kind, c in _steps_at(case, element)]
+        value = oracle.from_bits(bits)
+        was_finite = isinstance(value, Fraction)
+        for kind, c in steps:
+            after = oracle.stepped(value, kind, c)
+            if isinstance(value, Fraction) and isinstance(after, Fraction) and kind != "sign":
+                reached |= {"step rounded"} if oracle.ARITHMETIC[kind](value, c) != after else set()
+            value = after
+        if isinstance(value, float):
+            reached |= {"NaN"} if value != value else {"infinity"} if was_finite else set()
+        elif (value / scale).denominator == 2:
+            reached.add("tie")
+        bounds = target.zero_point, target.lo, target.hi
+        expected.append(oracle.quantize_binary32(bits, scale, *bounds, steps))
+    reached |= {"constant a channel"} if any(len(c) > 1 for *_, c in case.steps) else set()
+    reached |= {"many codes"} if len(set(expected)) > min(target.size, 256) // 4 else set()
+    assert set(case.reaches) <= reached
+    x = np.array(patterns, np.uint32).view(np.float32).reshape(case.shape)
+    layer = Quantize("layer", ("x",), ("y",), _float_steps(case))
+    check_operation(layer, [source], [target], [x], [np.array(expected).reshape(case.shape)])
+
+
+def _distance(case: Stepped, element: int, bits: int, target: Tensor) -> Fraction:
+    """How far binary32 is from the real numbers before rounding, in codes, where either is within the codes."""
+    x = value = oracle.from_bits(bits)
+    assert isinstance(x, Fraction)
+    for kind, c in _steps_at(case, element):
+        x = oracle.ARITHMETIC[kind](x, c)
+        value = oracle.stepped(value, kind, _binary32(float(c)))
+    assert isinstance(value, Fraction)
+    quotient = oracle.to_binary32(value / _binary32(case.target[1]))
+    assert isinstance(quotient, Fraction)
+    found = oracle.to_binary32(quotient + target.zero_point)
+    assert isinstance(found, Fraction)
+    meant = x / Fraction(case.target[1]) + target.zero_point
+    lo, hi = Fraction(target.lo) - HALF, Fraction(target.hi) + HALF
+    return abs(min(max(found, lo), hi) - min(max(meant, lo), hi))
+
+
+@pytest.mark.parametrize("case", STEPPED[:8], ids=lambda case: case.name)
+def test_tolerance_holds_and_is_no_larger_than_it_must_be(case: Stepped) -> None:
+    """Against Fractions with the model's own constants, which binary32 cannot hold: thousands of inputs."""
+    target = codes("y", case.shape, *case.target)
+    limit = Fraction(Quantize("layer", ("x",), ("y",), _float_steps(case)).tolerance(target))
+    draw, worst = random.Random(8), Fraction(0)
+    for _ in range(12):
+        for element, bits in enumerate(_wanted_patterns(case, target)):
+            if bits & 0x7F800000 in (0, 0x7F800000) or bits & 0x7FFFFFFF > 0x60000000:
+                continue
+            near = bits + draw.randrange(-(2**13), 2**13)
+            worst = max(worst, _distance(case, element, near, target))
+    assert worst <= limit
+    # Its largest terms never meet; with binary fractions as constants most of it is the quantiser's own EPS.
+    assert limit <= 16 * worst
+
+
+def test_tolerance_without_steps_is_that_of_the_class() -> None:
+    layer, target = Quantize("layer", ("x",), ("y",)), codes("y", (1, 3), "u8", 0.1, 7)
+    assert layer.tolerance(target) == Quantize.EPS == 2.0**-15
+
+
+def test_layouts_keep_the_order_of_the_constants() -> None:
+    source, target = real("x", (1, 3, 2, 2)), codes("y", (1, 3, 2, 2))
+    site, given = Site((source,), (target,)), ((0, 2, 3, 1),)
+    layer = Quantize("layer", ("x",), ("y",))
+    assert layer.layouts(site, given) == (given, given)
+    stepped = Quantize("layer", ("x",), ("y",), _float_steps(STEPPED[2]))
+    assert stepped.layouts(site, given) == (((0, 1, 2, 3),), ((0, 1, 2, 3),))
+
+
+@pytest.mark.parametrize(
+    ("count", "inner"), [(2, 1), (3, 2), (0, 1), (1, 6), (5, 3)], ids=lambda value: str(value)
+)
+def test_constants_that_do_not_fit_are_refused(count: int, inner: int) -> None:
+    step = FloatStep(int(FloatStepKind.ADD), constant([1.0] * count, np.float32), inner)
+    with pytest.raises(GraphError, match=rf"constants \[{count}\] of {inner} elements each"):
+        Quantize("layer", ("x",), ("y",), (step,)).infer([real("x", (1, 5))])
 
 
 def test_what_does_not_fit_is_refused() -> None:
