@@ -250,6 +250,8 @@ MOVES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "torch.concat": (lambda y: torch.concat((y, y), 1), ("concat",)),
     "torch.concatenate": (lambda y: torch.concatenate((y, y), dim=2), ("concat",)),
     "channels last": (lambda y: y.contiguous(memory_format=torch.channels_last), ()),
+    "+x": (lambda y: +y, ()),
+    "cpu": (lambda y: y.cpu(), ()),
     "to('cpu')": (lambda y: y.to("cpu"), ()),
     "nn.ChannelShuffle": (nn.ChannelShuffle(2), ("reshape", "permute", "reshape")),
     "nn.PixelShuffle": (nn.PixelShuffle(2), ("reshape", "permute", "reshape")),

@@ -432,8 +432,8 @@ BEHIND_LAYERS: dict[str, Case] = {
         lambda: Net(lambda m, x: F.relu(m.fc(m.q(x))), q=identity(), fc=linear(5, 2)),
         "relu",
         "relu",
-        "the network's output is the real output of fc",
-        "end the network with",
+        "the network's output is relu of the real output of fc",
+        "outside the network: return what it is applied to",
     ),
     "input as an output": Case(
         lambda: Net(lambda m, x: (m.q(x), x), q=identity()),
