@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ares.checker.report import Report
-from ares.extract import NOT_JUDGED, Finding, Status
+from ares.extract import NOT_JUDGED, TAKEN_INTO, Finding, Status
 
 _STYLES = {Status.SUPPORTED: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}
 
@@ -72,10 +72,16 @@ def _layers(report: Report) -> Table:
         table.add_row(
             Text(layer, overflow="fold"),
             Text(worst.layer_type),
-            Text(worst.op_type),
+            Text(worst.op_type or _taker(worst), overflow="fold"),
             _status(worst),
         )
     return table
+
+
+def _taker(finding: Finding) -> str:
+    """Which layer computes this one, "" if it is none other."""
+    taken = finding.reason.startswith(TAKEN_INTO)
+    return f"in {finding.reason.removeprefix(TAKEN_INTO)}" if taken else ""
 
 
 def _status(finding: Finding) -> Text:

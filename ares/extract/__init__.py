@@ -4,12 +4,13 @@
 everything (what `ares check` shows). Files without underscore are the operations' detectors, found by scan.
 """
 
-from ares.extract._findings import NOT_JUDGED, ExtractionError, Finding, Status
+from ares.extract._findings import NOT_JUDGED, TAKEN_INTO, ExtractionError, Finding, Status
 from ares.extract._modules import module_findings
 from ares.extract._walk import Analysis, analyse, extract
 
 __all__ = [
     "NOT_JUDGED",
+    "TAKEN_INTO",
     "Analysis",
     "ExtractionError",
     "Finding",

@@ -15,6 +15,9 @@ class Status(enum.Enum):
     ERROR = "error"
 
 
+TAKEN_INTO = "taken into "
+"""How the reason of a layer begins that another one computes: then the name of that one."""
+
 NOT_JUDGED = "not judged: a layer around it cannot be mapped"
 """The reason of a layer that may be fine, but whose input or quantiser is unknown for now."""
 

@@ -16,6 +16,7 @@ from ares.extract._call import Call, Context
 from ares.extract._composites import composite_roots, root_of
 from ares.extract._findings import (
     NOT_JUDGED,
+    TAKEN_INTO,
     ExtractionError,
     Finding,
     Status,
@@ -366,7 +367,7 @@ class _Walk:
             mapped = operations.get(name, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
             if not mapped and name in self.taken:
-                reason = f"taken into {self.taken[name]}"
+                reason = f"{TAKEN_INTO}{self.taken[name]}"
             if mapped and root is not None:
                 reason = f"{mapped}, a stage of {root or 'the model'}"
             if name in self.unjudged and not mapped:
