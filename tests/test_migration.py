@@ -77,7 +77,7 @@ def test_every_row_of_the_specification_has_both() -> None:
     for title in titles:
         kinds = [block.kind for block in EXAMPLES if block.title == title]
         assert kinds[0] in ("refused", "accepted")
-        assert "after" in kinds
+        assert "after" in kinds or (title not in SPECIFIED and "refused" not in kinds)
 
 
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.name)

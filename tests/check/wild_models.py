@@ -279,6 +279,33 @@ SUPPORTED: dict[str, Wild] = {
         init="self.norm = nn.BatchNorm2d(4)",
         body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
     ),
+    "batch norm with gammas below zero, behind filters of 4 bits": Wild(
+        init="self.wide = QuantConv2d(4, 4, 3, padding=1, groups=4, bias=False, weight_bit_width=4)\n"
+        "self.norm = nn.BatchNorm2d(4)\n"
+        "self.norm.weight.data.copy_(torch.tensor([0.7, -1.3, 0.0, 2.1]))\n"
+        "self.hard = qnn.QuantHardTanh(min_val=-2.0, max_val=2.0, return_quant_tensor=True)",
+        body=BODY + "x = self.hard(self.norm(self.wide(x)))" + HEAD,
+        c=True,
+    ),
+    "batch norm before its convolution": Wild(
+        init="self.norm = nn.BatchNorm2d(4)\nself.wide = QuantConv2d(4, 4, 3, padding=1)\n"
+        "self.relu2 = QuantReLU(bit_width=2, return_quant_tensor=True)",
+        body=BODY + "x = self.relu(self.wide(self.relu2(self.norm(x))))" + HEAD,
+        c=True,
+    ),
+    "a residual sum of Brevitas": Wild(
+        init="self.wide = QuantConv2d(4, 4, 3, padding=1)\n"
+        "self.relu2 = QuantReLU(return_quant_tensor=True)\n"
+        "self.join = qnn.QuantEltwiseAdd(return_quant_tensor=True)",
+        body=BODY + "x = self.join(x, self.relu2(self.wide(x)))" + HEAD,
+        c=True,
+    ),
+    "images normalised in forward": Wild(
+        init="self.register_buffer('mean', torch.tensor([0.25]))\n"
+        "self.register_buffer('std', torch.tensor([0.3]).reshape(1, 1, 1))",
+        body="x = (x / 2 + 0.5 - self.mean.view(-1, 1, 1)) / self.std\n" + BODY + HEAD,
+        c=True,
+    ),
     "dilation": Wild(
         init="self.wide = QuantConv2d(4, 4, 3, padding=2, dilation=2)",
         body=BODY + "x = self.relu(self.wide(x))" + HEAD,

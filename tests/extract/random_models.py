@@ -64,6 +64,8 @@ class EachChannel(nn.Module):
         # PyTorch takes statistics of more than one value.
         if self.kind == "norm" and (rank not in (3, 4) or like[0].numel() == channels):
             self.kind = "arithmetic"
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.linspace(-0.5, 0.5, channels))
         self.register_buffer("std", factors + 0.125)
         norm = nn.BatchNorm1d if rank == 3 else nn.BatchNorm2d

@@ -97,7 +97,9 @@ EVERYWHERE: dict[str, Function] = {
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_on_the_input_it_is_done_as_the_model_does_it(name: str) -> None:
-    graph = exact(on_input(EVERYWHERE[name]), c=name in ("(x - mean) / std", "in place", "1 - x"))
+    graph: Any = exact(
+        on_input(EVERYWHERE[name]), c=name in ("(x - mean) / std", "in place", "1 - x")
+    )
     assert graph.operations[0].steps
 
 
@@ -181,7 +183,7 @@ def test_quantizers_of_the_input(quantizer: Callable[[], nn.Module]) -> None:
 
 def test_the_order_is_kept() -> None:
     """What binary32 gives depends on it: the steps stand as the model has them."""
-    graph = exact(on_input(lambda m, x: 1 - (x - 0.1) / 0.3))
+    graph: Any = exact(on_input(lambda m, x: 1 - (x - 0.1) / 0.3))
     found = [FloatStepKind(step.kind).name for step in graph.operations[0].steps]
     assert found == ["SUB", "DIV", "RSUB"]
 
@@ -192,7 +194,7 @@ def test_three_ways_out_of_one_input() -> None:
             lambda m, x: (m.a(x * 2), m.b(x - 1), m.c(x)), a=identity(), b=identity(), c=identity()
         )
 
-    graph = checked(trained(make), IMAGE, calibrate=False, c=True)
+    graph: Any = checked(trained(make), IMAGE, calibrate=False, c=True)
     assert [len(operation.steps) for operation in graph.operations] == [1, 1, 0]
 
 
@@ -340,6 +342,15 @@ def test_refused(name: str) -> None:
     assert finding.layer == layer, finding
     assert reason in finding.reason, finding
     assert advice in finding.suggestion, finding
+
+
+def test_a_head_beyond_binary32_is_refused() -> None:
+    def make() -> nn.Module:
+        return Net(lambda m, x: m.f(m.q(x)) * 1e30 * 1e30, q=plain_identity(), f=linear(6, 4))
+
+    finding = refused(trained(make, VECTOR), VECTOR)
+    assert "its results leave binary32" in finding.reason
+    assert finding.suggestion
 
 
 FOLLOWED: dict[str, Callable[[], nn.Module]] = {

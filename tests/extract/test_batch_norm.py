@@ -64,7 +64,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], int, int, Shape, str]] = {
 def test_it_joins_the_layer(name: str) -> None:
     layer, channels, dims, shape, stem = LAYERS[name]
     make = behind(lambda m, y: m.n(m.f(y)), q=identity, f=layer, n=lambda: norm(channels, dims))
-    graph = exact(make, stem, shape=shape, c=name in ("groups", "linear"))
+    graph: Any = exact(make, stem, shape=shape, c=name in ("groups", "linear"))
     assert (graph.operations[1].rescale.multiplier < 0).any()
 
 
@@ -81,7 +81,7 @@ def test_the_integer_weights_are_the_trained_ones() -> None:
         behind(lambda m, y: m.n(m.f(y)), f=lambda: conv(2, 6), n=lambda: norm(6)), IMAGE
     )
     codes = model.f.quant_weight().int().numpy()
-    graph = checked(model, IMAGE, calibrate=False)
+    graph: Any = checked(model, IMAGE, calibrate=False)
     assert np.array_equal(graph.operations[1].weight, codes)
 
 
