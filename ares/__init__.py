@@ -23,6 +23,9 @@ else:  # a type checker would take every name for granted
     def __getattr__(name: str) -> Any:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ares.versions import require_supported_versions
+
+        require_supported_versions()
         from ares import door
 
         return getattr(door, name)

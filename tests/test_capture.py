@@ -736,8 +736,7 @@ def test_names(function: Callable[[torch.Tensor], Any], name: str) -> None:
 
 @functools.cache
 def scripted_tanh() -> Any:
-    with pytest.warns(DeprecationWarning, match="torch.jit.trace"):
-        return torch.jit.trace(nn.Tanh(), torch.zeros(2, 4))
+    return torch.jit.trace(nn.Tanh(), torch.zeros(2, 4))
 
 
 class Holder(nn.Module):

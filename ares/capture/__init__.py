@@ -9,6 +9,7 @@ as Python's random numbers, `structural_changes` finds by comparing two.
 
 | file | content |
 |---|---|
+| `compiled.py` | what `torch.compile` wraps, seen as it was written |
 | `copies.py` | a copy that differs in nothing |
 | `dataflow.py` | the records, the table of problem kinds |
 | `functions.py` | names of tensor functions; which only look at shapes, which yield value-made shapes |

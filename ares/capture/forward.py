@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
@@ -21,6 +21,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from ares.capture.compiled import in_training, uncompiled
 from ares.capture.dataflow import CaptureError, Dataflow, flatten
 from ares.capture.functions import (
     CHANGES_FIRST_ARGUMENT,
@@ -57,7 +58,7 @@ def capture(
 
     recorder = Recorder(owned_tensors(model, leaf), on_output)
     watch = _Watch(recorder)
-    training = [path for path, module in model.named_modules() if module.training]
+    training = list(in_training(model))
     if training:
         first = repr(training[0]) if training[0] else "the model itself"
         message = f"{len(training)} modules are in training mode, the first is {first}"
@@ -67,7 +68,7 @@ def capture(
         clones = [tensor.clone() for tensor in inputs]
         for clone in clones:
             recorder.add_input(clone)
-        with _NamedErrors(model, watch, recorder), _uncompiled(), _Mode(watch):
+        with _NamedErrors(model, watch, recorder), uncompiled(), _Mode(watch):
             result = model(*clones)
         for name in sorted({name for name, _ in before.items() ^ _registered(model).items()}):
             recorder.report("inplace_state", None, "", f"forward assigned {name!r} anew")
@@ -295,7 +296,7 @@ class _NamedErrors:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Every training flag off, and as it was afterwards: a training forward would change scales."""
-    training = [module for module in model.modules() if module.training]
+    training = in_training(model).values()
     for module in training:
         module.training = False
     try:
@@ -303,14 +304,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _uncompiled() -> AbstractContextManager[object]:
-    """Within, compiled functions run as they were written; torch that never loaded its compiler has none."""
-    if "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return stance
 
 
 def _refuse_scripted(model: nn.Module) -> None:

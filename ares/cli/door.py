@@ -9,19 +9,27 @@ from typing import Any, NoReturn, cast
 import typer
 
 from ares.cli.output import USAGE
+from ares.versions import UnsupportedVersionError
 
 # Unknown options, missing values and the like; typer has no name of its own for it.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 
 
 def run_app(app: typer.Typer) -> NoReturn:
-    """Run the application and leave Python; options that are used wrongly are one line on stderr, exit code 2."""
+    """Run the application and leave Python.
+
+    Options that are used wrongly, and versions of torch and Brevitas that ARES does not work with, are one line on
+    stderr, exit code 2.
+    """
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
         message = " ".join(error.format_message().split())
         if message:  # without any argument, help was shown instead
             typer.echo(f"ares: {message}", err=True)
+        sys.exit(USAGE)
+    except UnsupportedVersionError as error:
+        typer.echo(f"ares: {error}", err=True)
         sys.exit(USAGE)
     sys.exit(code if isinstance(code, int) else 0)
 

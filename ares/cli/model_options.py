@@ -7,6 +7,7 @@ ends in one line on stderr and exit code 2.
 from __future__ import annotations
 
 import ast
+import atexit
 import gc
 import importlib
 import re
@@ -23,6 +24,7 @@ import typer
 from ares.cli.output import fail_usage
 from ares.pipeline.zoo import UnknownNetwork, zoo_paths
 from ares.resources import ResourceError
+from ares.versions import require_supported_versions
 
 if TYPE_CHECKING:
     from ares.checker import Inputs, Samples
@@ -140,10 +142,14 @@ def import_torch() -> None:
     again while they are made and once more at exit, took two of the five seconds that `ares check` needed.
     """
     if "ares.checker" not in sys.modules:
+        require_supported_versions()
         gc.disable()
         importlib.import_module("ares.checker")
         gc.freeze()
         gc.enable()
+        if "triton" in sys.modules:
+            # torch for CUDA brings it, and its bindings list on stderr, at exit, what the collector did not visit.
+            atexit.register(gc.unfreeze)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from ares.extract._values import Value
     "to",
     "type_as",
     "alias",
+    "rename",  # Brevitas 0.12 drops the names of what its layers are given
 )
 def unchanged(call: Call) -> Value:
     return call.x

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structural_changes
+from ares.capture.compiled import in_training
 from ares.capture.leaves import is_library_leaf
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
@@ -90,7 +91,7 @@ def refuse_changed(module: nn.Module) -> None:
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:
-    training = [path for path, module in model.named_modules() if module.training]
+    training = list(in_training(model))
     if training:
         # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
         own = (path for path in training if _layer_of(model, path)[0] == path)

@@ -31,6 +31,11 @@ Handed on as they are, with what ARES makes of them:
 | `Embedding` | [B, T] token ids to [B, T, D] real | one follows, whose scale the table takes |
 """
 
+# ruff: noqa: E402
+from ares.versions import require_supported_versions
+
+require_supported_versions()  # before the first import of torch or Brevitas
+
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from torch.nn import (
     GELU,

@@ -13,9 +13,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from brevitas.inject.enum import FloatToIntImplType
-from brevitas.quant.float_quant_ocp import (
-    Fp8e4m3OCPActPerTensorFloat,
-)
 from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFloat
 from torch import nn
 from torch.nn.utils import prune
@@ -23,6 +20,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from ares.extract import ExtractionError, analyse, extract
 from ares.nn import QuantAdd
+from tests.extract.brevitas_versions import Fp8e4m3OCPActPerTensorFloat
 from tests.extract.models import (
     IMAGE,
     TOKENS,
@@ -913,7 +911,6 @@ def _with_parameter(forward: Callable[..., Any]) -> nn.Module:
     return model
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit.script
 @pytest.mark.parametrize("name", MODELS)
 def test_models(name: str) -> None:
     _check(MODELS[name])

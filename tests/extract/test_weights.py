@@ -24,8 +24,6 @@ from brevitas.quant.fixed_point import (
     Int4WeightPerTensorFixedPointDecoupled,
     Int8WeightPerChannelFixedPoint,
 )
-from brevitas.quant.float_quant_ocp import Fp8e4m3OCPWeightPerTensorFloat
-from brevitas.quant.mx_quant_ocp import MXInt8Weight
 from brevitas.quant.scaled_int import Int8WeightPerChannelFloatHQO, Int8WeightPerTensorFloatHQO
 from brevitas.quant.shifted_scaled_int import ShiftedUint8WeightPerTensorFloatHQO
 from torch import nn
@@ -34,6 +32,11 @@ from ares.capture import faithful_copy
 from ares.extract import extract
 from ares.ir import Graph
 from ares.witness import Witness
+from tests.extract.brevitas_versions import (
+    BEFORE_0_13,
+    Fp8e4m3OCPWeightPerTensorFloat,
+    MXInt8Weight,
+)
 from tests.extract.models import (
     IMAGE,
     Net,
@@ -98,15 +101,6 @@ KINDS: dict[str, tuple[dict[str, Any], int, int]] = {
         -127,
         127,
     ),
-    "negative scales": (
-        _weights(
-            PER_CHANNEL,
-            restrict_scaling_type=RestrictValueType.SIGNED_FP,
-            scaling_stats_op=StatsOp.SIGNED_MAX,
-        ),
-        -127,
-        127,
-    ),
     "squared error": (_weights(bq.Int8WeightPerTensorFloatMSE), -127, 127),
     "squared error, per channel": (_weights(bq.Int8WeightPerChannelFloatMSE), -127, 127),
     "half-quadratic": (_weights(Int8WeightPerTensorFloatHQO), -127, 127),
@@ -147,6 +141,13 @@ KINDS: dict[str, tuple[dict[str, Any], int, int]] = {
         127,
     ),
 }
+if not BEFORE_0_13:  # 0.12 has no signed scales
+    signed = _weights(
+        PER_CHANNEL,
+        restrict_scaling_type=RestrictValueType.SIGNED_FP,
+        scaling_stats_op=StatsOp.SIGNED_MAX,
+    )
+    KINDS["negative scales"] = (signed, -127, 127)
 
 
 def _convolution(**options: Any) -> nn.Module:
