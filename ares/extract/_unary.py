@@ -13,7 +13,7 @@ from ares.extract._elementwise import apply_function
 from ares.extract._findings import reject
 from ares.extract._functions import Unary, add_row
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Value
+from ares.extract._values import Constant, Value
 from ares.numerics import Function
 from ares.ops import KernelOperation
 
@@ -42,7 +42,11 @@ def unary(
 
 
 def number(value: object, what: str) -> float:
-    """A parameter as a number; refuses tensors and what is not finite."""
+    """A parameter as a number, a constant of one element too; refuses other tensors and what is not finite."""
+    if isinstance(value, Constant) and value.array is not None and value.array.size == 1:
+        value = float(value.array.reshape(-1)[0])
+    if isinstance(value, Value):
+        reject(f"{what} a tensor", "give a finite Python number")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         reject(f"{what} {value!r}", "give a finite Python number")
     return float(value)

@@ -6,11 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._elementwise import apply_function, each_channel
 from ares.extract._findings import reject
+from ares.extract._functions import Unary, add_row
 from ares.extract._registry import on_function, on_module
 from ares.extract._unary import number, unary
 from ares.extract._values import Constant, Value
@@ -75,6 +77,19 @@ unary(Activation, _clip, (), ("clamp",), ("min", None), ("max", None))
 unary(Activation, lambda lo: _clip(lo, None), (), ("clamp_min",), ("min", None))
 unary(Activation, lambda hi: _clip(None, hi), (), ("clamp_max",), ("max", None))
 unary(Activation, IDENTITY, (nn.Identity,), ())
+
+
+def _one_slope(weight: torch.Tensor) -> Function:
+    """PReLU inside a Brevitas activation layer."""
+    if weight.numel() != 1:
+        reject(
+            f"it applies PReLU with {weight.numel()} slopes before it quantises",
+            "use nn.PReLU, and a QuantIdentity after it",
+        )
+    return leaky_relu(number(float(weight.detach()), "PReLU with slope"))
+
+
+add_row((nn.PReLU,), Unary(Activation, _one_slope, (("weight", None),)))
 
 
 @on_module(nn.PReLU)

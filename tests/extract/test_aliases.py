@@ -19,6 +19,7 @@ from tests.extract.models import (
     IMAGE,
     Net,
     Shape,
+    calibrated,
     checked,
     conv,
     identity,
@@ -366,3 +367,32 @@ def test_reductions_of_everything_are_refused(forward: Callable[..., Any]) -> No
     finding = refused(trained(behind(lambda m, y: forward(y).reshape(1, 1))), IMAGE)
     assert "the batch included" in finding.reason
     assert "give the dimensions" in finding.suggestion
+
+
+def test_prelu_inside_a_brevitas_layer() -> None:
+    def act(slopes: int) -> nn.Module:
+        return QuantNonLinearActLayer(
+            act_impl=nn.PReLU,
+            passthrough_act=False,
+            input_quant=None,
+            act_quant=bq.Int8ActPerTensorFloat,
+            return_quant_tensor=True,
+            num_parameters=slopes,
+        )
+
+    def body(m: Any, x: torch.Tensor) -> Any:
+        return m.act(m.c(m.q(x)))
+
+    checked(Net(body, q=identity(), c=conv(2, 3), act=act(1)), IMAGE, c=True)
+    three = calibrated(Net(body, q=identity(), c=conv(2, 3), act=act(3)), IMAGE)
+    assert "PReLU with 3 slopes" in refused(three, IMAGE).reason
+
+
+def test_limits_that_are_tensors() -> None:
+    def body(m: Any, x: torch.Tensor) -> Any:
+        return m.q2(m.c(m.q(x)).clamp(m.lo, m.hi))
+
+    model = Net(body, q=plain_identity(), c=conv(2, 3), q2=identity())
+    model.register_buffer("lo", torch.tensor(-0.5))
+    model.register_buffer("hi", torch.tensor(1.0))
+    checked(model, IMAGE)
