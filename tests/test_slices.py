@@ -155,7 +155,7 @@ class Doubled(LookupOperation):
 
     OP_TYPE = "OP_DOUBLED"
     LAYER_TYPE = "Doubled"
-    PYTHON_CLASS = "torch.nn.Softsign"
+    PYTHON_CLASS = "torch.nn.Tanhshrink"
 '''
 
 NEW_DETECTOR = '''
@@ -165,7 +165,7 @@ from torch import nn
 from ares.extract._registry import on_module
 
 
-@on_module(nn.Softsign)
+@on_module(nn.Tanhshrink)
 def doubled(call):
     raise NotImplementedError
 '''
@@ -180,7 +180,7 @@ from ares.pipeline.documents import op_type_enum
 assert operations()["doubled"].OP_TYPE == "OP_DOUBLED"
 assert list(operations()) == sorted(operations())
 assert "doubled" in load_detectors()
-assert module_detector(nn.Softsign()).__name__ == "doubled"
+assert module_detector(nn.Tanhshrink()).__name__ == "doubled"
 enumeration = op_type_enum("/* begin generated */\\n\\n    /* end generated */")
 assert "    OP_DOUBLED,\\n    OP_EMBEDDING," in enumeration
 """

@@ -32,7 +32,7 @@ from ares.ops._operation import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchNorm(KernelOperation):
-    """`out[...,c,...] = rescale[c](in[...,c,...] - z)`
+    """`out[...,c,...] = rescale_c(in[...,c,...] - z)`
 
     Any shape; `axis` is that of the channels, never the batch. `rescale` has a multiplier and an offset, or a table of
     steps, for each channel.

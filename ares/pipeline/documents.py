@@ -19,6 +19,7 @@ from ares.golden import MANIFEST
 from ares.golden.cases import EDGE, RANDOM, REALISTIC
 from ares.golden.operations import operation_suites
 from ares.ops import COMPOSITES, KernelOperation, operations
+from ares.pipeline.real_models import models_page, read_record
 from ares.pipeline.records import RECORD, targets_page
 from ares.pipeline.zoo import network_order
 
@@ -39,6 +40,7 @@ def documents(root: Path) -> Mapping[str, Callable[[str], str]]:
         "docs/zoo.md": partial(_zoo, manifests),
         "docs/fidelity.md": partial(_fidelity, manifests),
         "docs/targets.md": partial(_targets, root),
+        "docs/models.md": partial(_models, root),
     }
 
 
@@ -236,6 +238,10 @@ def _fidelity(manifests: Mapping[str, Any], _current: str) -> str:
 
 def _targets(root: Path, _current: str) -> str:
     return targets_page(json.loads((root / RECORD).read_text(encoding="utf-8")), GENERATED)
+
+
+def _models(root: Path, _current: str) -> str:
+    return models_page(read_record(root), GENERATED)
 
 
 def _percent(share: float) -> str:

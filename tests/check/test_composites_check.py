@@ -106,6 +106,7 @@ def test_a_composite_is_one_line_and_then_its_stages(
     # A model that was never calibrated has a warning where a quantiser is, else the stage says whose it is.
     assert all(
         stage["status"] == "warning"
+        or stage["reason"].startswith("taken into layer.")
         or stage["reason"]
         in (f"{stage['op_type']}, a stage of layer", "part of the operation around it")
         for stage in stages

@@ -39,7 +39,7 @@ NETWORK = """\
 static const int32_t multiplier[1] = {1};
 static const int64_t offset[1] = {0};
 static const uint8_t shift[1] = {1};
-#define RESCALE {multiplier, offset, shift, NULL, NULL, 0, 0, -128, 127}
+#define RESCALE {multiplier, offset, shift, NULL, NULL, 0, 0, 0, -128, 127}
 static const int8_t weight_1[12] = {1, -2, 3, 4, -5, 6, -7, 8, 9, 10, -11, -12};
 static const int8_t weight_2[6] = {1, -1, 2, -3, 2, 1};
 static const ares_linear_params params_1 = {1, 4, 3, 0, 1, weight_1, RESCALE};

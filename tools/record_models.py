@@ -1,0 +1,97 @@
+"""Judge the networks of tests/models and record it: `python tools/record_models.py [NAME ...] [--list]`.
+
+Each runs in a process of its own (`python -m tests.models.judging NAME`), one after the other, on the default targets.
+What is found replaces its row in docs/models.json, and docs/models.md is written anew. Exit code 1 when a network that
+was accepted is not exact, 2 for a name that nothing has or a process that broke.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ares.pipeline.documents import outdated  # noqa: E402 - found through the line above
+from ares.pipeline.real_models import RECORD, read_record  # noqa: E402
+from ares.toolchain import default_targets  # noqa: E402
+
+_PACKAGES = ("torch", "torchvision", "brevitas")
+# Longer than any takes.
+_TIMEOUT_S = 3 * 3600
+
+
+class Broken(Exception):
+    """The judging process ended without an answer."""
+
+
+def main(arguments: list[str]) -> int:
+    """Judge, record, write the page; the exit code."""
+    from tests.models.catalogue import MODELS
+
+    if arguments == ["--list"]:
+        print("\n".join(MODELS))
+        return 0
+    unknown = [name for name in arguments if name not in MODELS]
+    if unknown:
+        print(f"unknown network {unknown[0]!r}; --list names them all", file=sys.stderr)
+        return 2
+    names = arguments or list(MODELS)
+    code = 0
+    for number, name in enumerate(names, 1):
+        print(f"[{number}/{len(names)}] {name} ... ", end="", flush=True)
+        start = time.monotonic()
+        try:
+            row = _judged(name)
+        except Broken as error:
+            print(f"BROKE: {error}", flush=True)
+            code = 2
+            continue
+        print(f"{row['verdict']}, {time.monotonic() - start:.0f} s", flush=True)
+        if row["verdict"] == "not exact":
+            code = max(code, 1)
+        _write(row, list(MODELS))
+    return code
+
+
+def _judged(name: str) -> Mapping[str, Any]:
+    command = [sys.executable, "-m", "tests.models.judging", name]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Broken(f"no answer in {error.timeout:.0f} s") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Broken(f"exit code {done.returncode}: {last}")
+    # What libraries say on standard output comes before the answer, which is one line.
+    found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _write(row: Mapping[str, Any], order: Sequence[str]) -> None:
+    """Into the record, after every network: a run that is stopped has lost nothing."""
+    rows = {old["name"]: old for old in read_record(ROOT)["models"]} | {row["name"]: row}
+    record = {
+        "date": date.today().isoformat(),
+        "versions": {package: version(package) for package in _PACKAGES},
+        "targets": [target.name for target in default_targets()],
+        "models": [rows[name] for name in order if name in rows],
+    }
+    (ROOT / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    for path, content in outdated(ROOT).items():
+        if path == Path(RECORD).with_suffix(".md").as_posix():
+            (ROOT / path).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
