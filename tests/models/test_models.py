@@ -34,7 +34,7 @@ def test_quick_sample_is_exact(name: str) -> None:
     row = judge(replace(MODELS[name], samples=1), select(["gcc-O2"]))
     assert row["verdict"] == EXACT, row["reasons"]
     assert row["exact"] == ["gcc-O2"]
-    assert row["agreement"]["codes"] > 0
+    assert row["agreement"]["equal_codes"] > 0
     assert set(row["seconds"]) == {"build", "check", "verify"}
 
 
@@ -129,7 +129,7 @@ def test_page_says_why() -> None:
     page = models_page(record, "NOTICE")
     assert "NOTICE" in page
     assert "1 rows: 1 refused." in page
-    assert "| `thing` | 3x64x64 | 7 | refused |  |  |  | 1.5 | 0.5 |  | 2.5 | 12 |  |" in page
+    assert "| `thing` | 3x64x64 | 7 | refused |  |  |  |  | 1.5 | 0.5 |  | 2.5 | 12 |  |" in page
     assert "- `thing`: refused\n  - `a.b` (Conv2d): two; lines (3 such); advice: change it" in page
 
 
