@@ -86,6 +86,7 @@ def _write(row: Mapping[str, Any], order: Sequence[str]) -> None:
         "versions": {package: version(package) for package in _PACKAGES},
         "targets": [target.name for target in default_targets()],
         "models": [rows[name] for name in order if name in rows],
+        "absent": [name for name in order if name not in rows],
     }
     (ROOT / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for path, content in outdated(ROOT).items():

@@ -32,7 +32,7 @@ def read_record(root: Path) -> Mapping[str, Any]:
     """The record, or an empty one where there is none yet."""
     path = root / RECORD
     if not path.exists():
-        return {"date": "", "versions": {}, "targets": [], "models": []}
+        return {"date": "", "versions": {}, "targets": [], "models": [], "absent": []}
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -47,6 +47,7 @@ def models_page(record: Mapping[str, Any], notice: str) -> str:
         notice,
         "",
         f"{_count(rows)} Recorded on {record['date']} with {versions}.",
+        *_absent(record.get("absent", ())),
         "",
         "    python tools/record_models.py mobilenet_v2 tfc_2w2a    judges these two again",
         "    python tools/record_models.py                          judges all, in an hour or two",
@@ -76,6 +77,12 @@ def models_page(record: Mapping[str, Any], notice: str) -> str:
         lines += ["", f"## {title}", "", *_HEADER, *(_row(row) for row in own)]
         lines += ["", *_notes(own)] if any(_noted(row) for row in own) else []
     return "\n".join([*lines, ""])
+
+
+def _absent(names: Sequence[str]) -> Iterator[str]:
+    """Networks that nobody has judged since they came or since judging changed."""
+    if names:
+        yield f"Not recorded yet: {', '.join(f'`{name}`' for name in names)}."
 
 
 def _count(rows: Sequence[Mapping[str, Any]]) -> str:
