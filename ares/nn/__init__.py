@@ -31,6 +31,7 @@ Handed on as they are, with what ARES makes of them:
 | `Embedding` | [B, T] token ids to [B, T, D] real | one follows, whose scale the table takes |
 """
 
+# Imports follow a call: versions that do not work must be named before their import fails.
 # ruff: noqa: E402
 from ares.versions import require_supported_versions
 

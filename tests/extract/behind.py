@@ -40,7 +40,8 @@ def norm(channels: int, dims: int = 2, gammas: Any = GAMMAS, **options: Any) -> 
         with torch.no_grad():
             layer.weight.copy_(torch.tensor([gammas[c % len(gammas)] for c in range(channels)]))
             layer.bias.normal_()
-    return layer  # type: ignore[no-any-return]
+    made: nn.Module = layer
+    return made
 
 
 def trained(make: Callable[[], nn.Module], shape: Shape = IMAGE) -> nn.Module:
