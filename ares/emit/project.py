@@ -6,6 +6,7 @@ Weights stand in a file of their own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -23,7 +24,6 @@ from ares.emit.literals import (
     c_string,
     comment,
     float32,
-    identifier,
     struct_initialiser,
 )
 from ares.emit.selftest import (
@@ -34,12 +34,17 @@ from ares.emit.selftest import (
     selftest_runtime,
     selftest_signature,
 )
+from ares.emit.symbols import SYMBOLS, symbols_header
 from ares.ir import DType, Graph, Port, Project, TracePoint, graph_digest
+from ares.ir.names import file_stem, identifier
 from ares.ops import KernelOperation
 from ares.plan import Plan, PlannedTensor, Step, site_of
 from ares.resources import runtime_dir, templates_dir
 
 RUNTIME_FOLDERS = ("inc", "src", "trace")
+# What else the functions of the network's file call a parameter or a variable.
+_OUTPUT = re.compile(r"output[0-9]+")
+_PARAMETERS = ("arena", "observer", "context", "inputs", "outputs")
 # C11 promises 127 parameters of a function; arena, observer and context are three.
 MOST_PORTS = 124
 
@@ -95,7 +100,7 @@ def emit(plan: Plan, vectors: Sequence[Vector] = ()) -> Project:
     """The C project of a planned network; with golden cases also their self-test, and a README."""
     graph = plan.graph
     runtime = runtime_files()
-    name = _file_stem(graph.name, runtime)
+    name = file_stem(graph.name, _taken_stems(runtime))
     constants = Constants(name)
     steps = _layer_rows(plan, constants)
     tensors = [_tensor_row(tensor, constants) for tensor in plan.tensors]
@@ -164,20 +169,20 @@ def _operations(graph: Graph) -> list[KernelOperation]:
 
 
 def runtime_files() -> dict[str, bytes]:
-    """The runtime as it goes into every project: `runtime/...` -> content."""
+    """The runtime as it goes into every project, its names with its hash: `runtime/...` -> content."""
     root = runtime_dir()
-    return {
+    files = {
         f"runtime/{folder}/{path.name}": path.read_bytes()
         for folder in RUNTIME_FOLDERS
         for path in sorted((root / folder).glob("*.[ch]"))
     }
+    return {**files, SYMBOLS: symbols_header({**files, **selftest_runtime()})}
 
 
-def _file_stem(network: str, runtime: Mapping[str, bytes]) -> str:
-    """The network's C name; a network called like one of our own files (`mean`, `main`) gets a suffix."""
-    name = identifier(network)
-    taken = {"main", "selftest", *(PurePosixPath(path).stem for path in runtime)}
-    return f"{name}_network" if name in taken else name
+def _taken_stems(runtime: Mapping[str, bytes]) -> set[str]:
+    """Of our own files (`mean`, `main`): a network's would lie over or before them."""
+    files = {*runtime, *selftest_runtime()}
+    return {"main", "selftest", *(PurePosixPath(path).stem.lower() for path in files)}
 
 
 def _render(template: str, facts: dict[str, Any]) -> bytes:
@@ -197,11 +202,8 @@ def _index(plan: Plan, tensor: str) -> int:
 
 
 def _layer_rows(plan: Plan, constants: Constants) -> list[LayerRow]:
-    taken: set[str] = set()
     index = {tensor.name: number for number, tensor in enumerate(plan.tensors)}
-    return [
-        _layer_row(number, step, index, constants, taken) for number, step in enumerate(plan.steps)
-    ]
+    return [_layer_row(number, step, index, constants) for number, step in enumerate(plan.steps)]
 
 
 def _grouped(plan: Plan, steps: list[LayerRow]) -> list[LayerRow]:
@@ -247,12 +249,8 @@ def _layer_row(
     step: Step,
     index: dict[str, int],
     constants: Constants,
-    taken: set[str],
 ) -> LayerRow:
-    stem = identifier(step.layer)
-    while stem in taken:
-        stem += "_"
-    taken.add(stem)
+    stem = constants.claim(identifier(step.layer))
     call = step.call
     params = f"{stem}_params"
     return LayerRow(
@@ -297,9 +295,13 @@ def _port(plan: Plan, name: str) -> Port:
 
 def _ports(plan: Plan, names: tuple[str, ...], kind: str) -> list[PortRow]:
     rows = []
+    taken = set(_PARAMETERS)
     for number, name in enumerate(names):
         tensor = plan.graph.tensor(name)
         port = identifier(name) if kind == "input" else f"output{number}"
+        while port.lower() in taken or (kind == "input" and _OUTPUT.fullmatch(port.lower())):
+            port += "_"
+        taken.add(port.lower())
         scale = None if tensor.scale is None else float32(np.float32(tensor.scale))
         rows.append(
             PortRow(

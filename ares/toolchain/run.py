@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ares.ir import Binary, Port, Project, Trace, trace_digest
 from ares.toolchain.build import signature_of
 from ares.toolchain.faults import RunFailure, ToolchainError
-from ares.toolchain.process import Finished, run_process
+from ares.toolchain.process import FROM_OUTSIDE, Finished, run_process
 from ares.toolchain.table import TARGETS
 from ares.toolchain.targets import Target
 from ares.toolchain.transcript import (
@@ -44,7 +44,7 @@ EXIT_CODES = {
     3: "its floating point is not what clause N9 needs",
     4: "it could not read its input",
     5: "it could not write its output",
-    6: "a kernel refused its input",
+    6: "the run was refused: an input, or the arena",
     7: "no space was left for its output",
     98: "it needs more stack than its board gives it",
     99: "a fault of the processor",
@@ -52,7 +52,6 @@ EXIT_CODES = {
 EXIT_PROBE = 3
 EXIT_OUTPUT = 5
 EXIT_FULL = 7
-SIGNALS_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
 # How sanitizers begin their reports; the last is the one of zig's undefined-behaviour traps.
 _SANITIZER = re.compile(
     r"(ERROR: (?:Address|Leak)Sanitizer|WARNING: (?:Memory|Thread)Sanitizer|runtime error: |"
@@ -187,7 +186,8 @@ def _start(
             raise RunFailure(
                 "missing tool",
                 target.name,
-                f"cannot start {command[0]}: {error.strerror} ({target.install})",
+                f"cannot start {command[0]}: {error.strerror}"
+                + (f" ({target.install})" if target.install else ""),
             ) from error
         full = finished.code == EXIT_FULL or (
             finished.code == EXIT_OUTPUT and shutil.disk_usage(folder).free < _LITTLE_SPACE
@@ -246,7 +246,7 @@ def _check_end(
     if full:
         raise RunFailure("disk full", target.name, f"{_how(finished.code)}, {due}", finished.stderr)
     told = _EMULATOR_TOLD_TO_STOP.search(finished.stderr)
-    if told is not None or -finished.code in SIGNALS_FROM_OUTSIDE:
+    if told is not None or -finished.code in FROM_OUTSIDE:
         how = told[0] if told is not None else _how(finished.code)
         raise RunFailure(
             "killed", target.name, f"{how}, which was not its own doing, {due}", finished.stderr

@@ -12,6 +12,8 @@
 #ifndef ARES_DOT_H
 #define ARES_DOT_H
 
+#include "symbols.h"
+
 #include <stdint.h>
 
 enum { ARES_DOT_BLOCK = 16 };

@@ -26,7 +26,8 @@ uint32_t ares_element_size(ares_dtype dtype);
 
 /*
  * inputs, outputs  one buffer per network input and output, in PyTorch's order of elements
- * arena            the generated <NET>_ARENA_BYTES bytes, aligned to 16; contents before the call do not matter
+ * arena            the generated <NET>_ARENA_BYTES bytes, aligned to 16 (else ARES_ERROR_ARENA, also where it is NULL);
+ *                  contents before the call do not matter
  * observer         may be NULL; results do not depend on it
  * Returns ARES_OK, or the first error of a kernel or answer of the observer, at which the run stops.
  */

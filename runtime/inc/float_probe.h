@@ -13,6 +13,8 @@
 #ifndef ARES_FLOAT_PROBE_H
 #define ARES_FLOAT_PROBE_H
 
+#include "symbols.h"
+
 #include <stdint.h>
 
 typedef enum ares_float_fault {

@@ -7,6 +7,9 @@
 #ifndef ARES_LAYER_DESCRIPTORS_H
 #define ARES_LAYER_DESCRIPTORS_H
 
+#include "symbols.h"
+#include "status.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,13 +59,6 @@ typedef enum OpType {
     OP_ZEROPAD2D,
     /* end generated */
 } OpType;
-
-/* What a run, a kernel or an observer answers. Anything but ARES_OK leaves outputs without meaning. */
-typedef enum ares_status {
-    ARES_OK = 0,
-    ARES_ERROR_INPUT = 1, /* an input value that the network does not define */
-    ARES_STOPPED = 2,     /* the observer has seen what it wanted; kernels never answer this */
-} ares_status;
 
 /*
  * Every kernel has this one signature, so that the table can reach it by pointer and the linker drops
@@ -125,6 +121,9 @@ typedef struct ares_network {
     uint32_t num_outputs;
     uint32_t num_tensors;
 } ares_network;
+
+/* Bytes to which the arena, and so each tensor in it, is aligned. */
+#define ARES_ARENA_ALIGNMENT 16
 
 /* Largest number of operands of one layer. */
 #define ARES_MAX_OPERANDS 32

@@ -9,6 +9,8 @@
 #ifndef ARES_NUMERICS_H
 #define ARES_NUMERICS_H
 
+#include "symbols.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,9 +4,9 @@
 #ifndef ARES_WIDE_H
 #define ARES_WIDE_H
 
-#include <stdint.h>
-
 #include "numerics.h"
+
+#include <stdint.h>
 
 /* value * factor / 2^62 rounded to nearest, a tie upwards. Both at most 2^62. */
 static inline uint64_t ares_multiply_q62(uint64_t value, uint64_t factor)

@@ -1,4 +1,4 @@
-#include "adaptive_avg_pool1d.h"
+#include "../inc/adaptive_avg_pool1d.h"
 
 ares_status ares_adaptive_avg_pool1d(const void *params, const void *const *inputs,
                                      void *const *outputs, void *scratch)

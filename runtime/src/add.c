@@ -1,4 +1,4 @@
-#include "add.h"
+#include "../inc/add.h"
 
 ares_status ares_add(const void *params, const void *const *inputs, void *const *outputs,
                      void *scratch)

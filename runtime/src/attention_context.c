@@ -1,4 +1,4 @@
-#include "attention_context.h"
+#include "../inc/attention_context.h"
 
 /* acc[d] += weight * (v[d] - zero_point), d < n */
 static void add_weighted(int32_t *acc, const uint8_t *v, int32_t is_signed, int32_t n,

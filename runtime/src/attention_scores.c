@@ -1,6 +1,6 @@
-#include "attention_scores.h"
+#include "../inc/attention_scores.h"
 
-#include "dot.h"
+#include "../inc/dot.h"
 
 static int32_t product_of(const ares_attention_scores_params *p, const uint8_t *q, const uint8_t *k)
 {

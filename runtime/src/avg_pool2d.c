@@ -1,4 +1,4 @@
-#include "avg_pool2d.h"
+#include "../inc/avg_pool2d.h"
 
 /* acc of one channel; in points at that channel of the first position, top and left may lie outside. */
 static int32_t window_sum(const ares_avg_pool2d_params *p, const uint8_t *in, int32_t top,

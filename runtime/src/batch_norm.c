@@ -1,4 +1,4 @@
-#include "batch_norm.h"
+#include "../inc/batch_norm.h"
 
 ares_status ares_batch_norm(const void *params, const void *const *inputs, void *const *outputs,
                             void *scratch)

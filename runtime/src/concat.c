@@ -1,4 +1,4 @@
-#include "concat.h"
+#include "../inc/concat.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "conv1d_depthwise.h"
+#include "../inc/conv1d_depthwise.h"
 
 ares_status ares_conv1d_depthwise(const void *params, const void *const *inputs,
                                   void *const *outputs, void *scratch)

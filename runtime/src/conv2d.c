@@ -1,6 +1,6 @@
-#include "conv2d.h"
+#include "../inc/conv2d.h"
 
-#include "dot.h"
+#include "../inc/dot.h"
 
 /* Taps of one axis that fall inside the input: [first, end). */
 typedef struct taps {

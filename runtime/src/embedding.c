@@ -1,4 +1,4 @@
-#include "embedding.h"
+#include "../inc/embedding.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "executor.h"
+#include "../inc/executor.h"
 
 #include <string.h>
 
@@ -84,6 +84,9 @@ ares_status ares_execute(const ares_network *network, const void *const *inputs,
 {
     run_state run = {network, inputs, (uint8_t *)arena, observer, context, 0};
 
+    if (arena == NULL || (uintptr_t)arena % ARES_ARENA_ALIGNMENT != 0) {
+        return ARES_ERROR_ARENA;
+    }
     for (uint32_t i = 0; i < network->num_layers; ++i) {
         const ares_layer *const layer = &network->layers[i];
         const ares_layer *const steps = layer->num_stages > 0 ? layer->stages : layer;

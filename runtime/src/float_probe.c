@@ -1,4 +1,4 @@
-#include "float_probe.h"
+#include "../inc/float_probe.h"
 
 #include <float.h>
 #include <string.h>

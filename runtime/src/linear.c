@@ -1,6 +1,6 @@
-#include "linear.h"
+#include "../inc/linear.h"
 
-#include "dot.h"
+#include "../inc/dot.h"
 
 ares_status ares_linear(const void *params, const void *const *inputs, void *const *outputs,
                         void *scratch)

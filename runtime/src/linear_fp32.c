@@ -1,6 +1,6 @@
-#include "linear_fp32.h"
+#include "../inc/linear_fp32.h"
 
-#include "dot.h"
+#include "../inc/dot.h"
 
 /*
  * The binary32 number nearest to an accumulator. The conversion of the whole accumulator would round as well, but gcc 12

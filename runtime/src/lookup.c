@@ -1,4 +1,4 @@
-#include "lookup.h"
+#include "../inc/lookup.h"
 
 ares_status ares_lookup(const void *params, const void *const *inputs, void *const *outputs,
                         void *scratch)

@@ -1,4 +1,4 @@
-#include "max_pool2d.h"
+#include "../inc/max_pool2d.h"
 
 #include <string.h>
 

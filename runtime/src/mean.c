@@ -1,4 +1,4 @@
-#include "mean.h"
+#include "../inc/mean.h"
 
 ares_status ares_mean(const void *params, const void *const *inputs, void *const *outputs,
                       void *scratch)

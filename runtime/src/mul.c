@@ -1,4 +1,4 @@
-#include "mul.h"
+#include "../inc/mul.h"
 
 ares_status ares_mul(const void *params, const void *const *inputs, void *const *outputs,
                      void *scratch)

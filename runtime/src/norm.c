@@ -1,4 +1,4 @@
-#include "norm.h"
+#include "../inc/norm.h"
 
 /* floor(sqrt(value)), and the rest: value - root^2. */
 static uint64_t integer_root(uint64_t value, uint64_t *rest)

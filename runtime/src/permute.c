@@ -1,4 +1,4 @@
-#include "permute.h"
+#include "../inc/permute.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "quantize_f32.h"
+#include "../inc/quantize_f32.h"
 
 /*
  * The integer nearest to value, ties to even; |value| < 2^23.

@@ -1,4 +1,4 @@
-#include "rfft.h"
+#include "../inc/rfft.h"
 
 #define SNAP ((int64_t)1 << 20)
 #define PART_LIMIT ((int64_t)1 << 31)

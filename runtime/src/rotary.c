@@ -1,6 +1,6 @@
-#include "rotary.h"
+#include "../inc/rotary.h"
 
-#include "wide.h"
+#include "../inc/wide.h"
 
 /* N14: the code of acc * multiplier / 2^(shift + 32), |acc| < 2^39. */
 static int32_t finish(const ares_rotary_params *p, int64_t acc)

@@ -1,6 +1,6 @@
-#include "selective_scan.h"
+#include "../inc/selective_scan.h"
 
-#include "wide.h"
+#include "../inc/wide.h"
 
 #define POWERS 16
 

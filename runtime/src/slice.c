@@ -1,4 +1,4 @@
-#include "slice.h"
+#include "../inc/slice.h"
 
 #include <string.h>
 

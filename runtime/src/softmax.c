@@ -1,4 +1,4 @@
-#include "softmax.h"
+#include "../inc/softmax.h"
 
 /* round(product / 2^shift + zero_point), half to even; shift >= 32. */
 static int64_t rounded(uint64_t product, int32_t shift, int32_t zero_point)

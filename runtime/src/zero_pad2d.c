@@ -1,4 +1,4 @@
-#include "zero_pad2d.h"
+#include "../inc/zero_pad2d.h"
 
 #include <string.h>
 

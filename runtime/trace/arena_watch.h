@@ -16,7 +16,7 @@
 #ifndef ARES_ARENA_WATCH_H
 #define ARES_ARENA_WATCH_H
 
-#include "executor.h"
+#include "../inc/executor.h"
 
 #define ARES_POISON 0xA5
 

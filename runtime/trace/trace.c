@@ -1,7 +1,7 @@
 #include "trace.h"
 
 #include "arena_watch.h"
-#include "float_probe.h"
+#include "../inc/float_probe.h"
 #include "trace_io.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@ enum {
     TRACE_PROBE = 3,  /* floating point is not as N9 needs it */
     TRACE_INPUT = 4,  /* INPUT cannot be read, or is not a whole number of cases */
     TRACE_OUTPUT = 5, /* OUTPUT or standard output cannot be written */
-    TRACE_KERNEL = 6, /* a kernel refused: ares_status on standard error */
+    TRACE_KERNEL = 6, /* the run was refused: ares_status on standard error */
     TRACE_FULL = 7,   /* as TRACE_OUTPUT, because no space is left */
 };
 
@@ -209,6 +209,20 @@ static void poison_outputs(const ares_trace_subject *subject)
     }
 }
 
+static const char *status_name(ares_status status)
+{
+    switch (status) {
+    case ARES_ERROR_INPUT:
+        return "ARES_ERROR_INPUT";
+    case ARES_ERROR_ARENA:
+        return "ARES_ERROR_ARENA";
+    case ARES_OK:
+    case ARES_STOPPED:
+    default:
+        return "unknown status";
+    }
+}
+
 /* One run of the network on the inputs that are in their buffers. */
 static int run_case(recorder *to)
 {
@@ -225,8 +239,7 @@ static int run_case(recorder *to)
         ares_execute(subject->network, (const void *const *)subject->input_buffers,
                      subject->output_buffers, subject->arena, observed ? record_layer : NULL, to);
     if (status != ARES_OK && status != ARES_STOPPED) {
-        return complain(TRACE_KERNEL, "a kernel refused its input: ",
-                        status == ARES_ERROR_INPUT ? "ARES_ERROR_INPUT" : "unknown status");
+        return complain(TRACE_KERNEL, "the run was refused: ", status_name(status));
     }
     if (to->mode == MODE_DUMP && status != ARES_STOPPED) {
         return complain(TRACE_USAGE, "the network has no observed tensor of that number", "");

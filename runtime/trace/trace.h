@@ -8,7 +8,7 @@
 #ifndef ARES_TRACE_H
 #define ARES_TRACE_H
 
-#include "executor.h"
+#include "../inc/executor.h"
 
 /* One input or output of the network, in PyTorch's order of elements. */
 typedef struct ares_trace_port {

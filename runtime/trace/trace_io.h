@@ -11,6 +11,8 @@
 #ifndef ARES_TRACE_IO_H
 #define ARES_TRACE_IO_H
 
+#include "../inc/symbols.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

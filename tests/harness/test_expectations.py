@@ -39,7 +39,7 @@ def test_the_fault_that_is_expected() -> None:
     ("fault", "message"),
     [
         ("difference", "exit code 99"),  # the right words, another fault
-        ("crash", "exit code 6: a kernel refused its input"),  # the right fault, other words
+        ("crash", "exit code 6: the run was refused"),  # the right fault, other words
         ("worker died", "a worker process died"),
         ("", ""),
     ],

@@ -349,7 +349,7 @@ def test_a_disk_that_is_full_on_our_side(step: str, monkeypatch: pytest.MonkeyPa
 def test_kernel_that_refuses_is_a_crash_with_a_reason() -> None:
     failure = failure_of(tiny_project(f"{IGNORE} return ARES_ERROR_INPUT;"), any_target())
     assert failure.kind == "crash"
-    assert "exit code 6: a kernel refused its input" in failure.message
+    assert "exit code 6: the run was refused" in failure.message
     assert "ARES_ERROR_INPUT" in str(failure)
 
 

@@ -93,7 +93,8 @@ int main(int argc, char **argv)
 
 RUNTIME = (
     *("inc/dot.h", "inc/executor.h", "inc/float_probe.h", "inc/layer_descriptors.h"),
-    *("inc/linear.h", "inc/numerics.h", "src/executor.c", "src/float_probe.c", "src/linear.c"),
+    *("inc/linear.h", "inc/numerics.h", "inc/status.h", "inc/symbols.h"),
+    *("src/executor.c", "src/float_probe.c", "src/linear.c"),
     *("trace/arena_watch.c", "trace/arena_watch.h", "trace/trace.c", "trace/trace.h"),
     *("trace/trace_io.h", "trace/trace_stdio.c"),
 )

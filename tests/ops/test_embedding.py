@@ -68,7 +68,7 @@ def test_ids_outside_stop_the_tracing_program() -> None:
             ids[0, position] = wrong
             with pytest.raises(RunFailure) as failure:
                 run(binary, project, [[ids]])
-            assert "exit code 6: a kernel refused its input" in str(failure.value)
+            assert "exit code 6: the run was refused" in str(failure.value)
             assert "ARES_ERROR_INPUT" in failure.value.report
 
 
