@@ -42,6 +42,18 @@ PLANTED = [
     ),
     ("print", "ares/plan/a.py", "def f() -> None:\n    print('x')\n", 2),
     ("print", "ares/pipeline.py", "console.print('x')\n", 1),
+    ("python", "ares/a.py", "import sys\nrun([sys.executable, '-m', 'ziglang'])\n", 2),
+    ("python", "tools/a.py", "words = (\n    sys.executable,\n    path,\n)\n", 1),
+    ("python", "examples/a.py", "words = [sys.executable]\n", 1),
+    ("python", "ares/a.py", "words = ('timeout', sys.executable, '-c', '-P')\n", 1),
+    ("python", "ares/a.py", "line = f'{sys.executable} -m ziglang'\n", 1),
+    ("process", "ares/pipeline/a.py", "import subprocess\n", 1),
+    ("process", "tools/a.py", "\nfrom subprocess import run\n", 2),
+    ("process", "ares/a.py", "def f():\n    os.system('ls')\n", 2),
+    ("process", "ares/a.py", "os.execvp('ls', ['ls'])\n", 1),
+    ("process", "ares/a.py", "from os import posix_spawn\n", 1),
+    ("process", "ares/a.py", "import multiprocessing.pool\n", 1),
+    ("process", "ares/a.py", "from concurrent.futures import ProcessPoolExecutor\n", 1),
     ("todo", "runtime/src/a.c", "int a; /* TODO */\n", 1),
     ("todo", "README.md", "# Title\n\nFIXME\n", 3),
     ("todo", "ares/emit/templates/main.c.j2", "{# XXX #}\n", 1),
@@ -63,6 +75,12 @@ INNOCENT = [
         '/* no float */ // no double\nconst char *s = "float /*"; int floating;\n',
     ),
     ("runtime/inc/numerics.h", "// float clause: begin\nfloat a;\n// float clause: end\nint b;\n"),
+    ("ares/b.py", "nothing = []\n"),
+    ("ares/b.py", "words = (sys.executable, '-P', '-m', 'ziglang')\nme = sys.executable\n"),
+    ("ares/b.py", "from concurrent.futures import ThreadPoolExecutor\nos.environ, os.getpid()\n"),
+    ("tests/a.py", "import subprocess\nsubprocess.run([sys.executable, '-c', ''])\n"),
+    ("ares/toolchain/process.py", "import subprocess\n"),
+    ("ares/pipeline/workers.py", "import multiprocessing\n"),
     ("golden/net/manifest.json", '{"TODO": 1}\n'),
     (".tox/py/a.py", "TODO\n"),
 ]
@@ -90,7 +108,9 @@ def test_innocent_files_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_every_rule_is_planted() -> None:
-    assert {rule for rule, *_ in PLANTED} == {"tolerance", "dataclass", "float", "print", "todo"}
+    assert {rule for rule, *_ in PLANTED} == {
+        *("tolerance", "dataclass", "float", "print", "python", "process", "todo")
+    }
 
 
 def test_report_and_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    from ares.cli.check import check_command
-    from ares.cli.door import run_command
+    from ares.cli.interrupts import interruptible
 
-    run_command(check_command)
+    with interruptible():
+        from ares.cli.check import check_command
+        from ares.cli.door import run_command
+
+        run_command(check_command)

@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ares.pipeline.documents import outdated  # noqa: E402 - found through the line above
+from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
+from ares.pipeline.documents import outdated  # noqa: E402
 from ares.pipeline.records import RECORD, RecordError, summarise  # noqa: E402
 
 USAGE = "usage: python tools/generate_docs.py [--check | --results FILE]"
@@ -20,6 +21,9 @@ USAGE = "usage: python tools/generate_docs.py [--check | --results FILE]"
 
 def main(arguments: list[str]) -> int:
     """Write or compare; the exit code."""
+    if arguments in (["-h"], ["--help"]):
+        print(f"{USAGE}\n\n{__doc__}")
+        return 0
     if arguments[:1] == ["--results"] and len(arguments) == 2:
         try:
             record = summarise(Path(arguments[1]).read_text(encoding="utf-8"), date.today())
@@ -44,4 +48,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with interruptible():
+        sys.exit(main(sys.argv[1:]))

@@ -7,9 +7,11 @@ none. Rules and what they look at:
 - dataclass: a record handed between stages is frozen.
 - float: floating point appears only in kernels that the float clause of docs/numerics.md names.
 - print: only the command line talks to the user; everything else returns values or raises.
+- python: a Python that we start gets -P or -I, or a file in its folder, anybody's, would stand in for a module.
+- process: processes are started in one place, which ends them, and worker processes in another.
 - todo: an open end belongs in an issue.
 
-Python is read as syntax where that matters (dataclass, print), C with comments and strings blanked.
+Python is read as syntax where that matters (dataclass, print, python, process), C with comments and strings blanked.
 """
 
 import ast
@@ -61,6 +63,20 @@ PRINT_ALLOWED = {
     "ares/cli/*": "the command line",
 }
 
+# Tests start what they like: in folders of their own.
+STARTING_CHECKED = ("ares/*", "examples/*", "tools/*")
+PROCESS_ALLOWED = {
+    "ares/toolchain/process.py": "children, ended with their children",
+    "ares/pipeline/workers.py": "the workers of a run",
+}
+_STARTS = {
+    "subprocess": None,
+    "multiprocessing": None,
+    "pty": None,
+    "os": re.compile(r"system|popen|fork\w*|posix_spawnp?|exec[lv]\w*|spawn\w+"),
+    "concurrent.futures": re.compile("ProcessPoolExecutor"),
+}
+
 _TOLERANCE = re.compile(r"allclose|isclose|\bapprox\b|\batol\b|\brtol\b")
 _FLOAT = re.compile(r"\b(?:float|double)\b")
 _TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b")
@@ -99,7 +115,10 @@ def breaches(root: Path) -> Iterator[Breach]:
 
 def main(arguments: list[str]) -> int:
     """Check the tree given as the only argument, or the one that this file lies in."""
-    if len(arguments) > 1:
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    if len(arguments) > 1 or (arguments and not Path(arguments[0]).is_dir()):
         print("usage: house_rules.py [ROOT]", file=sys.stderr)
         return 2
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent
@@ -143,6 +162,49 @@ def _python_breaches(path: str, source: str) -> Iterator[tuple[int, str]]:
             and not _allowed(path, PRINT_ALLOWED)
         ):
             yield node.lineno, "print"
+        elif _allowed(path, dict.fromkeys(STARTING_CHECKED, "")):
+            if _is_unsafe_python(node):
+                yield node.lineno, "python"
+            if _starts_process(node) and not _allowed(path, PROCESS_ALLOWED):
+                yield node.lineno, "process"
+
+
+def _is_unsafe_python(node: ast.AST) -> bool:
+    """Words of a command, or a text, in which this very Python is called without a safe path."""
+    if isinstance(node, ast.List | ast.Tuple):
+        words = node.elts
+        options = [*words[1:], None][: len(words)]
+        return any(
+            _is_this_python(word)
+            and not (isinstance(option, ast.Constant) and option.value in ("-P", "-I"))
+            for word, option in zip(words, options, strict=True)
+        )
+    return isinstance(node, ast.FormattedValue) and _is_this_python(node.value)
+
+
+def _is_this_python(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.executable"
+
+
+def _starts_process(node: ast.AST) -> bool:
+    """An import, or the use of an attribute of `os`."""
+    if isinstance(node, ast.Import):
+        named = [(alias.name, "") for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        named = [(node.module or "", alias.name) for alias in node.names]
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        named = [(node.value.id, node.attr)] if node.value.id == "os" else []
+    else:
+        return False
+    return any(_is_start(module, name) for module, name in named)
+
+
+def _is_start(module: str, name: str) -> bool:
+    package = module if module in _STARTS else module.partition(".")[0]
+    if package not in _STARTS:
+        return False
+    pattern = _STARTS[package]
+    return pattern is None or bool(pattern.fullmatch(name))
 
 
 def _is_dataclass(decorator: ast.expr) -> bool:

@@ -8,7 +8,6 @@ was accepted is not exact, 2 for a name that nothing has or a process that broke
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -20,13 +19,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ares.pipeline.documents import outdated  # noqa: E402 - found through the line above
+from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
+from ares.pipeline.documents import outdated  # noqa: E402
 from ares.pipeline.real_models import RECORD, read_record  # noqa: E402
 from ares.toolchain import default_targets  # noqa: E402
+from ares.toolchain.process import run_process  # noqa: E402
 
 _PACKAGES = ("torch", "torchvision", "brevitas")
 # Longer than any takes.
 _TIMEOUT_S = 3 * 3600
+# For the compilers of one that is interrupted.
+_GRACE_S = 1.0
 
 
 class Broken(Exception):
@@ -35,6 +38,9 @@ class Broken(Exception):
 
 def main(arguments: list[str]) -> int:
     """Judge, record, write the page; the exit code."""
+    if arguments in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
     from tests.models.catalogue import MODELS
 
     if arguments == ["--list"]:
@@ -63,16 +69,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _judged(name: str) -> Mapping[str, Any]:
-    command = [sys.executable, "-m", "tests.models.judging", name]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Broken(f"no answer in {error.timeout:.0f} s") from None
-    if done.returncode != 0:
+    command = [sys.executable, "-P", "-m", "tests.models.judging", name]
+    done = run_process(
+        command,
+        folder=ROOT,
+        timeout=_TIMEOUT_S,
+        environment={"PYTHONPATH": str(ROOT)},
+        grace=_GRACE_S,
+    )
+    if done.code is None:
+        raise Broken(f"no answer in {_TIMEOUT_S} s")
+    if done.code != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Broken(f"exit code {done.returncode}: {last}")
+        raise Broken(f"exit code {done.code}: {last}")
     # What libraries say on standard output comes before the answer, which is one line.
     found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -95,4 +104,5 @@ def _write(row: Mapping[str, Any], order: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with interruptible():
+        sys.exit(main(sys.argv[1:]))

@@ -6,15 +6,17 @@ A thin door to `ares golden`, with the unit cases of `tests/ops` besides: `ops` 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ares.cli.door import run_command
-from ares.cli.golden import golden_with_operations
-from ares.golden.operations import OperationCase
+from ares.cli.interrupts import interruptible
+
+if TYPE_CHECKING:
+    from ares.golden.operations import OperationCase
 
 
-def record() -> Sequence[OperationCase]:
+def record() -> "Sequence[OperationCase]":
     """Run the tests of the operations for their cases."""
     from tests.ops.recording import record_operations
 
@@ -22,4 +24,8 @@ def record() -> Sequence[OperationCase]:
 
 
 if __name__ == "__main__":
-    run_command(golden_with_operations(record))
+    with interruptible():
+        from ares.cli.door import run_command
+        from ares.cli.golden import golden_with_operations
+
+        run_command(golden_with_operations(record))

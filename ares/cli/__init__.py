@@ -1,5 +1,12 @@
 """The command line: `ares`. Importing it is light; every command imports what it needs when it runs."""
 
-from ares.cli.app import main
+from ares.cli.interrupts import interruptible
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Entry point of the console script."""
+    with interruptible():
+        from ares.cli.app import app
+        from ares.cli.door import run_app
+
+        run_app(app)

@@ -7,6 +7,7 @@ elsewhere. What was found out about each is in docs/targets.md. Everything is bu
 
 from __future__ import annotations
 
+import difflib
 import platform
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ COMMON = (*STANDARD, *WARNINGS, *SECTIONS)
 LINK = ("-Wl,--gc-sections",)
 # The seventh decimal of every float depends on it: refused at the start where the compiler does contract.
 CONTRACT = ("-std=gnu11", "-ffp-contract=fast", *WARNINGS, *SECTIONS)
+
+# With -P, no file that happens to lie in the current folder is taken for a module of ours.
+PYTHON = (sys.executable, "-P")
 
 HOST = Machine(
     "host", platform.machine(), sys.byteorder, 64 if sys.maxsize > 2**32 else 32, needs=Needs()
@@ -90,7 +94,7 @@ def _zig(
     **more: Any,
 ) -> Target:
     """Clang, as zig brings it, with the C library that zig builds for the target."""
-    command = (sys.executable, "-m", "ziglang")
+    command = (*PYTHON, "-m", "ziglang")
     return Target(
         name=name,
         family="zig",
@@ -147,12 +151,12 @@ WASM32 = Machine(
     "little",
     32,
     "signed",
-    (sys.executable, str(Path(__file__).with_name("wasi.py"))),
+    (*PYTHON, str(Path(__file__).with_name("wasi.py"))),
     needs=Needs(modules=("wasmtime",), pip=("wasmtime",)),
 )
 
 # The last word is the program; what it prints goes to standard output.
-_SEMIHOSTING = (
+SEMIHOSTING = (
     *("-display", "none", "-monitor", "none", "-serial", "null", "-chardev", "stdio,id=s0"),
     *("-semihosting-config", "enable=on,target=native,chardev=s0"),
 )
@@ -167,7 +171,7 @@ def _board(board: str, isa: str, system: str, package: str, *options: str) -> Ma
         "little",
         32,
         "unsigned",
-        (command, *options, *_SEMIHOSTING),
+        (command, *options, *SEMIHOSTING),
         board,
         Needs(commands=(command,), debian=(package,)),
     )
@@ -255,7 +259,7 @@ def _cross_zig(machine: Machine, triple: str, *flags: str, says: str, **more: An
     )
 
 
-_FREESTANDING = ("-ffreestanding", "-fbuiltin", "-fno-math-errno")
+FREESTANDING = ("-ffreestanding", "-fbuiltin", "-fno-math-errno")
 
 
 def _cortex(machine: Machine, name: str, *flags: str, says: str) -> Target:
@@ -265,7 +269,7 @@ def _cortex(machine: Machine, name: str, *flags: str, says: str) -> Target:
         family="gcc",
         compiler=("arm-none-eabi-gcc",),
         archiver=("arm-none-eabi-ar",),
-        flags=("-mthumb", "-mfloat-abi=hard", *flags, *_FREESTANDING, *COMMON),
+        flags=("-mthumb", "-mfloat-abi=hard", *flags, *FREESTANDING, *COMMON),
         link_flags=LINK,
         description=says,
         machine=machine,
@@ -283,7 +287,7 @@ def _rv32(machine: Machine, name: str, *flags: str, says: str) -> Target:
         compiler=("riscv64-unknown-elf-gcc",),
         archiver=("riscv64-unknown-elf-ar",),
         # Any other way of naming the extensions selects the 64-bit libgcc.
-        flags=("-misa-spec=2.2", *flags, *_FREESTANDING, *COMMON),
+        flags=("-misa-spec=2.2", *flags, *FREESTANDING, *COMMON),
         link_flags=LINK,
         description=says,
         machine=machine,
@@ -346,7 +350,12 @@ TARGETS = (
         says="zig's default: not optimised, traps on undefined behaviour",
         trace="full",
     ),
-    _clang("O3-native", "-O3", "-march=native", says="vectorised for this very processor"),
+    _clang(
+        "O3-native",
+        # clang 19 warns of what it finds itself where -march=native meets AVX10.
+        *("-O3", "-march=native", "-Wno-invalid-feature-combination"),
+        says="vectorised for this very processor",
+    ),
     _clang("Oz", "-Oz", says="for size"),
     _clang(
         "msan",
@@ -449,13 +458,27 @@ def default_targets() -> tuple[Target, ...]:
     return tuple(target for target in TARGETS if target.default)
 
 
+def _nearest(word: str, names: Sequence[str]) -> list[str]:
+    """Names that begin with the word, else names that look like it."""
+    begun = [name for name in names if word and name.startswith(word)]
+    return begun[:3] or difflib.get_close_matches(word, names, n=3)
+
+
 def select(globs: Sequence[str]) -> tuple[Target, ...]:
     """The targets whose names match any of the patterns, in the order of the table.
 
     Raises ToolchainError for a pattern that matches none.
     """
+    chosen = names_matching(globs, [target.name for target in TARGETS])
+    return tuple(target for target in TARGETS if target.name in chosen)
+
+
+def names_matching(globs: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names that match any of the patterns, in their order. ToolchainError where a pattern matches none."""
     for glob in globs:
-        if not any(fnmatchcase(target.name, glob) for target in TARGETS):
-            known = ", ".join(target.name for target in TARGETS)
-            raise ToolchainError(f"unknown target {glob!r}; known: {known}")
-    return tuple(t for t in TARGETS if any(fnmatchcase(t.name, glob) for glob in globs))
+        if not any(fnmatchcase(name, glob) for name in names):
+            near = ", ".join(_nearest(glob, names)) or "none"
+            raise ToolchainError(
+                f"unknown target {glob!r}; nearest: {near} (ares targets lists all)"
+            )
+    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]

@@ -21,6 +21,10 @@ from ares.toolchain.faults import ToolchainError
 from ares.toolchain.process import run_process
 
 Family = Literal["gcc", "clang", "zig", "tcc"]
+Order = Literal["little", "big"]
+Char = Literal["signed", "unsigned"]
+Unknown = Literal["unknown"]
+"""Of a target of somebody's own whose compiler is not there to be asked; the width of its pointers is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,19 @@ class Machine:
 
     `runner` is a command prefix, empty where the host itself runs the program. `board` names the
     linker script (runtime/boards/<family>/<board>.ld, with start-up code beside it) where there is no operating system;
-    such a program gets its words and its files by semihosting.
+    such a program gets its words and its files by semihosting. `tells_version`: the runner knows `--version`,
+    which a script of somebody's own need not.
     """
 
     name: str
     isa: str
-    byte_order: Literal["little", "big"]
-    pointer_bits: Literal[32, 64]
-    char: Literal["signed", "unsigned"] = "signed"
+    byte_order: Order | Unknown
+    pointer_bits: Literal[0, 32, 64]
+    char: Char | Unknown = "signed"
     runner: tuple[str, ...] = ()
     board: str | None = None
     needs: Needs = Needs()
+    tells_version: bool = True
 
     def command(self, program: Path, words: Sequence[str]) -> tuple[str, ...]:
         """The command that runs a program with these words on its command line."""
@@ -92,6 +98,8 @@ class Machine:
         packages = [f"{name} {importlib.metadata.version(name)}" for name in self.needs.pip]
         if packages:
             return f"{self.name} {' '.join(packages)}"
+        if not self.tells_version:
+            return f"{self.name} {' '.join(self.runner)}"
         version = _first_line((_resolved(self.runner[0]), "--version"))
         return f"{self.name} {' '.join(self.runner[1:])} {version}"
 
@@ -103,7 +111,7 @@ class Target:
     `compiler` and `archiver` are command prefixes. `flags` go to every command of the compiler, `link_flags` behind
     the inputs of the one that links. `trace`: "full" has every tensor of every layer handed over, "digests" asks
     only for the first that is wrong. `guarded`: the arena is planned with gaps between its buffers, which
-    sanitizers watch.
+    sanitizers watch. `unusable`: why a target of somebody's own was found not to work here.
     """
 
     name: str
@@ -119,6 +127,7 @@ class Target:
     trace: Literal["full", "digests"] = "digests"
     guarded: bool = False
     default: bool = False
+    unusable: str = ""
 
     @property
     def install(self) -> str:
@@ -142,24 +151,26 @@ class Target:
 
     def missing(self) -> str | None:
         """Why this target cannot be used here, and how to change that; None when it can."""
-        absent = (self.needs + self.machine.needs).absent()
+        fault = self._fault()
+        return f"{fault} ({self.install})" if fault and self.install else fault
+
+    def _fault(self) -> str | None:
+        if self.unusable:
+            return self.unusable
+        absent = (self.needs + self.machine.needs).absent() or self._mute()
         if absent is not None:
-            return f"{absent} ({self.install})"
-        mute = self._mute()
-        if mute is not None:
-            return f"{mute} ({self.install})"
+            return absent
         if self.family == "zig" or self.machine.board is not None:
             # zig brings all its parts, and a trial would build its C library, half a minute; on a board the
             # only library is the compiler's own.
             return None
-        fault = _link_fault(
-            (_resolved(self.compiler[0]), *self.compiler[1:]), self.flags, self.link_flags
-        )
-        return (
-            f"{self.compiler[0]} cannot build a program: {fault} ({self.install})"
-            if fault
-            else None
-        )
+        try:
+            fault = _link_fault(
+                (_resolved(self.compiler[0]), *self.compiler[1:]), self.flags, self.link_flags
+            )
+        except OSError as error:
+            return f"cannot start {self.compiler[0]}: {error.strerror}"
+        return f"{self.compiler[0]} cannot build a program: {fault}" if fault else None
 
     def _mute(self) -> str | None:
         """Why compiler or runner cannot be told from another version of it: they do not run."""
@@ -176,8 +187,10 @@ class Target:
         if absent is not None:
             raise ToolchainError(f"{self.name}: {absent} ({self.install})")
         resolved = _resolved(self.compiler[0])
-        arguments = {"zig": ("-m", "ziglang", "version"), "tcc": ("-v",)}
-        version = _first_line((resolved, *arguments.get(self.family, ("--version",))))
+        command = (resolved, *self.compiler[1:])
+        # Of zig the last word is `cc`.
+        asked = {"zig": (*command[:-1], "version"), "tcc": (*command, "-v")}
+        version = _first_line(asked.get(self.family, (*command, "--version")))
         native = f" for {_host_processor()}" if "-march=native" in self.flags else ""
         return f"{self.family} {version} at {resolved}{native}"
 
@@ -208,7 +221,9 @@ def _host_processor() -> str:
 @lru_cache
 def _first_line(command: tuple[str, ...]) -> str:
     try:
-        finished = run_process(command, folder=Path(tempfile.gettempdir()), timeout=60)
+        # An empty folder: tools may take what lies in the current one for theirs.
+        with tempfile.TemporaryDirectory(prefix="ares-") as name:
+            finished = run_process(command, folder=Path(name), timeout=60)
     except OSError as error:
         raise ToolchainError(f"cannot start {command[0]}: {error.strerror}") from error
     if finished.code != 0 or not finished.stdout.strip():

@@ -17,6 +17,7 @@ from typing import Any
 from torch import nn
 
 from ares.checker import CheckError, check_model
+from ares.cli.interrupts import interruptible
 from ares.extract import Finding
 from ares.pipeline.user_model import Given, UserModel
 from ares.pipeline.verification import Verification, verify
@@ -108,7 +109,7 @@ def _verified(model: Model, built: nn.Module, targets: Sequence[Target]) -> dict
             vacuity={},
         )
     )
-    result = verify(subject, targets, None, lambda _now, _done, _planned: None)
+    result = verify(subject, targets, None, lambda _: None)
     found = _result(result)
     if result.passed:
         cases = subject.golden.cases[: model.samples]
@@ -150,4 +151,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with interruptible():
+        sys.exit(main(sys.argv[1:]))
