@@ -13,7 +13,7 @@ _RUNTIME_MARKER = Path("inc", "layer_descriptors.h")
 
 
 class ResourceError(RuntimeError):
-    """Files that belong to ARES itself are missing: a broken installation, never a user's model."""
+    """Files that belong to ARES itself are missing, or there is no current folder; never a user's model."""
 
 
 def runtime_dir() -> Path:
@@ -40,10 +40,20 @@ def _first_with(marker: Path, candidates: tuple[Path, ...], what: str) -> Path:
     )
 
 
+def current_dir() -> Path:
+    """Return the current folder. One that was deleted is refused here: libraries end the process over it."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ResourceError(
+            f"the current folder cannot be used: {error.strerror}; change to one that is there"
+        ) from error
+
+
 def checkout_dir() -> Path:
     """Return the root of the checkout that holds the zoo: this one, or the one around the current folder."""
     marker = Path("tests", "test_networks")
-    here = Path.cwd()
+    here = current_dir()
     candidates = (_PACKAGE.parent, here, *here.parents)
     for folder in candidates:
         if (folder / marker).is_dir() and (folder / "golden").is_dir():

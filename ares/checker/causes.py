@@ -15,6 +15,7 @@ from torch import nn
 import ares.nn
 from ares.capture.leaves import library_class
 from ares.extract import Analysis, Finding, Status, analyse
+from ares.ir.names import carried
 
 _OURS = f"{ares.nn.__name__}."
 
@@ -65,7 +66,7 @@ def _import_it(path: str, name: str, first: Finding) -> Finding:
 def _doubles(model: nn.Module) -> dict[str, str]:
     """Path -> class of the user's modules with the name of a layer of `ares.nn`; the network itself is none."""
     return {
-        path: type(module).__name__
+        carried(path): type(module).__name__
         for path, module in model.named_modules()
         if path and type(module).__name__ in _layers_of_ares() and _is_foreign(module)
     }

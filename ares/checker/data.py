@@ -1,7 +1,9 @@
 """The user's own inputs out of a .npz file, as data: no pickle, and no more memory than the file announces.
 
 An archive is a zip of .npy files. Each is read by hand: its header says type and shape, which must be those of the
-bytes that follow, before anything of that size is made. Whatever is wrong raises `CheckError` with one line.
+bytes that follow, before anything of that size is made. Every element is checked, a portion at a time; what `forward`
+takes, which may be eight times as wide, is made of one sample at a time. Whatever is wrong raises `CheckError` with
+one line.
 """
 
 from __future__ import annotations
@@ -15,19 +17,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from numpy.lib import format as npy
 
+from ares.checker.archives import opened
 from ares.checker.inputs import CheckError, Inputs
+from ares.files import why_no_file
 
 Array = npt.NDArray[Any]
+Row = tuple[Array, ...]
 
-LARGEST_DATA = 2**30
+LARGEST_DATA = 2**29
+LARGEST_SAMPLE = 2**25  # elements of one input
 MOST_ARRAYS = 124
+_PORTION = 2**20
 _LONGEST_HEADER = 4096
 # What zipfile and its decompressors raise for a damaged, encrypted or exotic archive; our own mistakes raise others.
 _DAMAGED = (
@@ -38,45 +45,53 @@ _HOW = "save them with numpy.savez(path, x=...), one array an input, samples alo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples:
-    """`arrays`: one an input, in the order of `forward`; the first axis, of equal length, counts the samples.
+class Samples(Sequence[Row]):
+    """A sequence of samples, each with its batch axis: one array an input, in the order of `forward`.
 
-    float32 for real inputs, int64 for ids. `small`: number of an array -> its name and type in the file, for integers
-    that may be real values just as well, since float32 holds all of that type. `casts` say which are.
+    `arrays` are as they are in the file, samples along the first axis; a sample is float32 for real inputs, int64 for
+    ids, and `real` holds the numbers of the former. `small`: number of an array -> its name and type in the file, for
+    integers that may be real values just as well, since float32 holds all of that type. `casts` say which are.
     """
 
     path: Path
     arrays: tuple[Array, ...]
+    real: frozenset[int]
     small: Mapping[int, tuple[str, str]]
     casts: tuple[str, ...] = ()
 
-    @property
-    def count(self) -> int:
+    def __len__(self) -> int:
         return len(self.arrays[0])
 
-    def row(self, number: int) -> tuple[Array, ...]:
-        """One sample with its batch axis."""
-        return tuple(array[number : number + 1] for array in self.arrays)
+    @overload
+    def __getitem__(self, number: int) -> Row: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Row]: ...
+    def __getitem__(self, number: int | slice) -> Row | Sequence[Row]:
+        if isinstance(number, slice):
+            return [self[index] for index in range(*number.indices(len(self)))]
+        index = range(len(self))[number]
+        return tuple(
+            np.ascontiguousarray(
+                array[index : index + 1], np.float32 if place in self.real else np.int64
+            )
+            for place, array in enumerate(self.arrays)
+        )
 
     def first(self) -> Inputs:
         """The first sample, to run `forward` with."""
-        tensors = tuple(torch.from_numpy(array.copy()) for array in self.row(0))
-        origin = f"the first of {self.count} samples in {self.path}"
+        tensors = tuple(torch.from_numpy(array.copy()) for array in self[0])
+        origin = f"the first of {len(self)} samples in {self.path}"
         return Inputs(tensors, origin, casts=self.casts)
 
     def readings(self) -> Iterator[Samples]:
         """Every choice of the arrays of small integers that are real values, all of them first, none last."""
         for chosen in itertools.product((True, False), repeat=len(self.small)):
             real = [number for number, is_real in zip(self.small, chosen, strict=True) if is_real]
-            arrays = (
-                array.astype(np.float32) if number in real else array
-                for number, array in enumerate(self.arrays)
-            )
             casts = (
                 f"input {name}: {dtype} was read as float32, as torch casts it"
                 for name, dtype in map(self.small.__getitem__, real)
             )
-            yield replace(self, arrays=tuple(arrays), casts=tuple(casts))
+            yield replace(self, real=self.real.union(real), casts=tuple(casts))
 
 
 def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:
@@ -95,8 +110,11 @@ def read_samples(path: Path, inputs: Sequence[str] | None) -> Samples:
         for number, array in enumerate(arrays.values())
         if array.dtype.kind in "iub" and np.can_cast(array.dtype, np.float32)
     }
-    read = tuple(_numbers(path, name, array) for name, array in arrays.items())
-    return Samples(path, read, small)
+    for name, array in arrays.items():
+        _require_numbers(f"{path}: array {_printable(name)}", array)
+    found = tuple(arrays.values())
+    real = frozenset(number for number, array in enumerate(found) if array.dtype.kind == "f")
+    return Samples(path, found, real, small)
 
 
 def _ordered(
@@ -116,41 +134,50 @@ def _ordered(
     return arrays
 
 
-def _numbers(path: Path, name: str, array: Array) -> Array:
-    """float32 or int64, every value as it was; refuses the rest."""
-    where = f"{path}: array {name!r}"
-    if array.dtype.kind in "iub":
-        # Ids: of numbers beyond int64 nothing can be an index.
-        if array.size and int(array.max()) > np.iinfo(np.int64).max:
-            raise CheckError(f"{where} holds {int(array.max())}, which is no id; save int64")
-        return np.ascontiguousarray(array.astype(np.int64))
-    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+def _require_numbers(where: str, array: Array) -> None:
+    """Refuse what is not, value by value, as it was in float32 or int64."""
+    dtype = array.dtype
+    if dtype.kind == "f" and dtype.itemsize > 8:
         raise CheckError(
-            f"{where} holds {array.dtype}; expected float32 for real inputs or int64 for ids"
+            f"{where} holds {dtype}; expected float32 for real inputs or int64 for ids"
         )
-    finite = np.isfinite(array)
-    if not finite.all():
-        index = [int(i) for i in np.argwhere(~finite)[0]]
+    if prod(array.shape[1:]) > LARGEST_SAMPLE:
         raise CheckError(
-            f"{where}: element {index} is {array[tuple(index)]}; every value must be finite"
+            f"{where} has samples of shape {_cut(array.shape[1:])}, at most {LARGEST_SAMPLE} elements are read"
         )
-    with np.errstate(over="ignore"):
-        single = np.ascontiguousarray(array.astype(np.float32))
-    if not np.array_equal(single, array):
-        raise CheckError(
-            f"{where} holds {array.dtype} values that float32 cannot hold, which is what the network takes; "
-            "save x.astype(numpy.float32)"
-        )
-    return single
+    flat = array.ravel(order="K")  # no copy: it was read in one piece
+    step = _PORTION // dtype.itemsize
+    for start in range(0, flat.size, step):
+        part = flat[start : start + step]
+        if dtype.kind in "iub":
+            # Ids: of numbers beyond int64 nothing can be an index.
+            if int(part.max()) > np.iinfo(np.int64).max:
+                raise CheckError(f"{where} holds {int(part.max())}, which is no id; save int64")
+            continue
+        finite = np.isfinite(part)
+        if not finite.all():
+            place = start + int(np.argmin(finite))
+            order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+            index = [int(i) for i in np.unravel_index(place, array.shape, order)]
+            raise CheckError(
+                f"{where}: element {index} is {flat[place]}; every value must be finite"
+            )
+        with np.errstate(over="ignore"):
+            single = part.astype(np.float32)
+        if not np.array_equal(single, part):
+            raise CheckError(
+                f"{where} holds {dtype} values that float32 cannot hold, which is what the network takes; "
+                "save x.astype(numpy.float32)"
+            )
 
 
 def _read(path: Path) -> Mapping[str, Array]:
-    if not path.is_file():
-        raise CheckError(f"{path}: no such file; expected a .npz file with the inputs")
+    if why := why_no_file(path):
+        raise CheckError(f"{path}: {why}; expected a .npz file with the inputs")
     try:
-        if not zipfile.is_zipfile(path):
-            raise CheckError(f"{path} is not a .npz file; {_HOW}")
-        with zipfile.ZipFile(path) as archive:
+        with opened(path, _PORTION) as archive:
+            if archive is None:
+                raise CheckError(f"{path} is not a .npz file; {_HOW}")
             return _members(path, archive)
     except _DAMAGED as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -174,6 +201,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Mapping[str, Array]:
             raise CheckError(
                 f"{path}: entry {_printable(entry.filename)} is not one .npy file; {_HOW}"
             )
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CheckError(f"{path} is not packed as numpy packs; {_HOW}")
         with archive.open(entry) as file:
             arrays[name] = _array(f"{path}: array {_printable(name)}", file, entry.file_size)
     return arrays
@@ -194,10 +223,13 @@ def _array(where: str, file: IO[bytes], size: int) -> Array:
         raise CheckError(
             f"{where} has shape {_cut(shape)}; expected samples along the first axis, at least one"
         )
-    data = file.read(size)
-    if len(data) != count * dtype.itemsize:
-        raise CheckError(f"{where} is cut off; it is damaged")
-    array = np.frombuffer(data, dtype).reshape(shape[::-1] if fortran else shape)
+    array = np.empty(shape[::-1] if fortran else shape, dtype)
+    data = array.reshape(-1).view(np.uint8)
+    for start in range(0, data.size, _PORTION):
+        portion = file.read(min(_PORTION, data.size - start))
+        if len(portion) != min(_PORTION, data.size - start):
+            raise CheckError(f"{where} is cut off; it is damaged")
+        data[start : start + _PORTION] = np.frombuffer(portion, np.uint8)
     return array.transpose() if fortran else array
 
 

@@ -20,9 +20,12 @@ from ares.checker.inputs import (
     find_inputs,
     runs,
 )
+from ares.checker.stored import require_file
 from ares.extract import ExtractionError
 from ares.zoo.network_file import NetworkFile
 from ares.zoo.state import StateError, read_info, restore
+
+LARGEST_ZOO_STATE = 2**22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +84,7 @@ def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | N
 
 def _restored_copy(network: NetworkFile, state: Path) -> nn.Module:
     """A network of the zoo that was copied elsewhere: the name in its state is the key of its weights."""
+    require_file(state, LARGEST_ZOO_STATE)
     try:
         data = state.read_bytes()
         return restore(replace(network, name=read_info(data).network), data)[0]

@@ -1,24 +1,24 @@
-"""A Report for people: what is wrong first, then every layer, the verdict last. Readable at 80 columns."""
+"""A Report for people: what is wrong first, then every layer, the verdict last. Readable at 60 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ares.checker.report import Report
 from ares.extract import NOT_JUDGED, TAKEN_INTO, Finding, Status
+from ares.tables import Column, fitting_table
 
 _STYLES = {Status.SUPPORTED: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}
 
 
-def render(report: Report) -> RenderableType:
+def render(report: Report, width: int) -> RenderableType:
     """Header, notes on the inputs, errors, warnings, table of layers, one line of summary.
 
-    Names of users are never read as markup.
+    `width`: columns of the terminal. Names of users are never read as markup.
     """
     header = Text(f"{report.network}: {report.model}, inputs {_inputs(report)}")
     style = "bold green" if report.compatible else "bold red" if report.known else "bold yellow"
@@ -26,7 +26,7 @@ def render(report: Report) -> RenderableType:
     if report.errors or report.warnings:
         parts += [Text(), _problems(report)]
     if report.layers:
-        parts += [Text(), _layers(report)]
+        parts += [Text(), _layers(report, width)]
     return Group(*parts, Text(), Text(report.summary, style))
 
 
@@ -41,7 +41,7 @@ def _problems(report: Report) -> Table:
     """Errors, then warnings; what several layers have in common is advised once."""
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
-    table.add_column(ratio=1)
+    table.add_column()
     for status, findings in ((Status.ERROR, report.errors), (Status.WARNING, report.warnings)):
         for suggestion, group in _by_suggestion(findings):
             for finding in group:
@@ -64,18 +64,17 @@ def _problem(finding: Finding) -> Text:
     )
 
 
-def _layers(report: Report) -> Table:
-    table = Table("layer", "type", "OpType", "status", box=box.SIMPLE_HEAD, pad_edge=False)
+_COLUMNS = (Column("layer"), Column("type", spare=1), Column("OpType", spare=2), Column("status"))
+
+
+def _layers(report: Report, width: int) -> Table:
+    rows = []
     for layer in report.layers:
         findings = [finding for finding in report.findings if finding.layer == layer]
         worst = min(findings, key=lambda finding: _SEVERITY[finding.status])
-        table.add_row(
-            Text(layer, overflow="fold"),
-            Text(worst.layer_type),
-            Text(worst.op_type or _taker(worst), overflow="fold"),
-            _status(worst),
-        )
-    return table
+        taker = worst.op_type or _taker(worst)
+        rows.append([Text(layer), Text(worst.layer_type), Text(taker), _status(worst)])
+    return fitting_table(_COLUMNS, rows, width)
 
 
 def _taker(finding: Finding) -> str:

@@ -115,6 +115,7 @@ class Report:
             "findings": [
                 {
                     "layer": finding.layer,
+                    "module": finding.module,
                     "type": finding.layer_type,
                     "op_type": finding.op_type,
                     "status": finding.status.value,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ares.checker import stored, unpickle
 from ares.cli.check import check_command
 from ares.cli.door import run_command
 from ares.cli.export import export_command
@@ -35,6 +36,16 @@ def run_fixture(
         return Outcome(int(stopped.value.code or 0), printed.out, printed.err, read_report(report))
 
     return run
+
+
+@pytest.fixture
+def unpickled_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pickles are read in this process: a child has its limits, but imports torch every time, which takes seconds."""
+
+    def read(path: Path, folder: Path, most: int) -> None:
+        unpickle.unpack(path.absolute(), folder, most)
+
+    monkeypatch.setattr(stored, "_unpickle", read)
 
 
 @pytest.fixture

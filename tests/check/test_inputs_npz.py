@@ -91,7 +91,8 @@ def test_arrays_by_name_or_in_order(order: str, tmp_path: Path, check: Run) -> N
     ],
 )
 def test_exact_conversions(given: Array, wanted: type, tmp_path: Path) -> None:
-    (array,) = read_samples(npz(tmp_path, x=given), ["x"]).arrays
+    samples = read_samples(npz(tmp_path, x=given), ["x"])
+    array = np.concatenate([row for (row,) in samples])
     assert array.dtype == wanted
     assert np.array_equal(array, given)
 
@@ -251,7 +252,7 @@ def test_usage(tmp_path: Path, verify: Run) -> None:
     both = ("--inputs", data, "--input-shape", "1,1,8,8")
     refused(verify("--model-file", model, *both), "one of --inputs and --input-shape")
     refused(verify("--model-file", model, "--inputs", tmp_path / "no.npz"), "no such file")
-    refused(verify("--model-file", model, "--inputs", tmp_path), "no such file")
+    refused(verify("--model-file", model, "--inputs", tmp_path), "is a directory")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
