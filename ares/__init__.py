@@ -14,10 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["AresError", "Export", "Report", "Verification", "check", "export", "verify"]
+__all__ = [
+    "AresError",
+    "Export",
+    "Report",
+    "Verification",
+    "check",
+    "export",
+    "own_target",
+    "read_targets",
+    "verify",
+]
 
 if TYPE_CHECKING:
-    from ares.door import AresError, Export, Report, Verification, check, export, verify
+    from ares.door import (
+        AresError,
+        Export,
+        Report,
+        Verification,
+        check,
+        export,
+        own_target,
+        read_targets,
+        verify,
+    )
 else:  # a type checker would take every name for granted
 
     def __getattr__(name: str) -> Any:

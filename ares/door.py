@@ -29,12 +29,24 @@ from ares.pipeline import export as exporting
 from ares.pipeline import verification
 from ares.pipeline.export import Export, ExportError
 from ares.pipeline.folders import is_taken
-from ares.pipeline.rendering import plain, text
+from ares.pipeline.rendering import text
 from ares.pipeline.reproduction import reproduction_of
+from ares.pipeline.trial import named_targets
 from ares.pipeline.user_model import Given, Row, UserModel
-from ares.toolchain import Target, ToolchainError, default_targets, select
+from ares.tables import plain
+from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
 
-__all__ = ["AresError", "Export", "Report", "Verification", "check", "export", "verify"]
+__all__ = [
+    "AresError",
+    "Export",
+    "Report",
+    "Verification",
+    "check",
+    "export",
+    "own_target",
+    "read_targets",
+    "verify",
+]
 
 Array = npt.NDArray[Any]
 Values = Tensor | Array
@@ -59,7 +71,7 @@ class Report(checker.Report):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return plain(checker.render(self), _REPORT_WIDTH)
+        return plain(checker.render(self, _REPORT_WIDTH), _REPORT_WIDTH)
 
     def __repr__(self) -> str:
         return f"<Report on {self.network}: {self.summary}>"
@@ -118,7 +130,7 @@ def verify(
     model: nn.Module,
     example_inputs: Values | Sequence[Values],
     *,
-    targets: str | Sequence[str] | None = None,
+    targets: str | Target | Sequence[str | Target] | None = None,
     cases: int | None = None,
     inputs: Values | Sequence[Values] | None = None,
     name: str = "model",
@@ -129,7 +141,8 @@ def verify(
 
     `example_inputs`: a tensor or array, or one for each input of `forward`, batch first. `inputs`: more of the same,
     your own data; None takes all samples of `example_inputs`. Real values are float32, ids int64.
-    `targets`: names or patterns (`"gcc-O2"`, `["s390x-*", "wasm32"]`), None for the default ones. `cases`: how many, 1
+    `targets`: names or patterns (`"gcc-O2"`, `["s390x-*", "wasm32*"]`), or what `own_target` and `read_targets` return;
+    None for the default ones. `cases`: how many, 1
     to 10,000: the samples, then random and edge values; None: the samples (at most 64) and two. `jobs`: targets side
     by side, None for one per core. `out`: a new folder in which a failure is kept, to be repeated without ARES.
 
@@ -142,7 +155,7 @@ def verify(
         _require_number("jobs", jobs)
         folder = None if out is None else _free(out)
         subject = _user_model(model, example_inputs, inputs, cases, name)
-        found = verification.verify(subject, chosen, jobs, lambda *_: None)
+        found = verification.verify(subject, chosen, jobs, lambda _: None)
         result = Verification(**_values(found))
         return result if folder is None else _keep(subject, result, folder)
 
@@ -191,13 +204,45 @@ def _values(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _targets(named: str | Sequence[str] | None) -> Sequence[Target]:
+def own_target(cc: str, *, runner: str | None = None, board: str | None = None) -> Target:
+    """A compiler of your own with its flags, for `verify(..., targets=...)`; it is called `cc`.
+
+    `runner`: the command that runs its programs, None for this machine. `board`: one of ours, for its start-up code
+    and emulator. What the compiler compiles for is asked of it, and the smallest network is tried. Raises AresError,
+    one line, where that does not work.
+    """
+    with _errors():
+        (target,) = named_targets(cc=cc, runner=runner, board=board)
+        return target
+
+
+def read_targets(path: str | PathLike[str]) -> tuple[Target, ...]:
+    """The targets of a TOML file (docs/own-targets.md), tried, for `verify(..., targets=...)`.
+
+    One that cannot be used here is among them, and will be *not run*. Raises AresError, one line, where something in
+    the file is wrong, or none can be used.
+    """
+    with _errors():
+        return named_targets(targets_file=Path(path))
+
+
+def _targets(named: str | Target | Sequence[str | Target] | None) -> Sequence[Target]:
     if named is None:
         return default_targets()
-    patterns = [named] if isinstance(named, str) else list(named)
-    if not patterns:
+    given = [named] if isinstance(named, (str, Target)) else list(named)
+    if not given:
         raise AresError("targets is empty; name one, or leave it out for the default targets")
-    return select(patterns)
+    for each in given:
+        if not isinstance(each, (str, Target)):
+            raise AresError(f"targets holds something {_kind(each)}, expected names or Targets")
+    patterns = [each for each in given if isinstance(each, str)]
+    own = [each for each in given if isinstance(each, Target)]
+    chosen = (*own, *(target for target in select(patterns) if target not in own))
+    names = [target.name for target in chosen]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise AresError(f"targets holds two different ones called {twice}")
+    return chosen
 
 
 def _require_number(what: str, number: int | None, most: int | None = None) -> None:
@@ -247,7 +292,9 @@ class _SessionModel(UserModel):
 
     def reproduce(self, stage: str) -> str:
         target = stage.removeprefix("c[").removesuffix("]") if stage.startswith("c[") else ""
-        chosen = f', targets="{target}"' if target else ""
+        ours = any(target == each.name for each in TARGETS)
+        # Another is one that the caller has made, and has by a name of its own.
+        chosen = f', targets="{target}"' if ours else f", targets=[{target}]" if target else ""
         return f"ares.verify(model, example_inputs{chosen})"
 
 

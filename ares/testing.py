@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ares.door import Report, Values, Verification
+    from ares.toolchain import Target
 
 __all__ = ["assert_compatible", "assert_exact"]
 
@@ -51,7 +52,7 @@ def assert_exact(
     model: nn.Module,
     example_inputs: Values | Sequence[Values],
     *,
-    targets: str | Sequence[str] | None = None,
+    targets: str | Target | Sequence[str | Target] | None = None,
     cases: int | None = None,
     inputs: Values | Sequence[Values] | None = None,
     name: str = "model",

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import typer
-
 from ares.cli.check import check_command
-from ares.cli.door import run_app
 from ares.cli.export import export_command
 from ares.cli.extract import extract_command
 from ares.cli.golden import golden
 from ares.cli.networks import networks
+from ares.cli.setup import Version, new_app
+from ares.cli.targets import targets_command
 from ares.cli.verify import verify_command
 
-app = typer.Typer(
-    add_completion=False,
+app = new_app(
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     help="ARES: from Brevitas models to integer C, exact layer by layer, on every compiler and processor.",
 )
-app.command("check")(check_command)
-app.command("verify")(verify_command)
-app.command("extract")(extract_command)
-app.command("export")(export_command)
-app.command("networks")(networks)
-app.command("golden")(golden)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    run_app(app)
+@app.callback()
+def _ares(version: Version = False) -> None:
+    pass
+
+
+for name, command, what in (
+    ("check", check_command, "Whether a model can be mapped to C."),
+    ("verify", verify_command, "Whether its C is exact, on every target."),
+    ("export", export_command, "The C project of a model."),
+    ("extract", extract_command, "The Graph of a model, as a file."),
+    ("targets", targets_command, "The compilers and processors."),
+    ("networks", networks, "The networks of the zoo, on every target."),
+    ("golden", golden, "The stored integers of the zoo, anew."),
+):
+    app.command(name, short_help=what)(command)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from ares.cli.model_options import (
     InitKwarg,
@@ -25,9 +24,11 @@ from ares.cli.model_options import (
     import_torch,
     open_file,
 )
-from ares.cli.output import USAGE, write_text
+from ares.cli.output import DASH, USAGE, require_writable, show, wide_console, write_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ares.checker import Report
 
 
@@ -40,7 +41,8 @@ def check_command(
     state_dict: StateDict = None,
     inputs: InputData = None,
     json_out: Annotated[
-        Path | None, typer.Option("--json-out", metavar="P", help="Write the report as JSON.")
+        Path | None,
+        typer.Option("--json-out", metavar="P", help=f"Write the report as JSON; {DASH}."),
     ] = None,
     strict_warnings: Annotated[
         bool, typer.Option("--strict-warnings", help="Exit 1 also when there are only warnings.")
@@ -60,24 +62,26 @@ def check_command(
     choice = choose(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
-    report = _check(choice)
+    require_writable(json_out)
+    console = wide_console(json_out)
+    report = _check(choice, console)
     if json_out is not None:
         write_text(json_out, report.to_json())
     from ares.checker import render
 
-    Console(highlight=False).print(render(report))
+    show(console, render(report, console.width))
     if not report.known:
         raise typer.Exit(USAGE)
     if not report.compatible or (strict_warnings and report.warnings):
         raise typer.Exit(1)
 
 
-def _check(choice: ModelChoice) -> Report:
+def _check(choice: ModelChoice, console: Console) -> Report:
     import_torch()
     from ares.checker import check_model, structural_model, unbuildable
     from ares.zoo.network_file import NetworkFileError
 
-    with code_of_the_user():
+    with code_of_the_user(console):
         network = open_file(choice)
         try:
             loaded = structural_model(network, choice.state, choice.state_dict)

@@ -8,7 +8,16 @@ from typing import Any, NoReturn, cast
 
 import typer
 
-from ares.cli.output import USAGE
+from ares.cli.limits import limit_of
+from ares.cli.output import USAGE, complain
+from ares.cli.setup import (
+    CLOSED_PIPE,
+    ClosedPipeError,
+    OutputError,
+    new_app,
+    sturdy_stdout,
+    with_version,
+)
 from ares.versions import UnsupportedVersionError
 
 # Unknown options, missing values and the like; typer has no name of its own for it.
@@ -19,23 +28,33 @@ def run_app(app: typer.Typer) -> NoReturn:
     """Run the application and leave Python.
 
     Options that are used wrongly, and versions of torch and Brevitas that ARES does not work with, are one line on
-    stderr, exit code 2.
+    stderr, exit code 2. So is a stdout that cannot be written to; one that nobody reads is silence and exit code 141.
+    Memory and the like that run out (`limit_of`) are one line and exit code 2 too.
     """
     try:
-        code = app(standalone_mode=False)
+        with sturdy_stdout():
+            code = app(standalone_mode=False)
     except _UsageError as error:
         message = " ".join(error.format_message().split())
         if message:  # without any argument, help was shown instead
-            typer.echo(f"ares: {message}", err=True)
+            complain(message)
         sys.exit(USAGE)
-    except UnsupportedVersionError as error:
-        typer.echo(f"ares: {error}", err=True)
+    except (UnsupportedVersionError, OutputError) as error:
+        complain(str(error))
+        sys.exit(USAGE)
+    except ClosedPipeError:
+        sys.exit(CLOSED_PIPE)
+    except Exception as error:
+        limit = limit_of(error)
+        if not limit:
+            raise
+        complain(limit)
         sys.exit(USAGE)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def run_command(command: Callable[..., Any]) -> NoReturn:
     """Run one command alone, as `run_app` does."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
+    app = new_app()
+    app.command()(with_version(command))
     run_app(app)

@@ -37,7 +37,11 @@ def export_command(
     cases: Annotated[
         int,
         typer.Option(
-            min=1, max=100, help="Golden cases of the self-test: given inputs, then made ones."
+            "--cases",
+            metavar="N",
+            min=1,
+            max=100,
+            help="Golden cases of the self-test: given inputs, then made ones.",
         ),
     ] = 3,
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from ares.cli.model_options import (
     InitKwarg,
@@ -24,15 +25,17 @@ from ares.cli.model_options import (
     open_file,
     refuse,
 )
-from ares.cli.output import write_bytes
+from ares.cli.output import DASH, require_writable, show, wide_console, write_bytes
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ares.ir import Graph
 
 
 def extract_command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="P", help="The Graph file to write.")
+        Path, typer.Option("--output", "-o", metavar="P", help=f"The Graph file to write; {DASH}.")
     ],
     model_file: ModelFile = None,
     test_network: TestNetwork = None,
@@ -50,24 +53,29 @@ def extract_command(
     choice = choose(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
-    graph = extracted_graph(choice, state_dict)
+    require_writable(output)
+    console = wide_console(output)
+    graph = extracted_graph(choice, state_dict, console)
     from ares.ir import graph_digest, save_graph
 
     data = save_graph(graph)
     write_bytes(output, data)
-    typer.echo(
+    line = (
         f"{output}: {graph.name}, {len(graph.operations)} layers, {_weights(graph)} weights, "
         f"{len(data)} bytes, digest {graph_digest(graph)}"
     )
+    show(console, Text(line, no_wrap=True))
 
 
-def extracted_graph(choice: ModelChoice, state_dict: Path | None = None) -> Graph:
+def extracted_graph(
+    choice: ModelChoice, state_dict: Path | None = None, console: Console | None = None
+) -> Graph:
     """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
     import_torch()
     from ares.checker import example, first_reason, judge, trained_model
     from ares.extract import ExtractionError
 
-    with code_of_the_user():
+    with code_of_the_user(console):
         network = open_file(choice)
         loaded = trained_model(network, choice.state, choice.state_dict or state_dict)
         model = loaded.model

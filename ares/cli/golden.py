@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from ares.pipeline.regenerate import Regenerated
 
 Record = Callable[[], "Sequence[OperationCase]"]
-Names = Annotated[list[str] | None, typer.Argument(help="Networks; default: all.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Networks; default: all.")]
 NamesWithOperations = Annotated[
     list[str] | None,
-    typer.Argument(help="Networks, and `ops` for the unit cases of the operations; default: all."),
+    typer.Argument(
+        metavar="NAME",
+        help="Networks, and `ops` for the unit cases of the operations; default: all.",
+    ),
 ]
 Check = Annotated[
     bool, typer.Option("--check", help="Write nothing; exit 1 if anything would change.")

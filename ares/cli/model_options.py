@@ -14,19 +14,22 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from ares.cli.output import fail_usage
+from ares.cli.leaving import no_silent_exit
+from ares.cli.output import complain, fail_usage, shown
 from ares.pipeline.zoo import UnknownNetwork, zoo_paths
-from ares.resources import ResourceError
+from ares.resources import ResourceError, current_dir
 from ares.versions import require_supported_versions
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ares.checker import Inputs, Samples
     from ares.pipeline.user_model import UserModel
     from ares.zoo.network_file import NetworkFile
@@ -81,6 +84,8 @@ InputData = Annotated[
     ),
 ]
 
+_LONGEST_SIZE = 9  # digits: any longer one is too large
+_MOST_SIZES = 32
 _SHAPE = re.compile(r"\d+(?:([,x])\d+(?:\1\d+)*)?")
 _LARGEST_INPUT = 2**28
 
@@ -141,6 +146,10 @@ def import_torch() -> None:
     The hundred thousand objects of torch and Brevitas stay until the end. Searching them for garbage, again and
     again while they are made and once more at exit, took two of the five seconds that `ares check` needed.
     """
+    try:
+        current_dir()
+    except ResourceError as error:
+        fail_usage(str(error))
     if "ares.checker" not in sys.modules:
         require_supported_versions()
         gc.disable()
@@ -153,12 +162,20 @@ def import_torch() -> None:
 
 
 @contextmanager
-def code_of_the_user() -> Iterator[None]:
-    """Around all that runs the user's file: its faults are one line on stderr, its warnings are silent."""
+def code_of_the_user(console: Console | None = None) -> Iterator[None]:
+    """Around all that runs the user's file: its faults are one line on stderr, its warnings are silent.
+
+    What it prints goes where the `console` writes: not between a result and the program that reads it from stdout.
+    """
     from ares.checker import CheckError
     from ares.zoo.network_file import NetworkFileError
 
-    with warnings.catch_warnings():
+    elsewhere = console is not None and console.stderr
+    with (
+        redirect_stdout(sys.stderr) if elsewhere else nullcontext(),
+        warnings.catch_warnings(),
+        no_silent_exit(),
+    ):
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         try:
@@ -202,7 +219,7 @@ def given_inputs(
 
 def refuse(why: str) -> NoReturn:
     """The model cannot be mapped: one line on stderr, exit code 1."""
-    typer.echo(f"ares: {' '.join(why.split())}", err=True)
+    complain(why)
     raise typer.Exit(1) from None
 
 
@@ -223,13 +240,12 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
         found = example(model, given_inputs(choice, network, samples), network.name)
     except ExtractionError as error:
         refuse(str(error))
-    rows = [samples.row(number) for number in range(samples.count)] if samples is not None else []
     return UserModel(
         Given(
             name=network.name,
             model=model,
             example=found.tensors,
-            rows=rows,
+            rows=() if samples is None else samples,
             origin=found.origin,
             notes=(*loaded.notes, *found.notes),
             cases=cases,
@@ -242,7 +258,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
 def _init_kwarg(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        fail_usage(f"--init-kwarg {text!r} is not of the form K=V, for example num_classes=10")
+        fail_usage(f"--init-kwarg {shown(text)} is not of the form K=V, for example num_classes=10")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -253,15 +269,22 @@ def _shape(text: str) -> tuple[int, ...]:
     plain = re.sub(r"\s", "", text).lower()
     if plain.startswith("(") and plain.endswith(")"):
         plain = plain[1:-1].removesuffix(",")
-    sizes = tuple(int(size) for size in re.split("[,x]", plain)) if _SHAPE.fullmatch(plain) else ()
+    words = re.split("[,x]", plain) if _SHAPE.fullmatch(plain) else []
+    if any(len(word.lstrip("0")) > _LONGEST_SIZE for word in words):
+        fail_usage(f"--input-shape {shown(text)} has more than {_LARGEST_INPUT} elements")
+    if len(words) > _MOST_SIZES:
+        fail_usage(
+            f"--input-shape {shown(text)} has {len(words)} sizes, expected at most {_MOST_SIZES}"
+        )
+    sizes = tuple(int(word.lstrip("0") or "0") for word in words)
     if not sizes or 0 in sizes:
         fail_usage(
-            f"--input-shape {text!r} is not a shape; expected positive sizes, batch first, "
+            f"--input-shape {shown(text)} is not a shape; expected positive sizes, batch first, "
             "such as 1,1,28,28 or 1x1x28x28"
         )
     elements = 1
     for size in sizes:
         elements *= size
     if elements > _LARGEST_INPUT:
-        fail_usage(f"--input-shape {text!r} has more than {_LARGEST_INPUT} elements")
+        fail_usage(f"--input-shape {shown(text)} has more than {_LARGEST_INPUT} elements")
     return sizes

@@ -12,24 +12,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from ares.cli.output import fail_usage, require_writable, wide_console, write_text
-from ares.pipeline.matrix import Event, Matrix, run_matrix, stage_of
+from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
+from ares.cli.targets import show_targets
+from ares.pipeline.matrix import Event, Matrix, missing_tools, run_matrix, stage_of
 from ares.pipeline.report import as_json, as_junit
 from ares.pipeline.sampling import Sample
 from ares.pipeline.zoo import UnknownNetwork, network_names, subject_name, suite_names
 from ares.resources import ResourceError
+from ares.tables import Column, fits, fitting_table
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
 from ares.verdict import Outcome, Verdict
 
 # As many targets as a table of subjects x targets can show side by side.
 _WIDEST = 8
 _MARKS = {
-    Outcome.PASS: "[green]ok[/]",
-    Outcome.FAIL: "[red]FAIL[/]",
-    Outcome.NOT_RUN: "[yellow]-[/]",
-    Outcome.LEFT_OUT: "[dim]out[/]",
-    Outcome.EXPECTED: "[cyan]exp[/]",
+    Outcome.PASS: Text("ok", "green"),
+    Outcome.FAIL: Text("FAIL", "red"),
+    Outcome.NOT_RUN: Text("-", "yellow"),
+    Outcome.LEFT_OUT: Text("out", "dim"),
+    Outcome.EXPECTED: Text("exp", "cyan"),
 }
 
 
@@ -37,36 +40,57 @@ def networks(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Networks, e.g. test_4_resnet_basic, or suites of operations' cases; default: all."
+            metavar="NAME",
+            help="Networks, by name or its beginning (test_4), or suites of operations' cases; default: all.",
         ),
     ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Target name or glob ('*', 's390x-*'); repeatable. Default: the default targets."
+            "--target",
+            metavar="T",
+            help="Target name or glob ('*', 's390x-*'); repeatable. Default: the default targets.",
         ),
     ] = None,
-    json_out: Annotated[Path | None, typer.Option(help="Write all verdicts as JSON.")] = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json-out", metavar="P", help=f"Write all verdicts as JSON; {DASH}."),
+    ] = None,
     junit_out: Annotated[
-        Path | None, typer.Option(help="Write all verdicts as JUnit's XML.")
+        Path | None,
+        typer.Option(
+            "--junit-out", metavar="P", help="Write all verdicts as JUnit's XML; - as well."
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core.")
+        int | None,
+        typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
     ] = None,
     require_all_targets: Annotated[
-        bool, typer.Option(help="A target that cannot run here is a failure.")
+        bool,
+        typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
     ] = False,
     all_cells: Annotated[
-        bool, typer.Option(help="Run large networks on every target, not on the day's sample.")
+        bool,
+        typer.Option(
+            "--all-cells", help="Run large networks on every target, not on the day's sample."
+        ),
     ] = False,
     fresh: Annotated[
-        bool, typer.Option(help="Compute everything anew, also what passed on the same content.")
+        bool,
+        typer.Option(
+            "--fresh", help="Compute everything anew, also what passed on the same content."
+        ),
     ] = False,
     list_networks: Annotated[
         bool, typer.Option("--list", help="List the networks and suites and stop.")
     ] = False,
     list_targets: Annotated[
-        bool, typer.Option(help="List the targets, what is missing here and what brings it.")
+        bool,
+        typer.Option(
+            "--list-targets",
+            help="List the targets, as `ares targets`: what is missing here and what brings it.",
+        ),
     ] = False,
 ) -> None:
     """Extract, generate, compile, run and compare networks of the zoo, layer by layer.
@@ -74,21 +98,21 @@ def networks(
     Exit code 0: every layer of every network is exact on every target that is installed; 1: something differs or
     could not be built; 2: usage.
     """
-    console = wide_console()
+    require_writable(json_out, junit_out)
+    console = wide_console(json_out, junit_out)
     try:
+        if list_targets:
+            listed = select(target) if target else TARGETS
+            show_targets(console, listed, missing_tools(listed))
+            return
         known = (*network_names(), *suite_names())
         if list_networks:
             for name in known:
                 console.print(name, highlight=False)
             return
-        if list_targets:
-            _show_targets(console, select(target) if target else TARGETS)
-            return
         chosen = list(dict.fromkeys(map(subject_name, names))) if names else list(known)
         targets = select(target) if target else default_targets()
         sample = Sample(None if all_cells else date.today().toordinal(), known)
-        for path in (json_out, junit_out):
-            require_writable(path)
         matrix = _run(console, chosen, targets, jobs, sample, fresh)
     except (UnknownNetwork, ToolchainError, ResourceError) as error:
         fail_usage(str(error))
@@ -150,97 +174,76 @@ class _Lines:
         return [f"{event.done} of {event.planned}: {subject}"]
 
 
-def _show_targets(console: Console, targets: Sequence[Target]) -> None:
-    table = Table("target", "processor", "order", "bits", "what", "here", box=None, pad_edge=False)
-    absent: dict[str, str] = {}
-    for target in targets:
-        reason = target.missing()
-        if reason is not None:
-            absent[target.name] = reason
-        machine = target.machine
-        table.add_row(
-            f"{target.name}{' *' if target.default else ''}",
-            machine.isa,
-            machine.byte_order,
-            str(machine.pointer_bits),
-            target.description,
-            "[green]yes[/]" if reason is None else "[yellow]no[/]",
-        )
-    console.print(table)
-    for name, reason in absent.items():
-        console.print(f"[yellow]{name}: {escape(reason)}[/]", soft_wrap=True, highlight=False)
-    console.print(
-        f"{len(targets)} targets, {len(targets) - len(absent)} can be used here; "
-        "* default. What was found out on each: docs/targets.md",
-        highlight=False,
-    )
-
-
 def _show(console: Console, matrix: Matrix) -> None:
-    if len(matrix.targets) <= _WIDEST:
-        console.print(_by_subject(matrix))
-    else:
-        console.print(_by_target(matrix))
+    table = _by_subject(matrix, console.width) if len(matrix.targets) <= _WIDEST else None
+    show(console, table or _by_target(matrix, console.width))
     for verdict in matrix.failures:
         console.rule(
-            f"[red]{verdict.network} {escape(verdict.stage)}[/]: {verdict.fault}", align="left"
+            f"[red]{escape(f'{verdict.network} {verdict.stage}')}[/]: {verdict.fault}", align="left"
         )
-        console.print(verdict.message, markup=False, highlight=False, soft_wrap=True)
+        show(console, Text(verdict.message, no_wrap=True))
     for name, facts in matrix.patterns.items():
-        console.print(
-            f"[red]{name}[/]: only targets that are [bold]{escape(', '.join(facts))}[/] fail",
-            soft_wrap=True,
-            highlight=False,
-        )
+        show(console, Text(f"{name}: only targets that are {', '.join(facts)} fail", "red"))
     for reason in dict.fromkeys(
-        f"{escape(verdict.stage)} was not run: {escape(verdict.message)}"
-        for verdict in matrix.not_run
+        f"{verdict.stage} was not run: {verdict.message}" for verdict in matrix.not_run
     ):
-        console.print(f"[yellow]{reason}[/]", soft_wrap=True, highlight=False)
-    console.print(_summary(matrix), highlight=False, soft_wrap=True)
+        show(console, Text(reason, "yellow", no_wrap=True))
+    show(console, _summary(matrix))
 
 
-def _by_subject(matrix: Matrix) -> Table:
+def _by_subject(matrix: Matrix, width: int) -> Table | None:
+    """A row a network, a column a stage; None where the terminal is too narrow for it."""
     cells = {(verdict.network, verdict.stage): verdict for verdict in matrix.verdicts}
-    headers = (escape(stage) for stage in matrix.stages)
-    table = Table("network", *headers, "s", box=None, pad_edge=False)
+    rows = []
     for name in matrix.subjects:
         row = [cells.get((name, stage)) for stage in matrix.stages]
         seconds = sum(verdict.seconds for verdict in row if verdict)
-        table.add_row(
-            name, *(_MARKS[verdict.outcome] if verdict else "" for verdict in row), f"{seconds:.1f}"
-        )
-    return table
+        marks = [_MARKS[verdict.outcome].copy() if verdict else Text("") for verdict in row]
+        rows.append([Text(name), *marks, Text(f"{seconds:.1f}")])
+    columns = [Column(heading) for heading in ("network", *matrix.stages, "s")]
+    return fitting_table(columns, rows, width) if fits(columns, rows, width) else None
 
 
-def _by_target(matrix: Matrix) -> Table:
-    table = Table("stage", "processor", box=None, pad_edge=False)
-    for heading in ("exact", "failed", "expected", "not run", "left out", "s"):
-        table.add_column(heading, justify="right")
+def _by_target(matrix: Matrix, width: int) -> Table:
+    """A row a stage. What occurs nowhere has no column."""
+    counted = {
+        outcome: heading
+        for outcome, heading in _HEADINGS.items()
+        if outcome in (Outcome.PASS, Outcome.FAIL) or matrix.having(outcome)
+    }
+    columns = [
+        Column("stage"),
+        Column("processor", spare=2),
+        *(Column(heading, right=True) for heading in counted.values()),
+        Column("s", right=True, spare=1),
+    ]
     processors = {stage_of(target): target.machine.isa for target in matrix.targets}
+    rows = []
     for stage in matrix.stages:
         own = [verdict for verdict in matrix.verdicts if verdict.stage == stage]
-        counts = [_count(own, outcome) for outcome in _COLUMNS]
         seconds = sum(verdict.seconds for verdict in own)
-        table.add_row(escape(stage), processors.get(stage, ""), *counts, f"{seconds:.1f}")
-    return table
+        counts = [_count(own, outcome) for outcome in counted]
+        processor = Text(processors.get(stage, ""))
+        rows.append([Text(stage), processor, *counts, Text(f"{seconds:.1f}")])
+    return fitting_table(columns, rows, width)
 
 
-_COLUMNS = {
-    Outcome.PASS: "green",
-    Outcome.FAIL: "red",
-    Outcome.EXPECTED: "cyan",
-    Outcome.NOT_RUN: "yellow",
-    Outcome.LEFT_OUT: "dim",
+_HEADINGS = {
+    Outcome.PASS: "exact",
+    Outcome.FAIL: "failed",
+    Outcome.EXPECTED: "expected",
+    Outcome.NOT_RUN: "not run",
+    Outcome.LEFT_OUT: "left out",
 }
 
 
-def _count(verdicts: Sequence[Verdict], outcome: Outcome) -> str:
+def _count(verdicts: Sequence[Verdict], outcome: Outcome) -> Text:
     count = sum(verdict.outcome is outcome for verdict in verdicts)
-    return f"[{_COLUMNS[outcome]}]{count}[/]" if count else ""
+    return Text(str(count) if count else "", _MARKS[outcome].style)
 
 
-def _summary(matrix: Matrix) -> str:
+def _summary(matrix: Matrix) -> Text:
+    """The verdict, then the numbers; the names of what failed last."""
     counts = {outcome: len(matrix.having(outcome)) for outcome in Outcome}
     kept = sum(verdict.kept for verdict in matrix.having(Outcome.PASS))
     parts = [
@@ -256,10 +259,30 @@ def _summary(matrix: Matrix) -> str:
         )
         if counts[outcome] or outcome is Outcome.FAIL
     ]
-    text = (
-        f"{len(matrix.subjects)} networks and suites, {len(matrix.targets)} targets, "
-        f"{len(matrix.verdicts)} cells: {', '.join(parts)}; {matrix.seconds:.0f} s"
+    bad = sorted({verdict.network for verdict in matrix.failures})
+    stages = {stage_of(target) for target in matrix.targets}
+    seen = any(verdict.stage in stages for verdict in matrix.having(Outcome.PASS))
+    word, style = _VERDICTS[(bool(bad), seen)]
+    suites = any(name in suite_names() for name in matrix.subjects)
+    what = "network or suite" if suites else "network"
+    tail = f" Failed: {', '.join(bad)}." if bad else ""
+    return Text(
+        f"{word}: {_plural(len(matrix.subjects), what)}, {_plural(len(matrix.targets), 'target')}, "
+        f"{_plural(len(matrix.verdicts), 'cell')}: {', '.join(parts)}; {matrix.seconds:.0f} s.{tail}",
+        f"bold {style}",
     )
-    bad = {verdict.network for verdict in matrix.failures}
-    tail = f" Failed: {', '.join(sorted(bad))}." if bad else ""
-    return f"[bold {'red' if bad else 'green'}]{text}.{tail}[/]"
+
+
+# Something failed, some C was seen to be exact -> word and colour.
+_VERDICTS = {
+    (True, True): ("FAILED", "red"),
+    (True, False): ("FAILED", "red"),
+    (False, True): ("EXACT", "green"),
+    (False, False): ("NO TARGET WAS RUN", "yellow"),
+}
+
+
+def _plural(count: int, noun: str) -> str:
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {' and '.join(f'{word}s' for word in noun.split(' or '))}"

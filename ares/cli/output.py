@@ -4,52 +4,108 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from ares.cli.setup import write_stdout
+from ares.tables import plain
 
 USAGE = 2
+DASH = "- is stdout, and what people read goes to stderr"
+"""What a file for a result may be, too; part of a help text."""
 _FILE_WIDTH = 400
+# Opened by their names these would write over what is printed.
+_STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    line = " ".join(message.split())
+    with suppress(OSError):  # there is nowhere left to say it
+        typer.echo(f"ares: {line}", err=True)
 
 
 def fail_usage(message: str) -> NoReturn:
     """One line on stderr, exit code 2."""
-    line = " ".join(message.split())
-    typer.echo(f"ares: {line}", err=True)
+    complain(message)
     raise typer.Exit(USAGE)
 
 
-def wide_console() -> Console:
-    """A console for results. A file or a pipe has no width: lines are cut nowhere."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_WIDTH)
+def shown(text: str, most: int = 60) -> str:
+    """A user's word as a message quotes it: escaped, and its beginning where it is long."""
+    return repr(text if len(text) <= most else f"{text[:most]}...")
 
 
-def require_writable(path: Path | None) -> None:
+def wide_console(*results: Path | None) -> Console:
+    """A console for what people read: stdout, or stderr where one of the `results` takes stdout.
+
+    A file or a pipe has no width: lines are cut nowhere.
+    """
+    stderr = any(map(_is_stdout, results))
+    console = Console(stderr=stderr, highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(stderr=stderr, highlight=False, width=_FILE_WIDTH)
+
+
+def show(console: Console, part: RenderableType) -> None:
+    """A text or a table. On a terminal prose wraps at its words; a text that is `no_wrap`, and all in a file, is cut
+    nowhere.
+    """
+    if not console.is_terminal:
+        part = part if isinstance(part, Text) else Text(plain(part, console.width))
+        console.print(part, soft_wrap=True)
+    else:
+        console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
+
+
+def _is_stdout(path: Path | None) -> bool:
+    return path is not None and str(path) in _STDOUT
+
+
+def require_writable(*paths: Path | None) -> None:
     """Say before the run, not after it, that a result could not be written."""
-    if path is None:
-        return
-    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        fail_usage(f"cannot write {path}: {path.parent} is no folder that can be written to")
-    if path.is_dir():
-        fail_usage(f"cannot write {path}: it is a folder")
+    if sum(map(_is_stdout, paths)) > 1:
+        fail_usage("only one result can be written to stdout")
+    for path in paths:
+        if path is None or _is_stdout(path):
+            continue
+        place = _place(path)
+        if place.is_dir():
+            fail_usage(f"cannot write {path}: it is a folder")
+        if place.exists() and not place.is_file():
+            continue  # a device or a pipe
+        folder = place.parent
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            fail_usage(f"cannot write {path}: {folder} is no folder that can be written to")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside `path`, then rename. A path that cannot be written is a usage error."""
+    """Write under a temporary name beside `path`, then rename; `-` is stdout.
+
+    A symbolic link stays, and what it points to is written; a file keeps its rights. A path that cannot be written is
+    a usage error.
+    """
+    if _is_stdout(path):
+        write_stdout(content)
+        return
     temporary: Path | None = None
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            # A device or a pipe, such as /dev/stdout: there is nothing to put in its place.
-            path.write_bytes(content)
+        place = _place(path)
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            # A device or a pipe: there is nothing to put in its place.
+            place.write_bytes(content)
             return
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
+        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as handle:
             temporary = Path(handle.name)
             handle.write(content)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        temporary.chmod(_mode(place))
+        os.replace(temporary, place)
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -58,4 +114,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """`write_bytes` of UTF-8."""
-    write_bytes(path, content.encode())
+    write_bytes(path, content.encode(errors="backslashreplace"))
+
+
+def _place(path: Path) -> Path:
+    """Where a path leads to, through symbolic links."""
+    return Path(os.path.realpath(path))
+
+
+def _mode(place: Path) -> int:
+    """The rights of a file that is there, else what the user's mask leaves of the usual ones."""
+    if place.exists():
+        return place.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from ares.cli.model_options import (
     InitKwarg,
@@ -28,14 +27,25 @@ from ares.cli.model_options import (
     import_torch,
     user_model,
 )
-from ares.cli.output import fail_usage, require_writable, wide_console, write_text
+from ares.cli.output import (
+    DASH,
+    USAGE,
+    fail_usage,
+    require_writable,
+    show,
+    wide_console,
+    write_text,
+)
+from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
 from ares.pipeline.folders import is_taken
 from ares.pipeline.rendering import parts
 from ares.pipeline.report import as_junit
-from ares.toolchain import Target, ToolchainError, default_targets, select
-from ares.verdict import Outcome
+from ares.toolchain import Target
+from ares.toolchain.build import LIBC_WORDS
+from ares.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from ares.pipeline.matrix import Event
     from ares.pipeline.user_model import UserModel
     from ares.pipeline.verification import Verification
 
@@ -53,12 +63,21 @@ def verify_command(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Target name or glob ('*', 's390x-*'); repeatable. Default: the default targets."
+            "--target",
+            metavar="T",
+            help="Target name or glob ('*', 's390x-*'); repeatable. Default: all of your own (--cc, --targets-file), "
+            "or the default targets.",
         ),
     ] = None,
+    cc: Cc = None,
+    runner: Runner = None,
+    board: Board = None,
+    targets_file: TargetsFile = None,
     cases: Annotated[
         int | None,
         typer.Option(
+            "--cases",
+            metavar="N",
             min=1,
             max=_MOST_CASES,
             help="Number of cases: the given inputs, then random and edge values. Default: 3, or all samples "
@@ -66,20 +85,31 @@ def verify_command(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Targets side by side; default: one per core.")
+        int | None,
+        typer.Option(
+            "--jobs", metavar="N", min=1, help="Targets side by side; default: one per core."
+        ),
     ] = None,
     require_all_targets: Annotated[
-        bool, typer.Option(help="A target that cannot run here is a failure.")
+        bool,
+        typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Build and compare anew what was exact on the same content."),
     ] = False,
     json_out: Annotated[
-        Path | None, typer.Option("--json-out", metavar="P", help="Write the whole result as JSON.")
+        Path | None,
+        typer.Option("--json-out", metavar="P", help=f"Write the whole result as JSON; {DASH}."),
     ] = None,
     junit_out: Annotated[
-        Path | None, typer.Option("--junit-out", metavar="P", help="Write it as JUnit's XML.")
+        Path | None,
+        typer.Option("--junit-out", metavar="P", help="Write it as JUnit's XML; - as well."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
+            "--out",
             metavar="DIR",
             help="Where a failure is kept, to be repeated without ARES. Default: ./ares-failure-<name>.",
         ),
@@ -87,26 +117,31 @@ def verify_command(
     trace: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Instead: judge what an exported project's self-test printed."
+            "--trace",
+            metavar="FILE",
+            help="Instead: judge what an exported project's self-test printed.",
         ),
     ] = None,
     project: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The exported project, with --trace.")
+        Path | None,
+        typer.Option("--project", metavar="DIR", help="The exported project, with --trace."),
     ] = None,
 ) -> None:
     """Show that the generated C computes the very integers of a model, in every layer, on every chosen target.
 
     The Brevitas model in float64, an integer reference and the compiled C are compared on each case. Exit code 0:
-    all are equal; 1: something differs, does not build, or cannot be mapped; 2: usage, or a model or file that cannot
-    be loaded.
+    all are equal; 1: something differs, does not build, or cannot be mapped; 2: usage, a model or file that cannot
+    be loaded, or NOT VERIFIED: this machine kept it from comparing anything.
+
+    A compiler of your own: --cc "arm-none-eabi-gcc -mcpu=cortex-m4 -O2" --runner "qemu-system-arm -M mps2-an386".
 
     With --trace FILE --project DIR: judges the lines that a self-test printed elsewhere, on a board for example.
     """
-    for path in (json_out, junit_out):
-        require_writable(path)
+    require_writable(json_out, junit_out)
     if trace is not None or project is not None:
         others = (model_file, test_network, inputs, target, out, state_dict, junit_out)
-        if any(other is not None for other in others):
+        own = (cc, runner, board, targets_file)
+        if any(other is not None for other in (*others, *own)):
             fail_usage(
                 "--trace FILE --project DIR judges a run that is over; give no other options but --json-out"
             )
@@ -115,25 +150,24 @@ def verify_command(
     choice = choose(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
-    try:
-        targets = select(target) if target else default_targets()
-    except ToolchainError as error:
-        fail_usage(str(error))
+    targets = own_or_ours(target, cc, runner, board, targets_file)
     if out is not None and is_taken(out):
         fail_usage(f"{out} is there already and not empty; name a new folder or remove it first")
     import_torch()
-    console = wide_console()
-    with code_of_the_user():
+    console = wide_console(json_out, junit_out)
+    with code_of_the_user(console):
         subject = user_model(choice, cases, _again())
-        result = _run(console, subject, targets, jobs)
+        result = _run(console, subject, targets, jobs, fresh)
     kept = _keep(subject, result, out) if result.matrix.failures else None
-    for part in parts(result, kept):
-        console.print(part, soft_wrap=isinstance(part, Text), highlight=False)
+    for part in parts(result, kept, console.width):
+        show(console, part)
     if json_out is not None:
         content = {**result.as_json(), "reproduction": None if kept is None else str(kept)}
         write_text(json_out, json.dumps(content, indent=1) + "\n")
     if junit_out is not None:
         write_text(junit_out, as_junit(result.matrix))
+    if not result.known:
+        raise typer.Exit(USAGE)
     if not result.passed or (require_all_targets and result.matrix.not_run):
         raise typer.Exit(1)
 
@@ -153,7 +187,11 @@ def _again() -> str:
 
 
 def _run(
-    console: Console, subject: UserModel, targets: Sequence[Target], jobs: int | None
+    console: Console,
+    subject: UserModel,
+    targets: Sequence[Target],
+    jobs: int | None,
+    fresh: bool,
 ) -> Verification:
     from ares.pipeline.verification import verify
 
@@ -168,11 +206,33 @@ def _run(
     ) as bar:
         task = bar.add_task(subject.name, total=None)
 
-        def progress(running: Sequence[str], done: int, planned: int) -> None:
-            what = escape(", ".join(running)) or subject.name
-            bar.update(task, description=what, completed=done, total=planned)
+        wait = _Wait()
 
-        return verify(subject, targets, jobs, progress)
+        def progress(event: Event) -> None:
+            what = escape(", ".join(event.running)) or subject.name
+            bar.update(task, description=what, completed=event.done, total=event.planned)
+            wait.hear(event)
+
+        return verify(subject, targets, jobs, progress, fresh=fresh)
+
+
+class _Wait:
+    """Whoever waits for a library sees, on stderr, what for, and what is known already."""
+
+    def __init__(self) -> None:
+        self._waits = False
+        self._unsaid: list[Verdict] = []
+
+    def hear(self, event: Event) -> None:
+        self._unsaid += event.verdicts
+        if LIBC_WORDS in event.told:
+            self._waits = True
+            typer.echo(event.told, err=True)
+        if self._waits and event.done < event.planned:
+            for verdict in self._unsaid:
+                word = "exact" if verdict.outcome is Outcome.PASS else verdict.outcome.value
+                typer.echo(f"{verdict.stage}: {word}", err=True)
+            self._unsaid.clear()
 
 
 def _keep(subject: UserModel, result: Verification, out: Path | None) -> Path | None:
@@ -207,7 +267,7 @@ def _judge_trace(trace: Path | None, project: Path | None, json_out: Path | None
         fail_usage(str(error))
     if json_out is not None:
         write_text(json_out, json.dumps(judged.as_json(), indent=1) + "\n")
-    console = wide_console()
+    console = wide_console(json_out)
     passed = judged.verdict.outcome is Outcome.PASS
     console.print(judged.verdict.message, markup=False, highlight=False, soft_wrap=True)
     word = "[bold green]EXACT[/]" if passed else f"[bold red]NOT EXACT[/]: {judged.verdict.fault}"

@@ -147,7 +147,6 @@ def load_golden(folder: Path, expected: Sequence[str] = _CASES) -> Golden:
     """The golden in `folder`, which must hold the `expected` cases; every digest checked. Raises GoldenError."""
     manifest = read_manifest(folder)
     try:
-        names = [entry["name"] for entry in manifest["cases"]]
         cases = tuple(_load_case(folder, entry) for entry in manifest["cases"])
         golden = Golden(str(manifest["network"]), dict(manifest["provenance"]), cases)
     except GoldenError:
@@ -156,6 +155,7 @@ def load_golden(folder: Path, expected: Sequence[str] = _CASES) -> Golden:
         raise GoldenError(
             f"{folder / MANIFEST}: damaged manifest ({type(error).__name__}: {error}); {ADVICE}"
         ) from None
+    names = [case.name for case in golden.cases]
     lost = [name for name in expected if name not in names]
     if lost or len(set(names)) != len(names):
         raise GoldenError(
@@ -186,8 +186,8 @@ def read_manifest(folder: Path) -> Any:
 
 
 def _load_case(folder: Path, entry: Any) -> GoldenCase:
-    name = str(entry["name"])
-    if not _CASE_NAME.fullmatch(name):
+    name = entry["name"]
+    if not (isinstance(name, str) and _CASE_NAME.fullmatch(name)):
         # It becomes part of a path.
         raise GoldenError(f"{folder / MANIFEST}: {name!r} is no name of a case; {ADVICE}")
     path = folder / _case_file(name)

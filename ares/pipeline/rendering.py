@@ -6,17 +6,16 @@ lines without colours of them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ares.tables import Column, fitting_table, plain
 from ares.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -32,18 +31,20 @@ _WORDS = {
 }
 
 
-def parts(result: Verification, kept: Path | None = None) -> Iterator[Text | Table]:
-    """All of it: texts, whose lines are to be broken nowhere, and the table of layers.
+def parts(
+    result: Verification, kept: Path | None = None, width: int = _UNCUT
+) -> Iterator[Text | Table]:
+    """All of it: texts, and the table of layers. A text that is `no_wrap` holds commands: it is to be broken nowhere.
 
-    `kept`: the folder that repeats the failure, where one was written.
+    `kept`: the folder that repeats the failure, where one was written. `width`: columns of the terminal.
     """
     cases = f", cases: {_listed(result.cases)}" if result.cases else ""
     yield Text(f"{result.network}: {result.model}, inputs: {result.inputs}{cases}")
     for verdict in result.matrix.failures:
         yield Text(f"--- {verdict.stage}: {verdict.fault}", "red")
-        yield Text(verdict.message)
+        yield Text(verdict.message, no_wrap=True)
     if result.layers:
-        yield _table(result)
+        yield _table(result, width)
     for verdict in result.matrix.verdicts:
         yield Text.from_markup(_stage(verdict))
     for name, facts in result.matrix.patterns.items():
@@ -53,7 +54,11 @@ def parts(result: Verification, kept: Path | None = None) -> Iterator[Text | Tab
     for note in result.notes:
         yield Text(note, "yellow")
     if kept is not None:
-        yield Text(f"to repeat it without ARES: sh {quote(str(kept / 'reproduce.sh'))}", "red")
+        yield Text(
+            f"to repeat it without ARES: sh {quote(str(kept / 'reproduce.sh'))}",
+            "red",
+            no_wrap=True,
+        )
     yield Text(result.summary, f"bold {'green' if result.passed else 'red'}")
 
 
@@ -66,20 +71,6 @@ def text(result: Verification, kept: Path | None = None) -> str:
     return "\n".join(shown)
 
 
-def plain(renderable: RenderableType, width: int) -> str:
-    """What a console of this many columns shows, as lines of text without colours, wherever Python runs."""
-    # Of its own, and of no kind: rich would find out whether it is in a notebook, and how wide that is.
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-    )
-    lines = console.render_lines(renderable, pad=False)
-    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
-
-
 def _listed(names: Sequence[str]) -> str:
     if len(names) <= 6:
         return ", ".join(names)
@@ -89,24 +80,32 @@ def _listed(names: Sequence[str]) -> str:
 def _stage(verdict: Verdict) -> str:
     said = verdict.message if verdict.outcome is not Outcome.FAIL else f"{verdict.fault}, see above"
     tail = f": {escape(said)}" if said else ""
-    return f"{escape(verdict.stage)} {_WORDS[verdict.outcome]}{tail} ({verdict.seconds:.1f} s)"
+    when = "known from an earlier run" if verdict.kept else f"{verdict.seconds:.1f} s"
+    return f"{escape(verdict.stage)} {_WORDS[verdict.outcome]}{tail} ({when})"
 
 
-def _table(result: Verification) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    table.add_column("OpType", overflow="fold")
-    table.add_column("type")
-    for heading in ("scale", "zero", "clipped", "codes", "off by"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("exact on", overflow="fold")
+_COLUMNS = (
+    Column("layer"),
+    Column("OpType", spare=2),
+    Column("type", spare=3),
+    Column("scale", right=True, spare=5),
+    Column("zero", right=True, spare=6),
+    Column("clipped", right=True, spare=4),
+    Column("codes", right=True, spare=7),
+    Column("off by", right=True, spare=1),
+    Column("exact on", wraps=True),
+)
+
+
+def _table(result: Verification, width: int) -> Table:
+    rows = []
     shown = ""
     for line in result.layers:
         if line.composite and line.composite != shown:
-            table.add_row(Text(line.composite), Text(""))
+            rows.append([Text(line.composite), *(Text("") for _ in _COLUMNS[1:])])
         shown = line.composite
-        table.add_row(*_cells(line, result))
-    return table
+        rows.append(_cells(line, result))
+    return fitting_table(_COLUMNS, rows, width)
 
 
 def _cells(line: LayerLine, result: Verification) -> list[Text]:

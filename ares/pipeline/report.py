@@ -20,7 +20,7 @@ def as_json(matrix: Matrix) -> str:
         "seconds": round(matrix.seconds, 3),
         "passed": not matrix.failures,
         "counts": {outcome.value: len(matrix.having(outcome)) for outcome in Outcome},
-        "targets": {target.name: _target(target) for target in matrix.targets},
+        "targets": {target.name: target_facts(target) for target in matrix.targets},
         "patterns": {name: list(facts) for name, facts in matrix.patterns.items()},
         "verdicts": [verdict.as_json() for verdict in matrix.verdicts],
     }
@@ -36,7 +36,7 @@ def as_junit(matrix: Matrix) -> str:
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=name,
+            name=_NOT_XML.sub("?", name),
             tests=str(len(verdicts)),
             failures=str(sum(v.outcome is Outcome.FAIL for v in verdicts)),
             errors="0",
@@ -53,7 +53,7 @@ def _junit_case(suite: ElementTree.Element, verdict: Verdict) -> None:
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=verdict.network,
+        classname=_NOT_XML.sub("?", verdict.network),
         name=verdict.stage,
         time=f"{verdict.seconds:.3f}",
     )
@@ -68,7 +68,8 @@ def _junit_case(suite: ElementTree.Element, verdict: Verdict) -> None:
         ElementTree.SubElement(case, "system-out").text = f"{verdict.outcome.value}: {text}"
 
 
-def _target(target: Target) -> dict[str, object]:
+def target_facts(target: Target) -> dict[str, object]:
+    """What a target is, as plain values."""
     return {
         "description": target.description,
         "machine": target.machine.name,

@@ -42,27 +42,30 @@ def suite_names() -> tuple[str, ...]:
 
 
 def zoo_paths(name: str) -> ZooPaths:
-    """Paths of a network by its name (with or without `.py`)."""
-    stem = name.removesuffix(".py")
-    names = network_names()
-    if stem not in names:
-        raise _unknown(stem, names)
+    """Paths of a network by its name, as `subject_name` takes it; raises UnknownNetwork."""
+    stem = _known(name, network_names())
     root = checkout_dir()
     return ZooPaths(stem, root / "tests" / "test_networks" / f"{stem}.py", root / "golden" / stem)
 
 
 def subject_name(name: str) -> str:
-    """A network or a suite by its name (with or without `.py`); raises UnknownNetwork."""
-    known = (*network_names(), *suite_names())
+    """A network or a suite by its name (with or without `.py`), or by what only its name begins with: `test_4` is
+    test_4_resnet_basic. Raises UnknownNetwork.
+    """
+    return _known(name, (*network_names(), *suite_names()))
+
+
+def _known(name: str, known: Sequence[str]) -> str:
     stem = name if name in known else name.removesuffix(".py")
-    if stem not in known:
-        raise _unknown(stem, known)
-    return stem
-
-
-def _unknown(stem: str, known: Sequence[str]) -> UnknownNetwork:
+    if stem in known:
+        return stem
+    begun = [each for each in known if stem and each.startswith(f"{stem}_")]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise UnknownNetwork(f"{stem!r} is the beginning of several: {', '.join(begun)}")
     near = difflib.get_close_matches(stem, known, n=3, cutoff=0.4)
-    return UnknownNetwork(
+    raise UnknownNetwork(
         f"no network named {stem!r}; nearest: {', '.join(near) or 'none'} (ares networks --list shows all)"
     )
 

@@ -112,8 +112,8 @@ def test_usage(tmp_path: Path, extract: Run) -> None:
     good = ("--model-file", path, "--model-class", "Model")
     cases = [
         (("--model-file", path), "--output"),
-        ((*good, "-o", tmp_path / "absent" / "graph", "--state-dict", tmp_path / "no.pt"), "no.pt: no such file"),
-        ((*good, "-o", tmp_path / "g", "--state-dict", tmp_path), "no such file"),
+        ((*good, "-o", tmp_path / "g", "--state-dict", tmp_path / "no.pt"), "no.pt: no such file"),
+        ((*good, "-o", tmp_path / "g", "--state-dict", tmp_path), "is a directory"),
         ((*good, "-o", tmp_path / "g", "--state-dict", torn), "cannot be read"),
         ((*good, "-o", tmp_path / "g", "--state-dict", other), "does not fit the model"),
         ((*good, "-o", tmp_path / "g", "--state-dict", evil), "cannot be read"),

@@ -25,7 +25,7 @@ from tests.examples.commands import try_line
 from tests.extract.models import seeded
 
 X = normal(3, 1, 8, 8)
-_SECONDS = re.compile(r"\(\d+\.\d s\)")
+_SECONDS = re.compile(r"\((\d+\.\d s|known from an earlier run)\)")
 
 
 class Printer:
@@ -344,7 +344,11 @@ REFUSED: dict[str, tuple[Callable[[Any], object], str]] = {
         "inputs hold different numbers of samples: 3, 2",
     ),
     "more": (lambda m: ares.verify(m, X, inputs=[X, X]), "2 arrays (inputs), expected one for"),
-    "target": (lambda m: ares.verify(m, X, targets="gcc-O9"), "unknown target 'gcc-O9'; known: "),
+    "target": (lambda m: ares.verify(m, X, targets="gcc-O9"), "unknown target 'gcc-O9'; nearest: "),
+    "odd target": (lambda m: ares.verify(m, X, targets=[3]), "targets holds something of type int"),
+    "no compiler": (lambda _: ares.own_target("nonesuch-cc"), "cc: cannot start nonesuch-cc: "),
+    "no board": (lambda _: ares.own_target("gcc", board="x"), "board: unknown board 'x', known: "),
+    "no file": (lambda _: ares.read_targets("absent.toml"), "absent.toml: no such file, expected"),
     "no target": (lambda m: ares.verify(m, X, targets=[]), "targets is empty"),
     "cases": (lambda m: ares.verify(m, X, cases=0), "cases is 0, expected 1 to 10,000"),
     "jobs": (lambda m: ares.verify(m, X, jobs=0), "jobs is 0, expected at least 1"),

@@ -14,7 +14,10 @@ import ares
 from ares import door
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("AresError", "Export", "Report", "Verification", "check", "export", "verify")
+NAMES = (
+    *("AresError", "Export", "Report", "Verification"),
+    *("check", "export", "own_target", "read_targets", "verify"),
+)
 
 TYPED = """\
 from pathlib import Path

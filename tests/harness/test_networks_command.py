@@ -132,8 +132,8 @@ def test_list_targets_can_be_narrowed() -> None:
 
 
 USAGE = [
-    (("--target", "gcc-O9"), "ares: unknown target 'gcc-O9'; known: gcc-O2, "),
-    (("--target", "gcc-O2", "--target", "vax-*"), "ares: unknown target 'vax-*'; known: "),
+    (("--target", "gcc-O9"), "ares: unknown target 'gcc-O9'; nearest: gcc-O"),
+    (("--target", "gcc-O2", "--target", "vax-*"), "ares: unknown target 'vax-*'; nearest: none ("),
     (("test_9_paddin",), "ares: no network named 'test_9_paddin'; nearest: test_9_padding"),
     (("ops_a",), "ares: no network named 'ops_a'; nearest: ops_ae"),
     (("!", "test_3_mlp"), "ares: no network named '!'; nearest: none"),
@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written_is_usage(tmp_path: Path, monkeypatch: Pa
     monkeypatch.setenv("ARES_CACHE_DIR", str(tmp_path / "file" / "cache"))
     result = _ares(NAME)
     assert result.exit_code == 2
-    assert "set ARES_CACHE_DIR to another folder" in result.stderr
+    assert "set ARES_CACHE_DIR to a folder of your own" in result.stderr
 
 
 # --- what is run
@@ -208,7 +208,7 @@ def test_all_exact(run: Run) -> None:
     result = _ares(NAME, "--target", "gcc-O2")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == (
-        "1 networks and suites, 1 targets, 5 cells: 5 exact (5 known from the same content), 0 failed; 61 s."
+        "EXACT: 1 network, 1 target, 5 cells: 5 exact (5 known from the same content), 0 failed; 61 s."
     )
 
 
@@ -219,7 +219,7 @@ def test_a_failure_is_shown_whole_and_is_exit_code_1(run: Run) -> None:
     assert f"{NAME} c[zig-O2]: difference" in result.stdout
     assert "first [bold] line\nsecond line\n" in result.stdout
     last = result.stdout.splitlines()[-1]
-    assert "2 networks and suites, 2 targets, 12 cells: 11 exact" in last
+    assert "FAILED: 2 networks, 2 targets, 12 cells: 11 exact" in last
     assert last.endswith(f"1 failed; 61 s. Failed: {NAME}.")
     assert f"{NAME}: only targets that are built by zig fail" in result.stdout
     assert f"{NAME} c[zig-O2]: failed" in result.stdout  # as it happened
@@ -326,4 +326,4 @@ def test_a_network_from_the_command_to_the_results(tmp_path: Path) -> None:
     assert [(v["network"], v["stage"], v["outcome"]) for v in verdicts] == [
         (NAME, stage, "pass") for stage in (*ZOO_STAGES, f"c[{target}]")
     ]
-    assert "1 networks and suites, 1 targets, 5 cells: 5 exact" in finished.stdout
+    assert "EXACT: 1 network, 1 target, 5 cells: 5 exact" in finished.stdout
