@@ -33,6 +33,8 @@ OTHER_HEADERS = {
     "dot": "the inner product of conv2d and linear, inline",
     "layer_descriptors": "the tables of a network",
     "numerics": "the clauses of docs/numerics.md, inline",
+    "status": "what a run answers, in every version",
+    "symbols": "the names that the linker sees",
     "wide": "products of more than 64 bits, inline",
 }
 

@@ -41,12 +41,6 @@ class Constant:
     is_string: bool
 
 
-def identifier(text: str) -> str:
-    """A C identifier made of `text`."""
-    name = re.sub(r"[^0-9A-Za-z_]", "_", text)
-    return name if name[:1].isalpha() else f"n_{name}"
-
-
 def scalar(value: Any) -> str:
     """A C literal for an int, bool or np.float32."""
     if isinstance(value, np.float32):
@@ -133,24 +127,36 @@ def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:
 class Constants:
     """The constant arrays of a network by name, in order; large ones with the same content are kept once.
 
-    Every name starts with the network's: one firmware may hold several.
+    Every name starts with the network's: one firmware may hold several. Names that differ only in what C has no
+    characters for are told apart.
     """
 
     def __init__(self, network: str) -> None:
         self._network = network
         self.arrays: dict[str, npt.NDArray[Any]] = {}
         self._names: dict[tuple[str, bytes], str] = {}
+        self._claimed = {f"{network}_{own}" for own in ("network", "run", "run_observed")}
+
+    def claim(self, wanted: str) -> str:
+        """`wanted`, or that with underscores behind it where it is taken: a name of the network's C file."""
+        while wanted in self._claimed:
+            wanted += "_"
+        self._claimed.add(wanted)
+        return wanted
 
     def add(self, name: str, array: npt.NDArray[Any]) -> str:
-        """Keep an array, unless it is empty; the name under which it stands."""
-        name = f"{self._network}_{name}"
-        if array.size == 0:
-            return name
+        """Keep an array that is not empty; the name under which it stands."""
         kept = np.ascontiguousarray(array)
-        if kept.nbytes >= SHARED_BYTES:
+        name = f"{self._network}_{name}"
+        if kept.nbytes < SHARED_BYTES:
+            name = self.claim(name)
+        else:
             # Rotary tables, for example, are the same in every layer.
-            name = self._names.setdefault((kept.dtype.name, kept.tobytes()), name)
-        self.arrays.setdefault(name, kept)
+            content = kept.dtype.name, kept.tobytes()
+            if content in self._names:
+                return self._names[content]
+            name = self._names[content] = self.claim(name)
+        self.arrays[name] = kept
         return name
 
 
@@ -178,11 +184,12 @@ def struct_initialiser(
             before += nested.before
             lines += [f"{indent}.{field} = {{", *nested.lines, f"{indent}}},"]
         elif isinstance(value, np.ndarray):
-            shared = constants.add(inner, value)
+            shared = constants.add(inner, value) if value.size else ""
             lines.append(f"{indent}.{field} = {array_reference(shared, value)},")
         elif isinstance(value, tuple) and not value:
             lines.append(f"{indent}.{field} = NULL,")
         elif isinstance(value, tuple):
+            inner = constants.claim(inner)
             before += _array_of_structs(value, inner, constants)
             lines.append(f"{indent}.{field} = {inner},")
         else:

@@ -10,6 +10,7 @@ from ares.extract._composites import gather
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.ir import DType, Graph, GraphError, Tensor
+from ares.ir.names import ROOT, one_line
 from ares.numerics import INT32_MAX
 from ares.ops import CompositeKind, KernelOperation, Site
 
@@ -21,7 +22,7 @@ class Builder:
         self, name: str, composite_roots: Mapping[str, CompositeKind] | None = None
     ) -> None:
         """`composite_roots`: paths of the modules that are one layer with all that is inside them."""
-        self.name = name
+        self.name = one_line(name)
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[KernelOperation] = []
         self.inputs: list[str] = []
@@ -38,6 +39,7 @@ class Builder:
 
     def unique(self, wanted: str) -> str:
         """`wanted`, or `wanted#k` for its k-th repetition."""
+        wanted = wanted or ROOT
         name, count = wanted, 0
         while name in self.tensors:
             count += 1

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import nn
 
 from ares.ir import Composite, GraphError
+from ares.ir.names import ROOT, carried
 from ares.ops import COMPOSITES, CompositeKind, KernelOperation
 
 
@@ -59,7 +60,7 @@ def gather(
             members.setdefault((root, call), []).append(operation)
     composites = []
     for (root, call), own in members.items():
-        name = f"{root}#{call}" if call else root
+        name = (carried(root) or ROOT) + (f"#{call}" if call else "")
         kind = roots[root]
         _put_together(name, order, own)
         names = tuple(operation.name for operation in own)

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import NoReturn
 
+from ares.ir.names import one_line, path_of
+
 
 class Status(enum.Enum):
     """`SUPPORTED` is mapped exactly, `WARNING` is mapped but deserves a look, `ERROR` is not mapped."""
@@ -24,7 +26,8 @@ NOT_JUDGED = "not judged: a layer around it cannot be mapped"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. `layer` is the module path or `scope.function`; `layer_type` its class or name.
+    """One line of the report. `layer` is the module path or `scope.function`, as `ares.ir.names.carried` writes it;
+    `layer_type` its class or name.
 
     `op_type` is what the layer became in the Graph, "" where it is part of another operation or was not mapped.
     """
@@ -35,6 +38,16 @@ class Finding:
     reason: str
     suggestion: str = ""
     op_type: str = ""
+
+    def __post_init__(self) -> None:
+        # Users' names stand in all of these; a terminal must not obey them.
+        for field in ("layer", "layer_type", "reason", "suggestion"):
+            object.__setattr__(self, field, one_line(getattr(self, field)))
+
+    @property
+    def module(self) -> str:
+        """The layer's module, or scope and function, as the user has it: no number of the call, no escapes."""
+        return path_of(self.layer)
 
     def __str__(self) -> str:
         advice = f"; {self.suggestion}" if self.suggestion else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from ares.capture.leaves import is_library_leaf
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
 from ares.extract._weights import observe_inputs
+from ares.ir.names import carried, refusal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +92,15 @@ def refuse_changed(module: nn.Module) -> None:
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:
+    for path in dict.fromkeys(path for path, _ in _named(model)):
+        why = refusal(path)
+        if why is not None:
+            module = ascii(path if len(path) <= 60 else f"{path[:60]}...")
+            return Finding("", f"module {module}", Status.ERROR, why, "give it another name")
     training = list(in_training(model))
     if training:
         # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
-        own = (path for path in training if _layer_of(model, path)[0] == path)
+        own = (path for path in training if _layer_of(model, path)[0] == carried(path))
         return Finding(
             *_layer_of(model, next(own, training[0])),
             Status.ERROR,
@@ -138,7 +144,13 @@ def _layer_of(model: nn.Module, path: str) -> tuple[str, str]:
     parts = path.split(".")
     prefixes = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
     layer = next((p for p in prefixes if is_library_leaf(model.get_submodule(p))), path)
-    return layer, type(model.get_submodule(layer)).__name__
+    return carried(layer), type(model.get_submodule(layer)).__name__
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, object]]:
+    yield from model.named_modules(remove_duplicate=False)
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
 
 
 def _runs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> bool:

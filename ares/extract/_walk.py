@@ -31,6 +31,7 @@ from ares.extract._trace import Traced, numbers_of, refuse_changed, trace, type_
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import DType, Graph, GraphError
+from ares.ir.names import ROOT, carried, own, path_of
 from ares.numerics import NumericsError
 
 # Problems of a call after which nothing has to be said of the call itself.
@@ -110,7 +111,9 @@ class _Walk:
 
     def run(self) -> Analysis:
         problems = [
-            Finding(p.where, p.kind.replace("_", " "), Status.ERROR, p.message, p.suggestion)
+            Finding(
+                carried(p.where), p.kind.replace("_", " "), Status.ERROR, p.message, p.suggestion
+            )
             for p in self.dataflow.problems
         ]
         for node in self.dataflow.nodes:
@@ -136,7 +139,7 @@ class _Walk:
             return self._input(node)
         if node.kind == "constant":
             # A tensor of unknown origin is a problem of the capture already.
-            if node.key.startswith("constant:unknown") or node.tensor is None:
+            if node.key.startswith("constant:unknown#") or node.tensor is None:
                 return Unknown()
             return Constant(node.path, numbers_of(node.tensor))
         if node.kind == "function" and self._is_constant(node):
@@ -304,9 +307,10 @@ class _Walk:
     def _name(self, node: Node) -> str:
         """The layer's name: module path, or scope and function; `#k` for the k-th repetition."""
         stem, _, count = node.key.rpartition("#")
+        stem = carried(stem)
         if node.kind == "function":
             scope, _, function = stem.rpartition(":")
-            owner = type(self.modules.get(scope, nn.Module()))
+            owner = type(self.modules.get(own(scope), nn.Module()))
             of_ares = owner.__module__.startswith("ares.nn")
             stem = scope if of_ares else f"{scope}.{function}".lstrip(".")
         return stem if count in ("0", "") else f"{stem}#{count}"
@@ -357,14 +361,14 @@ class _Walk:
         warnings = list(self.context.warnings)
         shown: set[str] = set()
         for name, layer_type in self.layers:
-            root = root_of(name.partition("#")[0], self.roots)
+            root = root_of(path_of(name), self.roots)
             if root is not None and root not in shown:
                 shown.add(root)
                 findings.append(self._composite_finding(root))
             if name in self.errors:
                 findings += self.errors.pop(name)
                 continue
-            mapped = operations.get(name, "")
+            mapped = operations.get(name or ROOT, "")
             reason = f"mapped to {mapped}" if mapped else "part of the operation around it"
             if not mapped and name in self.taken:
                 reason = f"{TAKEN_INTO}{self.taken[name]}"
@@ -381,13 +385,8 @@ class _Walk:
     def _composite_finding(self, root: str) -> Finding:
         kind = self.roots[root]
         layer_type = type(self.modules[root]).__name__
-        if any(root_of(name.partition("#")[0], (root,)) is not None for name in self.errors):
+        if any(root_of(path_of(name), (root,)) is not None for name in self.errors):
             reason = "it cannot be mapped as a whole: see its parts"
-            return Finding(root, layer_type, Status.WARNING, reason)
-        return Finding(
-            root,
-            layer_type,
-            Status.SUPPORTED,
-            f"mapped to {kind.op_type}",
-            op_type=kind.op_type,
-        )
+            return Finding(carried(root), layer_type, Status.WARNING, reason)
+        reason = f"mapped to {kind.op_type}"
+        return Finding(carried(root), layer_type, Status.SUPPORTED, reason, op_type=kind.op_type)

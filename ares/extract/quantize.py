@@ -10,6 +10,7 @@ from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._values import Real, Step
 from ares.ir import constant
+from ares.ir.names import carried
 from ares.numerics import IDENTITY, SIGN, FloatStep, FloatStepKind
 from ares.ops.quantize import Quantize
 
@@ -33,7 +34,7 @@ def input_value(builder: Builder, name: str, steps: tuple[FloatStep, ...] = ()) 
                 f"{quantizer.function.name} is applied to the network's float input",
                 "insert a QuantIdentity before it",
             )
-        layer = quantizer.origin.removeprefix("quantizer:").rpartition("#")[0]
+        layer = carried(quantizer.origin.removeprefix("quantizer:").rpartition("#")[0])
         wanted = layer.removesuffix(".act_quant")
         error = Quantize(wanted, (name,), (wanted,), steps).tolerance(quantizer.tensor("", shape))
         if not error < _LARGEST_ERROR:

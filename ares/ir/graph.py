@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -18,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from ares.ir.names import is_carried, path_of
 
 
 class GraphError(ValueError):
@@ -120,8 +123,8 @@ class Operation(ABC):
 
     @property
     def path(self) -> str:
-        """The module path that the layer comes from: its name without the number of the call."""
-        return self.name.partition("#")[0]
+        """The path, as the user has it, of the module that the layer comes from: no number of the call, no escapes."""
+        return path_of(self.name)
 
     def tolerance(self, tensor: Tensor) -> float:
         """EPS for this record, whose output is `tensor`."""
@@ -191,6 +194,16 @@ class Graph(_ByName):
         names = [tensor.name for tensor in self.tensors]
         if len(set(names)) != len(names):
             raise GraphError(f"{self.name}: two tensors share a name")
+        layers = [operation.name for operation in self.operations]
+        for kind, found in (("tensor", names), ("layer", layers)):
+            strange = [name for name in found if not is_carried(name)]
+            if strange:
+                raise GraphError(
+                    f"{self.name}: {strange[0][:60]!r} is no name of a {kind}, expected one printable word"
+                )
+        twice = [name for name, count in Counter(layers).items() if count > 1]
+        if twice:
+            raise GraphError(f"{self.name}: two layers are called {twice[0]!r}")
         for tensor in self.tensors:
             _validate_tensor(self.name, tensor)
         known = set(self.inputs)

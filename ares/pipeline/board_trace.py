@@ -22,7 +22,7 @@ LARGEST_FILE = 64 * 2**20
 _WORD = PROTOCOL.split()[0] + " "
 _COMPLAINT = PROTOCOL.split()[0] + ": "
 _DIGEST = re.compile(r"[0-9a-f]{16}")
-_NAME = re.compile(r"[^\s\x00-\x1f]{1,1000}")
+_NAME = re.compile(r"[^\s\x00-\x1f]{1,4000}")  # ares.ir.names.is_carried
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 _LAYER = re.compile(r"layer (0|[1-9][0-9]{0,9}) ")
 _MOST = 10**6
@@ -66,7 +66,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdict on a trace; `wrong` counts the tensors that differ, of `total`. `byte_order` as the board saw it."""
+    """The verdict on a trace; `wrong` counts the tensors that differ, of `total`. `byte_order` as the board saw it.
+
+    `summary` is one line that leaves the kind of a fault to the verdict.
+    """
 
     verdict: Verdict
     wrong: int
@@ -147,10 +150,10 @@ def _judged(
         parts = [f"{fault.kind}: {fault}"]
         if differs:
             parts.append(f"before that, {differs}")
-        message, kind = "\n".join(parts), fault.kind
+        message, kind, summary = "\n".join(parts), fault.kind, str(fault)
     elif first is not None:
         rest = "layers behind it differ because of it; the ones before it are exact"
-        message, kind = f"{differs}\n{rest}", "difference"
+        message, kind, summary = f"{differs}\n{rest}", "difference", differs
     else:
         count = len(expected.cases)
         words = f"{count} case{'' if count == 1 else 's'}, {total} tensors: every digest is right"
@@ -158,7 +161,7 @@ def _judged(
         return Judged(verdict, 0, total, order, f"{words} ({order}-endian)")
     layer = first.layer if first is not None else ""
     verdict = Verdict(name, "trace", Outcome.FAIL, message, kind, layer)
-    return Judged(verdict, len(wrong), total, order, message.splitlines()[0])
+    return Judged(verdict, len(wrong), total, order, summary.splitlines()[0])
 
 
 # The lines.

@@ -98,7 +98,7 @@ def reproduction(
     recipe = _recipe(project, target)
     runner = _runner(target)
     pieces = list(_pieces(subject, project, cases, meant or {}))
-    outputs = [piece for piece in pieces if piece.layer == "(output)"]
+    outputs = [piece for piece in pieces if not piece.op_type]
     text = _script_text(subject, target, recipe, runner.words)
     content = {f"project/{name}": data for name, data in {**files, **recipe.extra}.items()} | {
         "input.bin": b"".join(_input_bytes(subject, project, number) for number in cases),
@@ -115,7 +115,7 @@ def reproduction(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One tensor in what the program writes; `layout` is the order of its axes there."""
+    """One tensor in what the program writes; `layout` is the order of its axes there. An output has no `op_type`."""
 
     case: str
     layer: str
@@ -342,10 +342,16 @@ difference() {
                 $3, $1 + element * size, size, $4, $5, $7, $6, text
             exit
         }' "$3")
-    kind=$(echo "$place" | cut -f 1); from=$(echo "$place" | cut -f 2); size=$(echo "$place" | cut -f 3)
-    echo "DIFFERENT: $(echo "$place" | cut -f 4): expected $(value "$2"), found $(value "$1")" >&2
+    # A name may hold backslashes, which some shells' echo obeys.
+    kind=$(column 1); from=$(column 2); size=$(column 3)
+    printf 'DIFFERENT: %s: expected %s, found %s\n' "$(column 4)" "$(value "$2")" "$(value "$1")" >&2
     echo "$(cmp -l "$1" "$2" 2>/dev/null | wc -l) bytes differ" >&2
     return 1
+}
+
+# column NUMBER: of $place.
+column() {
+    printf '%s\n' "$place" | cut -f "$1"
 }
 
 # value FILE: the little-endian number of $size bytes at $from, of type $kind.

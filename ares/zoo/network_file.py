@@ -27,6 +27,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from ares.files import why_no_file
+from ares.ir.names import one_line
 from ares.zoo import weights
 from ares.zoo.digits import Dataset
 from ares.zoo.imports import import_file, surroundings
@@ -41,7 +43,7 @@ class NetworkFileError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkFile:
-    """One loaded file and the choice of a model in it. `name` is the file's stem."""
+    """One loaded file and the choice of a model in it. `name` is the file's stem, printable."""
 
     path: Path
     name: str
@@ -150,7 +152,12 @@ def load_network_file(
     ):
         raise NetworkFileError(f"{path}: VACUITY must be a dict from layer name to reason")
     return NetworkFile(
-        path, path.stem, module, model_name, dict(init_kwargs), MappingProxyType(dict(vacuity))
+        path=path,
+        name=one_line(path.stem),
+        module=module,
+        model_name=model_name,
+        init_kwargs=dict(init_kwargs),
+        vacuity=MappingProxyType(dict(vacuity)),
     )
 
 
@@ -203,10 +210,8 @@ def _listed(own: list[str]) -> str:
 
 
 def _import(path: Path) -> ModuleType:
-    if not path.exists():
-        raise NetworkFileError(f"{path}: no such file")
-    if path.is_dir():
-        raise NetworkFileError(f"{path}: is a directory, expected a Python file")
+    if why := why_no_file(path):
+        raise NetworkFileError(f"{path}: {why}, expected a Python file")
     try:
         return import_file(path)
     except SyntaxError as error:

@@ -95,6 +95,7 @@ def test_a_composite_is_one_line_and_then_its_stages(
     _, layer, *stages = found.report["findings"]
     assert layer == {
         "layer": "layer",
+        "module": "layer",
         "type": fits.layer.split("(")[0].removeprefix("ares.nn."),
         "op_type": fits.op_type,
         "status": "supported",

@@ -173,6 +173,8 @@ def test_every_fault_has_its_own_words(name: str, judge: Judge) -> None:
     assert (outcome.code, outcome.err) == (1, "")
     assert outcome.report["verdict"]["fault"] == fault
     assert words in outcome.out
+    assert f"NOT EXACT: {fault}: " in outcome.out
+    assert f"{fault}: {fault}" not in outcome.out
     assert len(outcome.out) < 2000
     assert "Traceback" not in outcome.out
 

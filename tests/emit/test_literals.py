@@ -17,11 +17,11 @@ from ares.emit.literals import (
     array_reference,
     c_string,
     float32,
-    identifier,
     integer,
     scalar,
     struct_initialiser,
 )
+from ares.ir.names import identifier
 from ares.ops import Struct
 from tests.harness.tiny_network import any_target
 
@@ -123,6 +123,22 @@ def test_empty_arrays_are_null() -> None:
     found = struct_initialiser(Struct("s", (("table", empty), ("n", 0))), "layer", constants)
     assert found.lines == ("    .table = NULL,", "    .n = 0,")
     assert not constants.arrays
+
+
+def test_names_that_are_one_in_c_are_told_apart() -> None:
+    """Layers `a.b` and `a_b`, or a field `b_c` of `a` and `c` of `a_b`: each has its own numbers."""
+    constants = Constants("net")
+    small, other = (np.array([n], np.int16) for n in (1, 2))
+    large = np.zeros(400, np.int16)
+    names = [constants.add("a_b", array) for array in (small, other, large, large + 1, large)]
+    assert names[4] == names[2], "large ones with the same content are kept once"
+    assert len(set(names)) == 4
+    assert [constants.arrays[name][0] for name in names] == [1, 2, 0, 1, 0]
+    assert constants.add("run", small) != "net_run", "that is the function's name"
+    array = Struct("outer", (("b", (Struct("inner", (("n", 1),)),)),))
+    found = [struct_initialiser(array, "x", constants) for _ in range(2)]
+    assert found[0].lines != found[1].lines
+    assert found[0].before != found[1].before
 
 
 def test_nested_structs_and_arrays_of_structs() -> None:

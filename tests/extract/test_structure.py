@@ -128,7 +128,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], list[str], Shape]] = {
     ),
     "a single layer": (
         lambda: linear(5, 3, input_quant=bq.Int8ActPerTensorFloat),
-        ["input_quant", ""],
+        ["input_quant", "."],
         IMAGE,
     ),
 }

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from ares.cli.app import app
 from ares.emit import emit
-from ares.emit.literals import identifier
 from ares.golden import MANIFEST, GoldenError
 from ares.golden import operations as suites
 from ares.golden.merging import SEPARATOR, distinct, key_of, merge, split
@@ -37,6 +36,7 @@ from ares.golden.operations import (
 )
 from ares.golden.store import compress, decompress, tensor_digest
 from ares.ir import DType, Graph, GraphError, Tensor, constant, graph_digest, save_graph
+from ares.ir.names import identifier
 from ares.ops import operations, run_reference
 from ares.ops.requantize import Requantize
 from ares.pipeline.regenerate import regenerate_operations

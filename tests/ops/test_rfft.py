@@ -54,7 +54,7 @@ def phase_of(source: Tensor, target: Tensor) -> Rfft:
     steps = plan_phase(target.scale or 0.0, target.zero_point, target.lo, target.hi)
     none = constant([], np.int64)
     return Rfft(
-        "layer",
+        "phase",
         (source.name,),
         (target.name,),
         PHASE,

@@ -149,7 +149,7 @@ def test_one_line_for_what_is_wrong(case: str, tmp_path: Path) -> None:
 
 
 def test_missing_file_and_directory(tmp_path: Path) -> None:
-    assert error_of(tmp_path / "none.py") == "no such file"
+    assert error_of(tmp_path / "none.py") == "no such file, expected a Python file"
     assert error_of(tmp_path) == "is a directory, expected a Python file"
 
 
