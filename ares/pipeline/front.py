@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,17 +20,22 @@ from typing import Any
 
 import ares
 from ares.golden import Golden, load_golden, required
-from ares.ir import Graph, content_digest, save_graph
+from ares.ir import Graph, Project, content_digest, save_graph
 from ares.ops import read_graph
 from ares.pipeline.subject import GUARD, Shows, Subject
 from ares.resources import runtime_dir
 from ares.toolchain import Cache, Target, open_cache
 from ares.toolchain.boards import with_board_files
+from ares.toolchain.ingredients import build_ingredients, run_ingredients
 from ares.verdict import Outcome, Verdict
 
 _PACKAGES = ("torch", "brevitas", "numpy", "scikit-learn", "safetensors", "zstandard", "jinja2")
 # What takes part in judging a built program.
 _JUDGES = ("golden", "ir", "toolchain", "verdict", "pipeline/subject.py")
+
+
+KEPT_OUTCOMES = (Outcome.PASS, Outcome.LEFT_OUT, Outcome.EXPECTED)
+"""What is kept: a failure is computed again each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,16 @@ class Front:
     @property
     def passed(self) -> bool:
         return all(verdict.outcome is Outcome.PASS for verdict in self.verdicts)
+
+    def project_for(self, target: Target) -> str:
+        """The digest of what is built for a target."""
+        return self.guarded_project if target.guarded else self.project
+
+    def having_built(self, project: Project, target: Target) -> Front:
+        """The same, had `project` been planned for this target."""
+        if target.guarded:
+            return replace(self, guarded_project=project.digest)
+        return replace(self, project=project.digest)
 
 
 class KeptSubject(Subject):
@@ -160,30 +175,44 @@ def _front_from_json(facts: Any) -> Front:
     )
 
 
+def look_again() -> None:
+    """Have the next keys made from ARES' files as they are now: an editor may be faster than a run."""
+    _package_digest.cache_clear()
+    _judges_digest.cache_clear()
+
+
 def front_key(name: str, files: Iterable[Path]) -> str:
     """The key of a subject's front: all of ARES, the packages that compute, and the subject's own files."""
     return _digest([name, str(GUARD), _package_digest(), *_contents(files)])
 
 
 def cell_key(
-    front: Front, files: Iterable[Path], target: Target, only_case: int | None = None
+    front: Front,
+    files: Iterable[Path],
+    target: Target,
+    only_case: int | None = None,
+    inputs: Iterable[str] = (),
 ) -> str:
-    """The key of a verdict on a target; `files` are the subject's own, `only_case` as for `Subject.target`."""
+    """The key of a verdict on a target; `files` are the subject's own, `only_case` as for `Subject.target`.
+
+    `inputs`: digests of those that are in none of the files.
+    """
     case = "all cases" if only_case is None else f"case {only_case % len(front.shows)}"
     facts = [
         case,
         target.name,
         target.compiler_identity(),
         target.machine.identity(),
+        *build_ingredients(target),
+        *run_ingredients(target),
         repr(target),
-        front.guarded_project if target.guarded else front.project,
+        front.project_for(target),
         _board_digest(target.machine.board),
         _judges_digest(),
         json.dumps([asdict(shows) for shows in front.shows]),
     ]
-    return _digest(
-        [*facts, *_contents(path for path in files if path.parent.name != "test_networks")]
-    )
+    stored = _contents(path for path in files if path.parent.name != "test_networks")
+    return _digest([*facts, *stored, *inputs])
 
 
 def _digest(facts: Iterable[str]) -> str:

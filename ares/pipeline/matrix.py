@@ -12,20 +12,11 @@ nobody expected.
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,17 +24,23 @@ from functools import lru_cache
 from ares.emit import runtime_files
 from ares.ir import Project
 from ares.pipeline import expectations
-from ares.pipeline.front import Front, KeptSubject, Store, cell_key, front_key
+from ares.pipeline.front import (
+    KEPT_OUTCOMES,
+    Front,
+    KeptSubject,
+    Store,
+    cell_key,
+    front_key,
+    look_again,
+)
 from ares.pipeline.sampling import Sample
 from ares.pipeline.subject import Subject
+from ares.pipeline.workers import Workers, end_workers
 from ares.pipeline.zoo import SUITE_STAGES, ZOO_STAGES, subject_files, suite_names, zoo_paths
 from ares.resources import checkout_dir
 from ares.toolchain import BuildFailure, Target, ToolchainError, prepare, select
+from ares.toolchain.process import side_by_side
 from ares.verdict import Outcome, Verdict, shared_facets
-
-# Seconds that an interrupted worker has for ending its children.
-_GRACE = 5.0
-_KEPT = (Outcome.PASS, Outcome.LEFT_OUT, Outcome.EXPECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +89,16 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a run tells while it goes on: the jobs that run, how many verdicts there are and will be, the new ones."""
+    """What a run tells while it goes on: the jobs that run, how many verdicts there are and will be, the new ones.
+
+    `told`: a step that takes long, in words.
+    """
 
     running: tuple[str, ...]
     done: int
     planned: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Job:
     """`kind`: "target", "front" or "cell"; the names that it is about. The costly ones first.
 
     `key` and `cell`: of the front and of the verdict, empty where nothing is kept. `only_case`: as for
-    `Subject.target`.
+    `Subject.target`; `since`: as for `build`.
     """
 
     kind: str
@@ -115,6 +116,7 @@ class Job:
     cell: str = ""
     only_case: int | None = None
     cost: tuple[float, ...] = ()
+    since: float = 0.0
 
     def __str__(self) -> str:
         return {
@@ -140,8 +142,8 @@ def run_matrix(
 ) -> Matrix:
     """Every stage of every subject, on every target. `jobs` defaults to the number of cores.
 
-    `sample` leaves out large networks on some targets, by its rule; None runs everything. `fresh`: no verdict of an
-    earlier run is taken over (built programs are: their key is their content).
+    `sample` leaves out large networks on some targets, by its rule; None runs everything. `fresh`: nothing of an
+    earlier run is taken over, neither verdicts nor built programs (zig's C libraries are zig's own affair).
     """
     start = time.monotonic()
     run = _Run(names, targets, progress, sample or Sample(None, names), fresh)
@@ -165,6 +167,7 @@ class _Run:
         self.progress = progress
         self.sample = sample
         self.fresh = fresh
+        self.since = time.time() if fresh else 0.0
         self.store = Store()
         self.found: dict[tuple[str, str], Verdict] = {}
         self.unprepared: set[str] = set()
@@ -185,14 +188,14 @@ class _Run:
     # The order of work.
 
     def execute(self, workers: int) -> None:
-        self.missing = _missing(self.targets)
+        self.missing = missing_tools(self.targets)
         self.unprepared = {name for name, reason in self.missing.items() if reason is None}
         for name in self.names:
             self._plan_subject(name)
         busy = {job.target for job in self.waiting if job.kind == "cell"}
         anything = any(job.kind == "front" for job in self.waiting)
         self.waiting += [
-            Job("target", target=target.name, cost=(_slowness(target),))
+            Job("target", target=target.name, cost=(_slowness(target),), since=self.since)
             for target in self.targets
             if target.name in self.unprepared and (anything or target.name in busy)
         ]
@@ -200,7 +203,7 @@ class _Run:
             self._work(workers)
 
     def _work(self, workers: int) -> None:
-        pool = _pool(workers)
+        pool: Executor = Workers(workers)
         try:
             while self.waiting or self.running or self.suspects:
                 whole = self._submit(pool, workers)
@@ -212,12 +215,15 @@ class _Run:
                         whole = False
                 if not whole:
                     pool.shutdown(wait=False, cancel_futures=True)
-                    pool = _pool(workers)
+                    pool = Workers(workers)
                     self._worker_died()
+        except BaseException:
+            end_workers()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, pool: ProcessPoolExecutor, workers: int) -> bool:
+    def _submit(self, pool: Executor, workers: int) -> bool:
         """Start what can be started; jobs that ran when a worker died run alone. False: the pool is broken."""
         try:
             if self.suspects:
@@ -232,7 +238,7 @@ class _Run:
             return False
         return True
 
-    def _start(self, pool: ProcessPoolExecutor, job: Job) -> None:
+    def _start(self, pool: Executor, job: Job) -> None:
         self.running[pool.submit(work, job)] = job
         self._tell()
 
@@ -272,7 +278,7 @@ class _Run:
             self._plan_cells(name, key, front.verdicts)
         else:
             weight = sum(path.stat().st_size for path in subject_files(name))
-            self.waiting.append(Job("front", name, key=key, cost=(weight,)))
+            self.waiting.append(Job("front", name, key=key, cost=(weight,), since=self.since))
 
     def _plan_cells(self, name: str, key: str, verdicts: Sequence[Verdict]) -> None:
         if any(v.outcome is Outcome.FAIL and v.stage in ("check", "extract") for v in verdicts):
@@ -289,12 +295,13 @@ class _Run:
             cell = "" if front is None else cell_key(front, subject_files(name), target, case)
             kept = self.store.verdict(cell) if cell and not self.fresh else None
             judged = expectations.judge(kept, target.name) if kept is not None else None
-            if judged is not None and judged.outcome in _KEPT:
+            if judged is not None and judged.outcome in KEPT_OUTCOMES:
                 self._record([judged])
             else:
                 cost = (float(macs), _slowness(target))
+                of_front = key if front else ""
                 self.waiting.append(
-                    Job("cell", name, target.name, key if front else "", cell, case, cost)
+                    Job("cell", name, target.name, of_front, cell, case, cost, self.since)
                 )
 
     def _settled(self, name: str, front: Front | None, target: Target) -> Verdict | None:
@@ -339,9 +346,9 @@ def _slowness(target: Target) -> float:
     return factor if any(flag in target.flags for flag in ("-O2", "-O3", "-Os")) else factor * 4.0
 
 
-def _missing(targets: Sequence[Target]) -> Mapping[str, str | None]:
+def missing_tools(targets: Sequence[Target]) -> dict[str, str | None]:
     """Why a target cannot be used, by name; compilers are tried side by side."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with side_by_side(os.cpu_count() or 1) as pool:
         reasons = pool.map(lambda target: target.missing(), targets)
         return dict(zip((target.name for target in targets), reasons, strict=True))
 
@@ -349,32 +356,10 @@ def _missing(targets: Sequence[Target]) -> Mapping[str, str | None]:
 # What happens in the workers.
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Started fresh: forking a process that holds torch's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
-
-
-def _prepare_worker() -> None:
-    # One job per process and as many processes as cores. torch and BLAS read this when they are imported.
-    os.environ["OMP_NUM_THREADS"] = "1"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever. Interrupted first, it ends what it has started."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(_GRACE)
-        os._exit(1)
-
-
 def work(job: Job) -> tuple[Verdict, ...]:
     """Do a job, in a worker; its verdicts."""
     if job.kind == "target":
-        _prepare_target(job.target)
+        _prepare_target(job)
         return ()
     try:
         return _front(job) if job.kind == "front" else (_cell(job),)
@@ -395,11 +380,11 @@ def _failed(job: Job, text: str, fault: str) -> Verdict:
     return Verdict(job.subject, stage, Outcome.FAIL, text, fault)
 
 
-def _prepare_target(name: str) -> None:
-    (target,) = select([name])
+def _prepare_target(job: Job) -> None:
+    (target,) = select([job.target])
     shared = Project("runtime", runtime_files(), (), "", (), (), ())
     try:
-        prepare(shared, target)
+        prepare(shared, target, since=job.since)
     except (BuildFailure, ToolchainError, OSError):
         # Every cell of the target meets the same fault, and reports it.
         return
@@ -411,6 +396,7 @@ def _front(job: Job) -> tuple[Verdict, ...]:
     if all(verdict.outcome is Outcome.PASS for verdict in verdicts):
         front = Front.of(subject, verdicts)
         # Files that were changed meanwhile are not what the key says.
+        look_again()
         if front_key(job.subject, subject_files(job.subject)) == job.key:
             Store().keep_front(job.key, front, subject.graph)
     return verdicts
@@ -418,16 +404,20 @@ def _front(job: Job) -> tuple[Verdict, ...]:
 
 def _cell(job: Job) -> Verdict:
     (target,) = select([job.target])
-    verdict = _subject(job.subject, job.key).target(target, job.only_case)
+    subject = _subject(job.subject, job.key)
+    subject.since = job.since
+    verdict = subject.target(target, job.only_case)
     if job.cell:
         store = Store()
         front = store.front(job.key)
-        if expectations.judge(verdict, target.name).outcome not in _KEPT:
+        if expectations.judge(verdict, target.name).outcome not in KEPT_OUTCOMES:
             store.forget_verdict(job.cell)
-        elif front and job.cell == cell_key(
-            front, subject_files(job.subject), target, job.only_case
-        ):
-            store.keep_verdict(job.cell, verdict)
+        elif front is not None:
+            # What was compiled counts, and what judged it: both may have been changed since the run was planned.
+            look_again()
+            built = front.having_built(subject.project_for(target), target)
+            if job.cell == cell_key(built, subject_files(job.subject), target, job.only_case):
+                store.keep_verdict(job.cell, verdict)
     return verdict
 
 

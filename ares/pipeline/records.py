@@ -102,7 +102,7 @@ def targets_page(record: Mapping[str, Any], notice: str) -> str:
         "Every network of the zoo and every suite of the operations' unit cases on every compiler, processor",
         f"and set of flags: {len(TARGETS)} targets, {len(processors)} instruction sets, {len(big)} targets big-endian. "
         "`tox -e matrix` runs them all,",
-        "`ares networks --list-targets` says which of them can be used on a machine and what brings the others,",
+        "`ares targets` says which of them can be used on a machine and what brings the others,",
         "`ares networks --target 's390x-*'` runs some. The rows stand in `ares/toolchain/table.py`.",
         "",
         f"Recorded on {record['date']}: {len(record['subjects'])} networks and suites, {record['cells']} cells, "

@@ -64,6 +64,10 @@ class Subject(ABC):
     name: str
     timeout: float = DEFAULT_TIMEOUT
     """Seconds that one run of a program may take."""
+    since: float = 0.0
+    """Programs that were built before this are built again (seconds of the epoch)."""
+    tell: Callable[[str], None] | None = None
+    """Told in a sentence about every step of a build that takes time."""
 
     # What the stages share.
 
@@ -101,6 +105,10 @@ class Subject(ABC):
     def guarded_project(self) -> Project:
         """The same, with gaps between the arena's buffers."""
         return emit(plan(self.graph, guard=GUARD))
+
+    def project_for(self, target: Target) -> Project:
+        """What is built for a target."""
+        return self.guarded_project if target.guarded else self.project
 
     @cached_property
     def macs(self) -> int:
@@ -217,12 +225,12 @@ class Subject(ABC):
 
     def _c(self, stage: str, target: Target, only_case: int | None) -> Verdict:
         self.check_golden()
-        project = self.guarded_project if target.guarded else self.project
+        project = self.project_for(target)
         numbers = range(len(self.golden.cases))
         if only_case is not None:
             numbers = numbers[only_case % len(numbers) :][:1]
         try:
-            binary = build(project, target)
+            binary = build(project, target, progress=self.tell, since=self.since)
             return self._run(stage, target, project, binary, numbers)
         except TooLarge as error:
             return Verdict(self.name, stage, Outcome.LEFT_OUT, str(error), fault="too large")

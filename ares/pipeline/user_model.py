@@ -88,7 +88,7 @@ class UserModel(Session):
     @cached_property
     def cases(self) -> tuple[Case, ...]:
         """Samples first, then what is made, as many as were asked for."""
-        rows = list(self.given.rows) or [_row(self.given.example)]
+        rows = self.given.rows or [_row(self.given.example)]
         if len(self.graph.inputs) != len(rows[0]):
             raise CheckError(
                 f"{self.name}: {len(rows[0])} arrays ({self.given.origin}), expected one for each of the network's "

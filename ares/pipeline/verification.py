@@ -9,15 +9,19 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from queue import SimpleQueue
 from typing import Any
 
+from ares.golden.store import tensor_digest
 from ares.pipeline import expectations
-from ares.pipeline.matrix import Matrix, stage_of
+from ares.pipeline.front import KEPT_OUTCOMES, Front, Store, cell_key, look_again
+from ares.pipeline.matrix import Event, Matrix, stage_of
 from ares.pipeline.user_model import UserModel
-from ares.toolchain import Target
+from ares.toolchain import Target, ToolchainError
+from ares.toolchain.process import side_by_side
 from ares.verdict import Outcome, Verdict
 from ares.witness import WitnessError
 
@@ -26,8 +30,7 @@ FORMAT = "ares-verify-1"
 _NOISE = 1e-10
 _DIFFERENCES = ("difference", "byte order")
 
-Progress = Callable[[Sequence[str], int, int], None]
-"""Told what runs, how many stages have ended and how many there are."""
+Progress = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,23 @@ class Verification:
         return max((line.deviation or 0.0 for line in self.layers), default=0.0)
 
     @property
+    def known(self) -> bool:
+        """Whether anything was compared: all was exact, or something was not."""
+        failures = self.matrix.failures
+        return self.passed or any(not verdict.compared_nothing for verdict in failures)
+
+    @property
     def summary(self) -> str:
         """One line that says it all."""
         failures = self.matrix.failures
+        if self.unmappable:
+            return f"NOT MAPPABLE: {self.unmappable}"
+        if failures and not self.known:
+            why = failures[0].message.partition("\n")[0]
+            exact = f"; exact on {', '.join(self.exact_targets)}" if self.exact_targets else ""
+            return f"NOT VERIFIED: {failures[0].stage}: {failures[0].fault}: {why}{exact}"
         if failures:
-            first = failures[0]
-            if self.unmappable:
-                return f"NOT MAPPABLE: {self.unmappable}"
+            first = next(verdict for verdict in failures if not verdict.compared_nothing)
             place = f" at layer {first.layer}" if first.layer else ""
             more = f"; {len(failures)} stages failed" if len(failures) > 1 else ""
             exact = f"; exact on {', '.join(self.exact_targets)}" if self.exact_targets else ""
@@ -145,22 +158,29 @@ class Verification:
 
 
 def verify(
-    subject: UserModel, targets: Sequence[Target], jobs: int | None, progress: Progress
+    subject: UserModel,
+    targets: Sequence[Target],
+    jobs: int | None,
+    progress: Progress,
+    *,
+    fresh: bool = False,
 ) -> Verification:
-    """Every stage, then every target; what needs a stage that failed is not reached."""
+    """Every stage, then every target; what needs a stage that failed is not reached.
+
+    `fresh`: neither verdicts nor programs of an earlier run are taken over.
+    """
     start = time.monotonic()
+    subject.since = time.time() if fresh else 0.0
     planned = len(subject.STAGES) + len(targets)
     verdicts: list[Verdict] = []
     for stage in subject.STAGES:
-        progress((stage,), len(verdicts), planned)
+        progress(Event((stage,), len(verdicts), planned))
         verdicts.append(subject.stage(stage))
         if stage != "torch" and verdicts[-1].outcome is Outcome.FAIL:
             # Without a Graph there is no C, and without a reference nothing to compare it with.
             seconds = time.monotonic() - start
             return _result(subject, Matrix(tuple(verdicts), seconds, tuple(targets)), ())
-    compared = _targets(
-        subject, targets, jobs, lambda now, done: progress(now, len(verdicts) + done, planned)
-    )
+    compared = _targets(subject, targets, jobs, progress)
     verdicts += [verdict for verdict, _ in compared]
     matrix = Matrix(tuple(verdicts), time.monotonic() - start, tuple(targets))
     pairs = zip(targets, compared, strict=True)
@@ -173,33 +193,35 @@ _Compared = tuple[Verdict, tuple[tuple[int, str], ...]]
 
 
 def _targets(
-    subject: UserModel,
-    targets: Sequence[Target],
-    jobs: int | None,
-    tell: Callable[[Sequence[str], int], None],
+    subject: UserModel, targets: Sequence[Target], jobs: int | None, progress: Progress
 ) -> list[_Compared]:
     """The verdict on each target, in their order, and which cases differ there."""
     with suppress(*subject.FAULTS):  # every target will say so
         # What the threads share is made once, before there are any.
         _ = subject.shows, subject.guarded_project
+    before = len(subject.STAGES)
+    planned = before + len(targets)
+    told: SimpleQueue[str] = SimpleQueue()  # by the threads, and passed on by this one
+    subject.tell = told.put
     workers = max(1, min(jobs or os.cpu_count() or 1, len(targets)))
-    pool = ThreadPoolExecutor(workers)
-    try:
+    with side_by_side(workers) as pool:
         futures: dict[Future[_Compared], Target] = {
             pool.submit(_compare, subject, target): target for target in targets
         }
         left = set(futures)
+        ended: set[Future[_Compared]] = set()
         while left:
-            running = [stage_of(futures[f]) for f in futures if f in left and f.running()]
-            tell(running, len(futures) - len(left))
-            _, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
+            running = tuple(stage_of(futures[f]) for f in futures if f in left and f.running())
+            new = tuple(future.result()[0] for future in ended)
+            progress(Event(running, planned - len(left), planned, new))
+            while not told.empty():
+                progress(Event(running, planned - len(left), planned, told=told.get()))
+            ended, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
         return [future.result() for future in futures]
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _compare(subject: UserModel, target: Target) -> _Compared:
-    verdict = expectations.judge(subject.target(target), target.name)
+    verdict = expectations.judge(_verdict(subject, target), target.name)
     if verdict.outcome is not Outcome.FAIL or verdict.fault not in _DIFFERENCES:
         return verdict, ()
     # The verdict is about the first case that differs; another one may differ in an earlier layer.
@@ -207,6 +229,33 @@ def _compare(subject: UserModel, target: Target) -> _Compared:
     return verdict, tuple(
         (number, found.layer) for number, found in alone if found.outcome is Outcome.FAIL
     )
+
+
+def _verdict(subject: UserModel, target: Target) -> Verdict:
+    """What a target makes of all cases: kept from an earlier run of the same C on the same inputs, or computed."""
+    if not target.machine.tells_version:
+        return subject.target(target)  # by another version of its runner, which nobody could tell, it may be another
+    faults: tuple[type[Exception], ...] = (*subject.FAULTS, ToolchainError)
+    try:
+        store, key = Store(), _key(subject, target)
+    except faults:
+        return subject.target(target)  # which says what is wrong
+    kept = None if subject.since else store.verdict(key)
+    if kept is not None:
+        return kept
+    verdict = subject.target(target)
+    if expectations.judge(verdict, target.name).outcome not in KEPT_OUTCOMES:
+        store.forget_verdict(key)
+    elif _key(subject, target) == key:  # nothing was changed meanwhile
+        store.keep_verdict(key, verdict)
+    return verdict
+
+
+def _key(subject: UserModel, target: Target) -> str:
+    look_again()
+    front = Front.of(subject, ())
+    inputs = (tensor_digest(array) for case in subject.cases for array in case.inputs)
+    return cell_key(front, (), target, inputs=(subject.name, *inputs))
 
 
 def _result(subject: UserModel, matrix: Matrix, failing: tuple[Failing, ...]) -> Verification:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ares.resources import runtime_dir
@@ -71,15 +72,26 @@ def overflow(board: str, message: str) -> Overflow | None:
     return Overflow(found[1], available + int(found[2]), available)
 
 
-def _script(board: str) -> Path:
+def board_names() -> tuple[str, ...]:
+    """The boards that there is start-up code for."""
+    return tuple(sorted(_scripts()))
+
+
+def _scripts() -> dict[str, Path]:
     folder = runtime_dir() / "boards"
-    scripts = {path.stem: path for path in folder.glob("*/*.ld") if path.parent.name != "common"}
+    return {path.stem: path for path in folder.glob("*/*.ld") if path.parent.name != "common"}
+
+
+def _script(board: str) -> Path:
+    scripts = _scripts()
     if board not in scripts:
         raise ToolchainError(f"unknown board {board!r}; known: {', '.join(sorted(scripts))}")
     return scripts[board]
 
 
-def _files(board: str) -> dict[str, bytes]:
+@lru_cache
+def _files(board: str) -> Mapping[str, bytes]:
+    """Read once: what a process compiles for a board and what it says that it compiled are the same."""
     script = _script(board)
     common, family = script.parent.parent / "common", script.parent
     paths = [*common.iterdir(), *family.glob("*.[ch]"), script]

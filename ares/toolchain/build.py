@@ -2,8 +2,8 @@
 
 The runtime (everything under `runtime/` in the project) becomes a static library, made once per target
 for all networks; a network adds its own sources and the tracing program. Both are cached by content: a key
-is made of the files, of the very command lines and of the compiler's version and place. A program's key
-is also its signature, which it prints first, so that a stale binary cannot pass for another.
+is made of the files, of the very command lines, of the compiler's version and place, and of its tools, libraries and
+variables. A program's key is also its signature, which it prints first, so that a stale binary cannot pass for another.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from ares.ir import Binary, Project, content_digest
 from ares.toolchain.boards import link_flags, overflow, with_board_files
 from ares.toolchain.cache import Cache, open_cache
 from ares.toolchain.faults import BuildFailure, BuildFault, TooLarge, ToolchainError
+from ares.toolchain.ingredients import build_ingredients
 from ares.toolchain.process import run_process
 from ares.toolchain.targets import Target
 
@@ -34,22 +36,30 @@ _CRASH = re.compile(
     r"|clang frontend command failed|Segmentation fault|core dumped"
 )
 _FULL = "No space left on device"
+_ONE_LIBC = threading.Lock()
+LIBC_WORDS = "zig builds a C library for it, once on this machine: about a minute"
+"""What `progress` is told before the one step that takes long."""
 
 _Command = tuple[str, ...]
 
 
 def build(
-    project: Project, target: Target, *, progress: Callable[[str], None] | None = None
+    project: Project,
+    target: Target,
+    *,
+    progress: Callable[[str], None] | None = None,
+    since: float = 0.0,
 ) -> Binary:
     """The tracing program of a project, from the cache or newly compiled.
 
-    Raises BuildFailure when a compiler refuses the project, ToolchainError when the target cannot be used here.
-    `progress` is told in a sentence about every step that takes time.
+    What was compiled before `since` (seconds of the epoch) is compiled again. `progress` is told in a sentence about
+    every step that takes time. Raises BuildFailure when a compiler refuses the project, ToolchainError when the target
+    cannot be used here.
     """
     missing = target.missing()
     if missing is not None:
         raise ToolchainError(f"{target.name}: {missing}")
-    workshop = _Workshop(open_cache(), target, progress)
+    workshop = _Workshop(open_cache(), target, progress, since)
     library = workshop.library(project)
     signature = signature_of(project, target)
     commands = _program_commands(project, target, signature)
@@ -63,13 +73,16 @@ def build(
 
 
 def prepare(
-    project: Project, target: Target, progress: Callable[[str], None] | None = None
+    project: Project,
+    target: Target,
+    progress: Callable[[str], None] | None = None,
+    since: float = 0.0,
 ) -> None:
     """Make what all programs of a target share: the library of the runtime and, with zig, the C library.
 
     Raises as `build` does. Doing it first keeps several processes from waiting for one another.
     """
-    workshop = _Workshop(open_cache(), target, progress)
+    workshop = _Workshop(open_cache(), target, progress, since)
     workshop.library(project)
     workshop.libc()
 
@@ -88,6 +101,7 @@ class _Workshop:
     cache: Cache
     target: Target
     progress: Callable[[str], None] | None
+    since: float
 
     def library(self, project: Project) -> Path:
         files = _runtime_files(project, self.target)
@@ -99,31 +113,34 @@ class _Workshop:
             _write(files, work)
             self._execute(key, commands, work)
 
-        return self.cache.obtain(f"library-{self.target.name}", key, LIBRARY, make)
+        return self.cache.obtain(f"library-{self.target.name}", key, LIBRARY, make, self.since)
 
     def program(
         self, project: Project, signature: str, commands: tuple[_Command, ...], library: Path
     ) -> Path:
-        libc = self._libc_marker()
+        self.libc()
 
         def make(work: Path) -> None:
-            if libc is not None and not libc.exists():
-                self._tell("the first build also builds a C library, about half a minute")
             self._tell(f"compiling {project.name}")
             _write(_files_for(project, self.target), work)
             (work / LIBRARY).symlink_to(library)
             self._execute(signature, commands, work)
-            if libc is not None:
-                libc.touch()
 
-        return self.cache.obtain(f"program-{self.target.name}", signature, PROGRAM, make)
+        return self.cache.obtain(
+            f"program-{self.target.name}", signature, PROGRAM, make, self.since
+        )
 
     def libc(self) -> None:
-        """Have zig build the C library of the target, once."""
+        """Have zig build the C library of the target, once; one at a time, for each of them takes all cores."""
         marker = self._libc_marker()
         if marker is None or marker.exists():
             return
-        self._tell("the first build also builds a C library, about half a minute")
+        with _ONE_LIBC:
+            if not marker.exists():
+                self._build_libc(marker)
+
+    def _build_libc(self, marker: Path) -> None:
+        self._tell(LIBC_WORDS)
         command = (*self.target.compiler, *self.target.flags, "trial.c", *self.target.link_flags)
 
         def make(work: Path) -> None:
@@ -158,7 +175,9 @@ class _Workshop:
         """A file that is there once zig has built the C library of the target; None for other compilers."""
         if self.target.family != "zig":
             return None
-        facts = [self.target.compiler_identity(), self.target.flags, self.target.link_flags]
+        target = self.target
+        parts = (target.flags, target.link_flags, build_ingredients(target))
+        facts = [target.compiler_identity(), *parts]
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
         return self._zig_folder() / f"ares-libc-{name}"
 
@@ -208,7 +227,8 @@ def _products(command: _Command) -> Iterator[str]:
 
 
 def _key(content: str, commands: tuple[_Command, ...], target: Target) -> str:
-    facts = [target.name, target.compiler_identity(), commands, content]
+    made_with = build_ingredients(target)
+    facts = [target.name, target.compiler_identity(), made_with, commands, content]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 

@@ -1,51 +1,123 @@
 """Where built files are kept: each under a key that says everything it was made from.
 
-An entry is a folder with one file and a record of its SHA-256. It appears whole, by a rename, or not at all; a
-missing or damaged one is made again. Processes that want the same entry wait for each other and make it once.
-Entries that nobody asked for in `KEPT_DAYS` are dropped.
+An entry is a folder with one file and a record of its SHA-256, which is written last; a missing or damaged entry is
+made again. Processes that want the same entry wait for each other and make it once. Entries that nobody asked for
+in `KEPT_DAYS` are dropped.
 
-Place: `$ARES_CACHE_DIR`, else `$XDG_CACHE_HOME/ares`, else `~/.cache/ares`. It may be deleted at any time.
+Place: `$ARES_CACHE_DIR`, else `$XDG_CACHE_HOME/ares`, else `~/.cache/ares`. It may be deleted at any time. What is kept
+is run, and believed: a folder that others can write to is refused (docs/soundness.md).
 """
 
 from __future__ import annotations
 
-import fcntl
+import atexit
 import hashlib
 import json
 import os
 import shutil
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from ares.toolchain.faults import ToolchainError
 
 KEPT_DAYS = 14
+VARIABLE = "ARES_CACHE_DIR"
 _RECORD = "record.json"
+_FAILED = "failed"
+_DAY = 24 * 3600
 
 
-def default_root() -> Path:
-    """The folder of the cache, from the environment."""
-    own = os.environ.get("ARES_CACHE_DIR")
+def default_root() -> Path | None:
+    """The folder of the cache, from the environment; None for a user who has no home."""
+    own = os.environ.get(VARIABLE)
     if own:
         return Path(own).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").absolute() / "ares"
+    try:
+        return (Path(base) if base else Path.home() / ".cache").absolute() / "ares"
+    except RuntimeError:  # neither $HOME nor an entry among the users
+        return None
 
 
 def open_cache() -> Cache:
-    """The cache at its place; raises ToolchainError when nothing can be kept there."""
+    """The cache at its place.
+
+    Where that cannot be used, the cache is a temporary folder, until this process ends, and a line on stderr says so.
+    A place that `$ARES_CACHE_DIR` names was chosen: raises ToolchainError, in one line, when nothing can be kept there.
+    """
     root = default_root()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    fault = "you have no home folder" if root is None else _unusable(root)
+    if root is not None and fault is None:
+        return Cache(root)
+    if os.environ.get(VARIABLE):
         raise ToolchainError(
-            f"cannot keep built files in {root}: {error.strerror}; set ARES_CACHE_DIR to another folder"
-        ) from error
-    return Cache(root)
+            f"cannot keep built files: {fault}; set {VARIABLE} to a folder of your own"
+        )
+    return Cache(_temporary_root(f"cannot keep built files: {fault}"))
+
+
+def _unusable(root: Path) -> str | None:
+    """Why nothing can be kept in a folder, or nothing in it be believed; makes it where it is absent."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.stat()
+    except OSError as error:
+        return f"{root}: {error.strerror}"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{root} is no folder"
+    if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
+        return f"{root} cannot be written to"
+    return _foreign(root, found)
+
+
+def _foreign(root: Path, found: os.stat_result) -> str | None:
+    """Who else could have put programs into a folder; the rules of ssh for its keys."""
+    if not hasattr(os, "getuid"):  # Windows has other rights, which a user's own folders inherit
+        return None
+    me = os.getuid()
+    if found.st_uid != me:
+        return f"{root} belongs to user {found.st_uid}, you are {me}: his programs would run as you"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return (
+            f"others can write to {root}, and what is in it runs as you; remove it, "
+            "or look through it and chmod go-w"
+        )
+    for parent in root.resolve().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return f"others can replace {root}: anybody can write to {parent}"
+    return None
+
+
+def _temporary_root(why: str) -> Path:
+    """A new folder for this process and its children, which find it in the environment."""
+    try:
+        root = Path(tempfile.mkdtemp(prefix="ares-cache-"))
+    except OSError as error:
+        raise ToolchainError(f"{why}; nor in a temporary folder: {error.strerror}") from error
+    os.environ[VARIABLE] = str(root)
+    atexit.register(_remove_temporary, root, os.getpid())
+    sys.stderr.write(f"ares: {why}; they go to {root} until this command ends\n")
+    return root
+
+
+def _remove_temporary(root: Path, owner: int) -> None:
+    """All but what failed, which a report may have named."""
+    if os.getpid() != owner:
+        return
+    for path in root.iterdir():
+        if path.name != _FAILED:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+    with suppress(OSError):  # something failed
+        root.rmdir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +126,19 @@ class Cache:
 
     root: Path
 
-    def obtain(self, kind: str, key: str, file: str, make: Callable[[Path], None]) -> Path:
+    def obtain(
+        self, kind: str, key: str, file: str, make: Callable[[Path], None], since: float = 0.0
+    ) -> Path:
         """The path of an entry's file. `make` gets an empty folder and must leave `file` in it.
 
-        What else `make` leaves is thrown away; what it raises passes through, and nothing is kept.
+        What else `make` leaves is thrown away; what it raises passes through, and nothing is kept. An entry that was
+        made before `since` (seconds of the epoch) is made again.
         """
         entry = self.root / kind / key
-        if _is_whole(entry, file):
+        if _is_whole(entry, file, since):
             return entry / file
         with self._locked(f"{kind}-{key[:2]}"):  # never two at once, so that sharing cannot lock up
-            if not _is_whole(entry, file):  # nobody else made it while this process waited
+            if not _is_whole(entry, file, since):  # nobody made it while this process waited
                 self._make(entry, file, make)
         return entry / file
 
@@ -86,7 +161,7 @@ class Cache:
 
     def keep_failed(self, key: str, folder: Path) -> Path:
         """Move the folder of a failed build to where a user can look into it."""
-        kept = self.root / "failed" / key
+        kept = self.root / _FAILED / key
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         folder.rename(kept)
@@ -96,37 +171,40 @@ class Cache:
         staging = self.root / "staging"
         staging.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=staging, ignore_cleanup_errors=True) as name:
-            work, ready = Path(name, "work"), Path(name, "ready")
+            work, record = Path(name, "work"), Path(name, _RECORD)
             work.mkdir()
-            ready.mkdir()
+            start = time.time()
             make(work)
-            (work / file).rename(ready / file)
-            record = {"sha256": _sha256(ready / file)}
-            (ready / _RECORD).write_text(json.dumps(record), encoding="utf-8")
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            if entry.exists():
-                entry.rename(Path(name, "damaged"))
-            ready.rename(entry)
+            facts = {"sha256": _sha256(work / file), "made": start}
+            record.write_text(json.dumps(facts), encoding="utf-8")
+            entry.mkdir(parents=True, exist_ok=True)
+            # One by one, in place: a path that somebody was given stays valid. Between the two the entry is damaged.
+            (work / file).replace(entry / file)
+            record.replace(entry / _RECORD)
         self._drop_unused()
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
-        with open(locks / name, "a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, even by a crash
-            yield
+        try:
+            with FileLock(locks / name):  # released by a crash too
+                yield
+        except NotImplementedError as error:
+            raise ToolchainError(
+                f"files in {self.root} cannot be locked; set {VARIABLE} to a folder on a local disk"
+            ) from error
 
     def _drop_unused(self) -> None:
         """Once a day, remove what has not been used for long."""
         marker = self.root / "cleaned"
         now = time.time()
-        if marker.exists() and now - marker.stat().st_mtime < 24 * 3600:
+        if marker.exists() and now - marker.stat().st_mtime < _DAY:
             return
         marker.touch()
-        limit = now - KEPT_DAYS * 24 * 3600
+        limit = now - KEPT_DAYS * _DAY
         entries = [path.parent for path in self.root.glob(f"*/*/{_RECORD}")]
-        leftovers = [*self.root.glob("staging/*"), *self.root.glob("failed/*")]
+        leftovers = [*self.root.glob("staging/*"), *self.root.glob(f"{_FAILED}/*")]
         for path in (*entries, *leftovers):
             if _last_use(path, now) < limit:
                 shutil.rmtree(path, ignore_errors=True)
@@ -145,12 +223,12 @@ def _write_new(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _is_whole(entry: Path, file: str) -> bool:
-    """True when the entry is what it was when it was made; marks it as used."""
+def _is_whole(entry: Path, file: str, since: float = 0.0) -> bool:
+    """True when the entry is what it was when it was made, not before `since`; marks it as used."""
     record = entry / _RECORD
     try:
-        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-        whole = bool(expected == _sha256(entry / file))
+        facts = json.loads(record.read_text(encoding="utf-8"))
+        whole = bool(facts["made"] >= since and facts["sha256"] == _sha256(entry / file))
         os.utime(record)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -22,6 +22,9 @@ class Outcome(enum.Enum):
     EXPECTED = "expected"
 
 
+_OF_THE_EQUIPMENT = ("missing tool", "toolchain", "disk full", "killed")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One cell of the matrix network x stage (x target).
@@ -40,6 +43,11 @@ class Verdict:
     seconds: float = 0.0
     kept: bool = False
     stack: int | None = None
+
+    @property
+    def compared_nothing(self) -> bool:
+        """It failed for want of something on this machine, which says nothing of the C."""
+        return self.outcome is Outcome.FAIL and self.fault in _OF_THE_EQUIPMENT
 
     def as_json(self) -> dict[str, object]:
         return {

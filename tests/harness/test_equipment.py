@@ -170,14 +170,14 @@ def test_a_stale_program(session: Session, monkeypatch: Patch, mode: str) -> Non
     target = replace(any_target(), trace=mode)
     stale = build(tiny_project(), target)
 
-    def replaced(project: Any, target: Target) -> Any:
+    def replaced(project: Any, target: Target, **_: Any) -> Any:
         return replace(build(project, target), path=stale.path)
 
     with monkeypatch.context() as patch:
         patch.setattr(subject_module, "build", replaced)
         _assert_fault(session.target(target), "signature", "the program is another one")
     with monkeypatch.context() as patch:
-        patch.setattr(subject_module, "build", lambda project, target: stale)
+        patch.setattr(subject_module, "build", lambda *_, **__: stale)
         _assert_fault(session.target(target), "signature", "not a build of this probe")
 
 
@@ -196,7 +196,7 @@ def gcc(tmp_path: Path, monkeypatch: Patch) -> Iterator[Callable[[str], Target]]
     """The host's gcc by a compiler of the test's own: what it does with anything but the first trial."""
 
     def make(script: str) -> Target:
-        known = 'case "$*" in --version) echo "gcc 99"; exit;; *trial.c*) exit 0;; esac'
+        known = 'case "$*" in --version) echo "gcc 99"; exit;; *trial.c* | *-print-*) exit 0;; esac'
         tool(tmp_path, "gcc", f"{known}\n{script}")
         tool(tmp_path, "ar", "exit 0")
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -303,7 +303,7 @@ def test_a_runner_that_goes_after_the_build(
 ) -> None:
     target = _run_by(tmp_path, 'exec "$@"', "full")
 
-    def then_gone(project: Any, target: Target) -> Any:
+    def then_gone(project: Any, target: Target, **_: Any) -> Any:
         binary = build(project, target)
         (tmp_path / "runner").unlink()
         return binary
@@ -313,7 +313,7 @@ def test_a_runner_that_goes_after_the_build(
 
 
 def test_a_program_that_goes_after_the_build(subject: Subject, monkeypatch: Patch) -> None:
-    def then_gone(project: Any, target: Target) -> Any:
+    def then_gone(project: Any, target: Target, **_: Any) -> Any:
         binary = build(project, target)
         return replace(binary, path=binary.path.with_name("gone"))
 

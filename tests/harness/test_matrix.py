@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -15,16 +14,14 @@ import pytest
 
 from ares.pipeline import expectations, matrix
 from ares.pipeline.expectations import Expectation
-from ares.pipeline.front import Front, Store
-from ares.pipeline.matrix import Event, Job, Matrix, run_matrix, stage_of
+from ares.pipeline.front import Front
+from ares.pipeline.matrix import Job, Matrix, run_matrix, stage_of
 from ares.pipeline.sampling import LARGE, ROUND, Sample
 from ares.pipeline.zoo import SUITE_STAGES, ZOO_STAGES
-from ares.toolchain import Cache, Needs, Target
-from ares.toolchain import table as table_module
+from ares.toolchain import Needs, Target
 from ares.verdict import Outcome, Verdict
 from tests.harness import matrix_jobs
-from tests.harness.fake_checkout import NAME, checkout_in_use, forget, make_checkout, probe_paths
-from tests.harness.planting import flip_byte
+from tests.harness.matrix_runs import Events, HerePool, run
 from tests.harness.tiny_network import any_target
 
 Patch = pytest.MonkeyPatch
@@ -41,20 +38,6 @@ PLAIN = _target("plain", "-O0")
 WATCHED = _target("watched", guarded=True)
 EMULATED = _target("emulated", emulated=True)
 ABSENT = _target("absent", needs=Needs(commands=("no-such-compiler",), debian=("gcc-9",)))
-
-
-class Events(list[Event]):
-    """What a run told, checked as it comes."""
-
-    def __call__(self, event: Event) -> None:
-        assert 0 <= event.done <= event.planned
-        if self:
-            assert event.done >= self[-1].done
-        self.append(event)
-
-    @property
-    def told(self) -> list[Verdict]:
-        return [verdict for event in self for verdict in event.verdicts]
 
 
 class World:
@@ -111,18 +94,6 @@ def _cell_key(front: Front, files: Any, target: Target, only_case: int | None = 
     return f"{files} {target.name} {only_case}"
 
 
-class HerePool:
-    """Does the work in this process, at once."""
-
-    def submit(self, work: Callable[[Job], Any], job: Job) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(work(job))
-        return future
-
-    def shutdown(self, **_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: Patch) -> World:
     """`small` and `large` networks, a `suite`; their files are of that size too."""
@@ -137,7 +108,7 @@ def world(tmp_path: Path, monkeypatch: Patch) -> World:
     )
     monkeypatch.setattr(matrix, "suite_names", lambda: found.suites)
     monkeypatch.setattr(matrix, "work", found.work)
-    monkeypatch.setattr(matrix, "_pool", lambda _: HerePool())
+    monkeypatch.setattr(matrix, "Workers", lambda _: HerePool())
     return found
 
 
@@ -145,14 +116,7 @@ NAMES = ("small", "suite", "large")
 
 
 def _run(*targets: Target, names: tuple[str, ...] = NAMES, jobs: int = 1, **more: Any) -> Matrix:
-    events = Events()
-    found = run_matrix(names, targets, events, jobs, **more)
-    if events:
-        assert events[-1].done == events[-1].planned == len(found.verdicts)
-        assert not events[-1].running
-    assert found.targets == targets
-    assert found.seconds >= 0
-    return found
+    return run(*targets, names=names, jobs=jobs, **more)
 
 
 # --- order
@@ -439,169 +403,7 @@ def test_a_pool_that_is_broken_already_costs_nothing(
     world: World, monkeypatch: Patch, when: int, jobs: int
 ) -> None:
     left = [when]
-    monkeypatch.setattr(matrix, "_pool", lambda _: BreakingPool(left))
+    monkeypatch.setattr(matrix, "Workers", lambda _: BreakingPool(left))
     found = _run(FAST, EMULATED, jobs=jobs)
     assert left[0] < 0 or when == 11
     assert len(found.having(Outcome.PASS)) == len(found.verdicts) == 2 * 4 + 2 + 6
-
-
-# --- the work itself, on a checkout of its own
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkout(tmp_path_factory.mktemp("checkout"))
-
-
-@pytest.fixture
-def checkout(original: Path, tmp_path: Path, monkeypatch: Patch) -> Iterator[Path]:
-    root = tmp_path / "checkout"
-    shutil.copytree(original, root)
-    monkeypatch.setattr(matrix, "_pool", lambda _: HerePool())
-    monkeypatch.setattr(table_module, "TARGETS", TWO)
-    kept = Store(Cache(tmp_path / "cache"))
-    monkeypatch.setattr(matrix, "Store", lambda: kept)
-    with checkout_in_use(root):
-        yield root
-
-
-REAL = any_target()
-TWO = (REAL, replace(REAL, name="digests", trace="digests"))
-
-
-@pytest.fixture
-def computed(monkeypatch: Patch) -> list[Job]:
-    jobs: list[Job] = []
-    real = matrix.work
-
-    def noted(job: Job) -> tuple[Verdict, ...]:
-        jobs.append(job)
-        return real(job)
-
-    monkeypatch.setattr(matrix, "work", noted)
-    return jobs
-
-
-def _real(**more: Any) -> Matrix:
-    forget()
-    return _run(*TWO, names=(NAME,), **more)
-
-
-def _kinds(jobs: list[Job]) -> list[str]:
-    found = [job.kind for job in jobs]
-    jobs.clear()
-    return found
-
-
-ALL = ["target", "target", "front", "cell", "cell"]
-
-
-def test_a_real_run_is_green_once_and_then_known(checkout: Path, computed: list[Job]) -> None:
-    first = _real()
-    assert [v.outcome for v in first.verdicts] == [Outcome.PASS] * 6, first.verdicts
-    assert not any(verdict.kept for verdict in first.verdicts)
-    assert _kinds(computed) == ALL
-    second = _real()
-    assert not computed
-    assert [replace(v, kept=False, seconds=0) for v in second.verdicts] == [
-        replace(v, seconds=0) for v in first.verdicts
-    ]
-    assert all(verdict.kept for verdict in second.verdicts)
-    assert not any(verdict.kept for verdict in _real(fresh=True).verdicts)
-    assert _kinds(computed) == ALL
-
-
-def test_a_golden_that_is_changed_is_looked_at(checkout: Path, computed: list[Job]) -> None:
-    _real()
-    computed.clear()
-    golden = probe_paths(checkout).golden
-    flip_byte(min(golden.glob("case_*")), -1)
-    found = _real()
-    assert "front" in _kinds(computed)
-    assert found.failures
-
-
-def test_a_graph_that_is_gone_is_made_again(
-    checkout: Path, computed: list[Job], tmp_path: Path
-) -> None:
-    """The cache drops what nobody asked for in a fortnight, and a kept front asks for no Graph."""
-    _real()
-    computed.clear()
-    shutil.rmtree(tmp_path / "cache" / "graph")
-    shutil.rmtree(tmp_path / "cache" / "verdict")
-    assert not _real().failures
-    assert _kinds(computed) == ALL
-    _real()
-    assert not computed
-
-
-def test_files_that_change_during_the_run_are_not_kept_under_the_old_key(
-    checkout: Path, computed: list[Job], monkeypatch: Patch
-) -> None:
-    """Else going back to the old content would find the new content's verdicts."""
-    source = probe_paths(checkout).source
-    text = source.read_text(encoding="utf-8")
-    begin = matrix._from_the_beginning.__wrapped__
-
-    def while_somebody_edits(name: str) -> Any:
-        source.write_text(text + "\n# edited\n", encoding="utf-8")
-        return begin(name)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(matrix, "_from_the_beginning", while_somebody_edits)
-        run_matrix((NAME,), TWO, Events(), 1)
-    source.write_text(text, encoding="utf-8")
-    computed.clear()
-    found = _real()
-    assert "front" in _kinds(computed)
-    assert not found.failures
-
-
-def test_a_verdict_that_is_wrong_now_is_forgotten(
-    checkout: Path, computed: list[Job], monkeypatch: Patch
-) -> None:
-    """A fresh run that fails where an earlier one passed has the last word."""
-    _real()
-    subject = matrix.Subject
-    with monkeypatch.context() as patch:
-        failed = Verdict(NAME, stage_of(TWO[1]), Outcome.FAIL, "text", "crash")
-        real = subject.target
-        patch.setattr(subject, "target", lambda s, t, c: failed if t is TWO[1] else real(s, t, c))
-        assert [v.stage for v in _real(fresh=True).failures] == ["c[digests]"]
-    computed.clear()
-    assert not _real().failures
-    assert [(job.kind, job.target) for job in computed if job.kind == "cell"] == [
-        ("cell", "digests")
-    ]
-
-
-def test_an_exception_is_one_cells_failure(
-    checkout: Path, computed: list[Job], monkeypatch: Patch
-) -> None:
-    real = matrix._cell
-
-    def broken(job: Job) -> Verdict:
-        if job.target == "digests":
-            raise ZeroDivisionError("nobody thought of this")
-        return real(job)
-
-    monkeypatch.setattr(matrix, "_cell", broken)
-    found = _real()
-    (verdict,) = found.failures
-    assert (verdict.stage, verdict.fault) == ("c[digests]", "exception")
-    first, *rest = verdict.message.splitlines()
-    assert first == f"{NAME} digests: ZeroDivisionError: nobody thought of this"
-    assert "in broken" in verdict.message  # where
-    assert rest[-1] == f"to repeat it: ares networks {NAME} --target digests"
-    assert len(found.having(Outcome.PASS)) == 5
-
-
-@pytest.mark.parametrize(("where", "stage"), [("_front", "check"), ("_cell", "c[digests]")])
-def test_a_full_disk_is_named(checkout: Path, monkeypatch: Patch, where: str, stage: str) -> None:
-    def full(job: Job) -> Any:
-        raise OSError(28, "No space left on device", "/cache/staging")
-
-    monkeypatch.setattr(matrix, where, full)
-    failures = [v for v in _real().failures if v.stage == stage]
-    assert [v.fault for v in failures] == ["disk full"]
-    assert "no space left on the disk: /cache/staging" in failures[0].message

@@ -139,7 +139,7 @@ def test_a_stale_binary(own_cache: Path, tmp_path: Path) -> None:
     assert current.path.read_bytes() != program
     # ... and one that is recorded as good is asked for its signature.
     current.path.write_bytes(program)
-    record = {"sha256": sha256(program).hexdigest()}
+    record = {"sha256": sha256(program).hexdigest(), "made": 0.0}
     (current.path.parent / "record.json").write_text(json.dumps(record), encoding="utf-8")
     verdict = session.target(target)
     assert_red(verdict, layer="", fault="signature", says=(stale.signature, current.signature))

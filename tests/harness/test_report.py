@@ -115,6 +115,14 @@ def test_one_suite_a_subject_one_case_a_cell(junit: ElementTree.Element) -> None
     assert junit.get("time") == "12.346"
 
 
+def test_a_name_that_xml_cannot_hold_is_readable_xml() -> None:
+    root = ElementTree.fromstring(
+        as_junit(Matrix((Verdict("a\0\ud800b", "check", Outcome.PASS),), 1.0))
+    )
+    assert [suite.get("name") for suite in root] == ["a??b"]
+    assert list(_cases(root)) == [("a??b", "check")]
+
+
 def test_counts_agree_with_the_cases(junit: ElementTree.Element) -> None:
     counts = [
         [int(suite.get(name, "")) for name in ("tests", "failures", "errors", "skipped")]

@@ -295,9 +295,8 @@ def test_select() -> None:
     assert found == [n for n in names if n.startswith("zig-") or n in ("gcc-O0", "gcc-O2")]
     assert {"gcc-O0", "gcc-O2", "zig-O2"} < set(found)
     assert not select([])
-    with pytest.raises(ToolchainError, match=r"unknown target 'gcc-O9'; known: gcc-O2, ") as caught:
+    with pytest.raises(ToolchainError, match=r"unknown target 'gcc-O9'; nearest: gcc-O.*lists all"):
         select(["gcc-O2", "gcc-O9"])
-    assert all(name in str(caught.value) for name in names)
     with pytest.raises(ToolchainError, match="unknown target ''"):
         select([""])
 
