@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ares.cli.setup import write_stdout
+from ares.cli.setup import silence, write_stdout
 from ares.tables import plain
 
 USAGE = 2
@@ -26,8 +26,10 @@ _STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 def complain(message: str) -> None:
     """One line on stderr."""
     line = " ".join(message.split())
-    with suppress(OSError):  # there is nowhere left to say it
+    try:
         typer.echo(f"ares: {line}", err=True)
+    except OSError:  # there is nowhere left to say it
+        silence(sys.stderr)
 
 
 def fail_usage(message: str) -> NoReturn:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -98,6 +98,14 @@ def write_stdout(content: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
+def silence(stream: IO[str]) -> None:
+    """Make it the null device: what could not be written Python tries again at its end, and ends with 120."""
+    with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 class _Stdout(io.TextIOWrapper):
     """stdout by another name: what it cannot spell is escaped (`\\xfc`), what it cannot take has a name of its own.
 
@@ -145,10 +153,7 @@ def sturdy_stdout() -> Iterator[None]:
         yield
         sturdy.flush()
     except (OutputError, ClosedPipeError):
-        with suppress(OSError, ValueError):  # a stdout of a test has no descriptor
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, plain.fileno())
-            os.close(null)
+        silence(plain)
         raise
     finally:
         sys.stdout = plain

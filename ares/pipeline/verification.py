@@ -234,7 +234,9 @@ def _compare(subject: UserModel, target: Target) -> _Compared:
 def _verdict(subject: UserModel, target: Target) -> Verdict:
     """What a target makes of all cases: kept from an earlier run of the same C on the same inputs, or computed."""
     if not target.machine.tells_version:
-        return subject.target(target)  # by another version of its runner, which nobody could tell, it may be another
+        return subject.target(
+            target
+        )  # by another version of its runner, which nobody could tell, it may be another
     faults: tuple[type[Exception], ...] = (*subject.FAULTS, ToolchainError)
     try:
         store, key = Store(), _key(subject, target)

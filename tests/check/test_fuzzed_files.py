@@ -31,6 +31,7 @@ from ares.checker.checkpoint import holds_state_of_zoo, load_state_dict
 from ares.emit import emit
 from ares.golden.operations import load_operation_suite
 from ares.ir import Graph, GraphError, GraphFileError, save_graph
+from ares.ir.names import carried
 from ares.ops import read_graph
 from ares.pipeline.board_trace import TraceError, judge_trace
 from ares.plan import PlanError, plan
@@ -320,10 +321,15 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_never_leave_the_folder(name: str, graphs: Mapping[str, bytes]) -> None:
-    """Of the network and of a layer."""
+    """Of the network and of a layer, which is one printable word or refused."""
     structure, arrays = _structure(graphs["Conv2d"])
     structure["fields"]["name"] = name
-    structure["fields"]["operations"][-1]["fields"]["name"] = name
+    layer = structure["fields"]["operations"][-1]["fields"]
+    if name != carried(name):
+        layer["name"] = name
+        data = save_arrays(arrays, metadata={"graph": json.dumps(structure)})
+        assert _use_graph(data, with_c=True) == "refused"
+    layer["name"] = carried(name)
     data = save_arrays(arrays, metadata={"graph": json.dumps(structure)})
     assert _use_graph(data, with_c=True) == "emitted"
     for path, content in emit(plan(read_graph(data))).files.items():

@@ -76,7 +76,7 @@ def test_no_stdout_at_all(tmp_path: Path) -> None:
         {"PYTHONIOENCODING": "ascii"},
         {"PYTHONIOENCODING": "ascii:strict"},
         {"PYTHONIOENCODING": "latin-1"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""},
     ],
     ids=lambda environment: " ".join(environment.values()),
 )

@@ -15,11 +15,12 @@ import pytest
 MODEL = """
 from torch import nn
 from brevitas.nn import QuantIdentity
+from brevitas.quant import Int8ActPerTensorFloatMinMaxInit
 
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
-        self.q = QuantIdentity(bit_width=8, return_quant_tensor=False)
+        self.q = QuantIdentity(Int8ActPerTensorFloatMinMaxInit, min_val=-1.0, max_val=1.0)
 
     def forward(self, x):
         return self.q(x)
