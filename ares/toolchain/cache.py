@@ -67,7 +67,10 @@ def open_cache() -> Cache:
 def _unusable(root: Path) -> str | None:
     """Why nothing can be kept in a folder, or nothing in it be believed; makes it where it is absent."""
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Folder by folder: `parents` would make those above with the rights of the umask, which others may have too.
+        for folder in (*reversed(root.parents), root):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
         found = root.stat()
     except OSError as error:
         return f"{root}: {error.strerror}"

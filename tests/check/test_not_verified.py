@@ -46,7 +46,7 @@ def test_a_cache_that_cannot_be_written(
     outcome = verify(*model)
     assert outcome.code == 2
     assert last_line(outcome) == (
-        f"NOT VERIFIED: c[{TARGET}]: toolchain: cannot keep built files: {tmp_path}/file: File exists; "
+        f"NOT VERIFIED: c[{TARGET}]: toolchain: cannot keep built files: {tmp_path}/file is no folder; "
         "set ARES_CACHE_DIR to a folder of your own"
     )
     assert outcome.report["passed"] is False

@@ -27,9 +27,13 @@ def home(tmp_path: Path, monkeypatch: Patch) -> Path:
 
 
 def test_a_new_cache_is_for_its_owner_alone(home: Path) -> None:
-    root = open_cache().root
+    mask = os.umask(0)
+    try:
+        root = open_cache().root
+    finally:
+        os.umask(mask)
     assert root == home / ".cache" / "ares"
-    assert root.stat().st_mode & 0o777 == 0o700
+    assert {folder.stat().st_mode & 0o777 for folder in (root, root.parent)} == {0o700}
 
 
 def test_a_home_that_cannot_be_written_gives_a_temporary_cache_that_is_said(
@@ -89,7 +93,7 @@ def test_a_place_that_was_chosen_is_not_exchanged(
 ) -> None:
     (tmp_path / "file").touch()
     for place, words in (
-        (tmp_path / "file", "File exists"),
+        (tmp_path / "file", "file is no folder"),
         (tmp_path / "file" / "below", "Not a directory"),
     ):
         monkeypatch.setenv("ARES_CACHE_DIR", str(place))
