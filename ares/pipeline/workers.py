@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, ParamSpec, TypeVar
@@ -43,8 +43,11 @@ class Workers(ProcessPoolExecutor):
             super().__init__(count, mp_context=context, initializer=_prepare)
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        with _starting():
-            return super().submit(_until_told, fn, *args, **kwargs)
+        def start() -> Future[_T]:
+            with _starting():
+                return super(Workers, self).submit(_until_told, fn, *args, **kwargs)
+
+        return _uninterrupted(start)
 
 
 def end_workers() -> None:
@@ -56,6 +59,27 @@ def end_workers() -> None:
     for worker in workers:
         worker.join(max(0.0, limit - time.monotonic()))
         worker.kill()
+
+
+def _uninterrupted(do: Callable[[], _T]) -> _T:
+    """What `do` returns, done in a thread, which no signal interrupts: half started, a worker is known to nobody.
+
+    Blocking signals is not enough: any thread may receive one, and the main thread then raises.
+    """
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(do())
+        except Exception as error:  # noqa: BLE001 - handed on to the caller
+            done.set_exception(error)
+
+    try:
+        threading.Thread(target=run).start()
+        return done.result()
+    except BaseException:
+        wait([done], _PATIENCE)
+        raise
 
 
 @contextmanager

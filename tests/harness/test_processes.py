@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import multiprocessing.util
 import os
 import signal
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ares.pipeline.workers import Workers, end_workers
 from ares.toolchain import process
 from ares.toolchain.process import Finished, no_children, run_process, side_by_side
 from tests.harness.fake_tools import tool
@@ -201,3 +204,27 @@ def test_few_open_files(
     assert (done.returncode, done.stderr.count("\n")) == (code, 1 if stderr else 0), done
     assert done.stdout.startswith(stdout.format(folder=tmp_path))
     assert done.stderr.startswith(stderr)
+
+
+def test_a_worker_that_is_being_started_is_not_lost_to_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it goes on, finds what it shares with the others gone, and shows its traceback."""
+    spawn = multiprocessing.util.spawnv_passfds
+
+    def interrupted(*words: Any) -> Any:
+        process = spawn(*words)
+        _thread.interrupt_main()  # as when another thread receives the signal
+        return process
+
+    workers = Workers(1)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(multiprocessing.util, "spawnv_passfds", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                workers.submit(abs, 1)
+        assert len(multiprocessing.active_children()) == 1
+    finally:
+        end_workers()
+        workers.shutdown(wait=False, cancel_futures=True)
+    assert not multiprocessing.active_children()
