@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError),
+)
+"""What zipfile and its decompressors raise for a damaged, encrypted or exotic archive; our mistakes raise others."""
 
 
 class _InPortions(io.FileIO):
@@ -27,10 +36,14 @@ class _InPortions(io.FileIO):
 
 @contextmanager
 def opened(path: Path, portion: int) -> Iterator[zipfile.ZipFile | None]:
-    """The archive, None for what is none. Raises what zipfile raises, also for a directory above `portion` bytes."""
+    """The archive, None for what is none. Raises one of DAMAGED, also for a directory above `portion` bytes."""
     with _InPortions(path, portion) as file:
         if not zipfile.is_zipfile(file):
             yield None
             return
-        with zipfile.ZipFile(file) as archive:
+        try:
+            archive = zipfile.ZipFile(file)
+        except ValueError as error:  # a place before the beginning, by a directory that lies
+            raise zipfile.BadZipFile(str(error)) from error
+        with archive:
             yield archive

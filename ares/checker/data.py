@@ -9,10 +9,7 @@ one line.
 from __future__ import annotations
 
 import itertools
-import lzma
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -24,7 +21,7 @@ import numpy.typing as npt
 import torch
 from numpy.lib import format as npy
 
-from ares.checker.archives import opened
+from ares.checker.archives import DAMAGED, opened
 from ares.checker.inputs import CheckError, Inputs
 from ares.files import why_no_file
 
@@ -36,11 +33,6 @@ LARGEST_SAMPLE = 2**25  # elements of one input
 MOST_ARRAYS = 124
 _PORTION = 2**20
 _LONGEST_HEADER = 4096
-# What zipfile and its decompressors raise for a damaged, encrypted or exotic archive; our own mistakes raise others.
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError),
-)
 _HOW = "save them with numpy.savez(path, x=...), one array an input, samples along the first axis"
 
 
@@ -179,7 +171,7 @@ def _read(path: Path) -> Mapping[str, Array]:
             if archive is None:
                 raise CheckError(f"{path} is not a .npz file; {_HOW}")
             return _members(path, archive)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CheckError(f"{path} cannot be read: {text}; {_HOW}") from error
 

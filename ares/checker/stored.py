@@ -13,7 +13,6 @@ import re
 import signal
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -25,7 +24,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ares.checker import unpickle
-from ares.checker.archives import opened
+from ares.checker.archives import DAMAGED, opened
 from ares.checker.inputs import CheckError
 from ares.files import why_no_file
 from ares.toolchain.process import run_process
@@ -219,7 +218,7 @@ def _refuse_packed(path: Path) -> None:
             if archive is None:
                 return
             declared = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise CheckError(_unreadable(path, type(error).__name__, str(error))) from error
     if declared > path.stat().st_size:
         raise CheckError(

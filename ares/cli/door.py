@@ -45,6 +45,7 @@ def run_app(app: typer.Typer) -> NoReturn:
     except ClosedPipeError:
         sys.exit(CLOSED_PIPE)
     except Exception as error:
+        # Broad, and nothing is swallowed: whatever speaks of no limit goes on as it is.
         limit = limit_of(error)
         if not limit:
             raise

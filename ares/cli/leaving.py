@@ -35,9 +35,9 @@ def no_silent_exit() -> Iterator[None]:
 
     places = (os, sys.modules[os.name])  # `os` takes its functions from `posix` or `nt`
     for place in places:
-        place._exit = leave  # type: ignore[attr-defined]
+        vars(place)["_exit"] = leave
     try:
         yield
     finally:
         for place in places:
-            place._exit = real  # type: ignore[attr-defined]
+            vars(place)["_exit"] = real

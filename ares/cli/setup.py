@@ -83,7 +83,7 @@ def with_version(command: Callable[..., Any]) -> Callable[..., Any]:
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
     parameters = [*signature.parameters.values(), version]
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    vars(run)["__signature__"] = signature.replace(parameters=parameters)
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
 

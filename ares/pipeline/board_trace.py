@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ares.files import why_no_file
 from ares.toolchain.transcript import BYTE_ORDER, PROTOCOL
 from ares.verdict import Outcome, Verdict
 
@@ -290,8 +291,8 @@ def _quoted(text: str) -> str:
 
 
 def _read(path: Path, what: str) -> bytes:
-    if not path.is_file():
-        raise TraceError(f"{path}: no such file; expected {what}")
+    if why := why_no_file(path):
+        raise TraceError(f"{path}: {why}; expected {what}")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)

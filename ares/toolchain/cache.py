@@ -190,13 +190,17 @@ class Cache:
     def _locked(self, name: str) -> Iterator[None]:
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / name)  # released by a crash too
         try:
-            with FileLock(locks / name):  # released by a crash too
-                yield
-        except NotImplementedError as error:
+            lock.acquire()
+        except NotImplementedError as error:  # filelock's word for a file system without locks
             raise ToolchainError(
                 f"files in {self.root} cannot be locked; set {VARIABLE} to a folder on a local disk"
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _drop_unused(self) -> None:
         """Once a day, remove what has not been used for long."""

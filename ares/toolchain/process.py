@@ -103,6 +103,7 @@ def side_by_side(threads: int) -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     except Exception:
+        # An error of the caller: what has been started comes to its end, and the error goes on.
         pool.shutdown(cancel_futures=True)
         raise
     except BaseException:

@@ -38,6 +38,15 @@ def stages(outcome: Outcome) -> dict[str, Any]:
     return {verdict["stage"]: verdict for verdict in outcome.report["verdicts"]}
 
 
+def ending(kind: Any) -> Callable[..., None]:
+    """A run that ends with this fault."""
+
+    def ended(*_: Any, **__: Any) -> None:
+        raise RunFailure(kind, TARGET, "said so")
+
+    return ended
+
+
 def test_a_cache_that_cannot_be_written(
     tmp_path: Path, model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,10 +79,7 @@ def test_a_disk_that_is_full_while_building(
 def test_a_run_that_the_machine_ended(
     kind: Any, model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ended(*_: Any, **__: Any) -> None:
-        raise RunFailure(kind, TARGET, "said so")
-
-    monkeypatch.setattr(subject_module, "run", ended)
+    monkeypatch.setattr(subject_module, "run", ending(kind))
     outcome = verify(*model)
     assert (outcome.code, last_line(outcome)) == (
         2,
@@ -85,10 +91,7 @@ def test_a_run_that_the_machine_ended(
 def test_what_a_program_did_itself_is_not_exact(
     kind: Any, model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ended(*_: Any, **__: Any) -> None:
-        raise RunFailure(kind, TARGET, "said so")
-
-    monkeypatch.setattr(subject_module, "run", ended)
+    monkeypatch.setattr(subject_module, "run", ending(kind))
     outcome = verify(*model)
     assert outcome.code == 1
     assert last_line(outcome).startswith(f"NOT EXACT: c[{TARGET}] failed ({kind})")
@@ -120,9 +123,7 @@ def test_the_same_content_is_known_the_second_time(
 def test_a_failure_is_never_known(
     model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ended(*_: Any, **__: Any) -> None:
-        raise RunFailure("crash", TARGET, "said so")
-
+    ended = ending("crash")
     with monkeypatch.context() as patch:
         patch.setattr(subject_module, "run", ended)
         assert verify(*model).code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -213,6 +214,9 @@ def test_a_damaged_project(name: str, project: Path, judge: Judge) -> None:
 def test_files_that_are_not_there(tmp_path: Path, project: Path, verify: Run) -> None:
     trace = tmp_path / "trace.txt"
     refused(verify("--trace", trace, "--project", project), "trace.txt: no such file")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused(verify("--trace", pipe, "--project", project), f"{pipe}: is a pipe")
     trace.write_text(text(good_lines()))
     refused(verify("--trace", trace, "--project", tmp_path / "no"), "no such folder")
     refused(verify("--trace", trace, "--project", tmp_path), "expected.json: no such file")

@@ -109,31 +109,29 @@ def _plain(command: Any) -> typer.Typer:
     return alone
 
 
+def said(tool: str, option: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a program of `tools/` does with one option."""
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / tool, option],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_doors_say_help_and_version(door: str, tmp_path: Path) -> None:
     for option, says in (("-h", "Usage: "), ("--version", f"ares {ares.__version__}")):
-        done = subprocess.run(
-            [sys.executable, ROOT / "tools" / door, option],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        done = said(door, option, tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(says)
 
 
 @pytest.mark.parametrize("tool", ["generate_docs.py", "house_rules.py", "record_models.py"])
 def test_tools_of_this_repository_say_help(tool: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / tool, "-h"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = said(tool, "-h", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert tool in done.stdout
 

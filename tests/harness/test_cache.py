@@ -179,3 +179,20 @@ def test_an_entry_without_a_date_is_made_again(tmp_path: Path) -> None:
     record = path.with_name("record.json")
     record.write_text(record.read_text(encoding="utf-8").replace("made", "born"), encoding="utf-8")
     assert cache.find("kind", "aa", "file") is None
+
+
+def test_an_error_of_the_maker_is_not_taken_for_a_lock_that_cannot_be_had(tmp_path: Path) -> None:
+    def unfinished(_: Path) -> None:
+        raise NotImplementedError("of the maker")
+
+    with pytest.raises(NotImplementedError, match="of the maker"):
+        Cache(tmp_path).obtain("kind", "aa", "file", unfinished)
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: Patch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(cache_module.FileLock, "acquire", none)
+    with pytest.raises(ToolchainError, match="set ARES_CACHE_DIR to a folder on a local disk"):
+        Cache(tmp_path).put("kind", "aa", "file", b"content")
