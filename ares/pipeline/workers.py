@@ -59,6 +59,7 @@ def end_workers() -> None:
     for worker in workers:
         worker.join(max(0.0, limit - time.monotonic()))
         worker.kill()
+        worker.join(_PATIENCE)  # what was killed is gone when the system comes to it
 
 
 def _uninterrupted(do: Callable[[], _T]) -> _T:
