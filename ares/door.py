@@ -22,19 +22,20 @@ import torch
 from torch import Tensor, nn
 
 from ares import checker
-from ares.checker import CheckError, Inputs, NoInputs, check_model, find_inputs
-from ares.checker.inputs import evaluated_copy
+from ares import exporter as exporting
+from ares.checker import check_model
+from ares.exporter import Export, ExportError
 from ares.extract import Analysis, Finding
-from ares.pipeline import export as exporting
-from ares.pipeline import verification
-from ares.pipeline.export import Export, ExportError
 from ares.pipeline.folders import is_taken
-from ares.pipeline.rendering import text
-from ares.pipeline.reproduction import reproduction_of
 from ares.pipeline.trial import named_targets
-from ares.pipeline.user_model import Given, Row, UserModel
 from ares.tables import plain
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
+from ares.user_files import Inputs, NoInputs, UserInputError, find_inputs
+from ares.user_files.inputs import evaluated_copy
+from ares.verifier import verification
+from ares.verifier.rendering import text
+from ares.verifier.reproduction import reproduction_of
+from ares.verifier.user_subject import Given, Row, UserSubject
 
 __all__ = [
     "AresError",
@@ -195,7 +196,7 @@ def _errors() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             yield
-        except (CheckError, ExportError, ToolchainError) as error:
+        except (UserInputError, ExportError, ToolchainError) as error:
             raise AresError(" ".join(str(error).split())) from error
 
 
@@ -260,7 +261,7 @@ def _free(path: str | PathLike[str]) -> Path:
     return folder
 
 
-def _keep(subject: UserModel, result: Verification, folder: Path) -> Verification:
+def _keep(subject: UserSubject, result: Verification, folder: Path) -> Verification:
     """The result with the folder that repeats its first failure, where C can show one."""
     found = reproduction_of(subject, result) if result.matrix.failures else None
     if found is None:
@@ -277,7 +278,7 @@ def _keep(subject: UserModel, result: Verification, folder: Path) -> Verificatio
 # The model and its inputs.
 
 
-class _SessionModel(UserModel):
+class _SessionModel(UserSubject):
     """A model that no file holds. `refusal`: why Brevitas itself runs it on no input."""
 
     def __init__(self, given: Given, refusal: Finding | None) -> None:
@@ -304,7 +305,7 @@ def _user_model(
     inputs: Values | Sequence[Values] | None,
     cases: int | None,
     name: str,
-) -> UserModel:
+) -> UserSubject:
     copied = _evaluated(model)
     example = _arrays("example_inputs", example_inputs)
     origin = "example_inputs" if inputs is None else "inputs"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ares.documents.pages import op_type_enum, outdated
 from ares.extract._registry import load_detectors, module_detector
 from ares.ops import COMPOSITES, operations
-from ares.pipeline.documents import op_type_enum, outdated
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "runtime"
@@ -177,7 +177,7 @@ from torch import nn
 
 from ares.extract._registry import load_detectors, module_detector
 from ares.ops import operations
-from ares.pipeline.documents import op_type_enum
+from ares.documents.pages import op_type_enum
 
 assert operations()["doubled"].OP_TYPE == "OP_DOUBLED"
 assert list(operations()) == sorted(operations())

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
-from ares.pipeline.documents import outdated  # noqa: E402
-from ares.pipeline.records import RECORD, RecordError, summarise  # noqa: E402
+from ares.documents.pages import outdated  # noqa: E402
+from ares.documents.targets import RECORD, RecordError, summarise  # noqa: E402
 
 USAGE = "usage: python tools/generate_docs.py [--check | --results FILE]"
 

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
-from ares.pipeline.documents import outdated  # noqa: E402
-from ares.pipeline.real_models import RECORD, read_record  # noqa: E402
+from ares.documents.models import RECORD, read_record  # noqa: E402
+from ares.documents.pages import outdated  # noqa: E402
 from ares.toolchain import default_targets  # noqa: E402
 from ares.toolchain.process import run_process  # noqa: E402
 

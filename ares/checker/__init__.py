@@ -6,29 +6,8 @@ never calibrated is compatible, with warnings. Without `forward` nothing is call
 """
 
 from ares.checker.causes import judge
-from ares.checker.data import Samples, read_samples
-from ares.checker.inputs import CheckError, Inputs, NoInputs, example_tensor, find_inputs
-from ares.checker.loading import example, read_inputs, structural_model, trained_model
 from ares.checker.model import check_model, unbuildable
 from ares.checker.render import render
 from ares.checker.report import Report, first_reason
 
-__all__ = [
-    "CheckError",
-    "Inputs",
-    "NoInputs",
-    "Report",
-    "Samples",
-    "check_model",
-    "example",
-    "example_tensor",
-    "find_inputs",
-    "first_reason",
-    "judge",
-    "read_inputs",
-    "read_samples",
-    "render",
-    "structural_model",
-    "trained_model",
-    "unbuildable",
-]
+__all__ = ["Report", "check_model", "first_reason", "judge", "render", "unbuildable"]

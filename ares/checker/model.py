@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 
 from ares.checker.causes import by_cause, judge
-from ares.checker.inputs import SAY_INPUTS, Inputs, NoInputs, evaluated_copy, find_inputs
 from ares.checker.report import Report
 from ares.extract import Finding, Status, module_findings
 from ares.nn.errors import MappingError
+from ares.user_files.inputs import SAY_INPUTS, Inputs, NoInputs, evaluated_copy, find_inputs
 from ares.zoo.network_file import NetworkFile, NetworkFileError
 
 _MOST_SHAPES = 4
@@ -30,7 +30,7 @@ def check_model(
 
     `inputs`: one tensor per input of `forward`, any batch size, or None to infer them from the first layers. If
     nothing fits, only the classes of the layers are judged: an error among them is one, but without any the verdict
-    is "not known". Raises CheckError when `forward` does not run on given inputs.
+    is "not known". Raises UserInputError when `forward` does not run on given inputs.
     """
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(tuple(inputs), "given by the caller")

@@ -78,7 +78,8 @@ def check_command(
 
 def _check(choice: ModelChoice, console: Console) -> Report:
     import_torch()
-    from ares.checker import check_model, structural_model, unbuildable
+    from ares.checker import check_model, unbuildable
+    from ares.user_files import structural_model
     from ares.zoo.network_file import NetworkFileError
 
     with code_of_the_user(console):

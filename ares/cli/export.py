@@ -57,7 +57,7 @@ def export_command(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
     import_torch()
-    from ares.pipeline.export import ExportError, export
+    from ares.exporter import ExportError, export
 
     with code_of_the_user():
         subject = user_model(choice, cases, "ares verify")

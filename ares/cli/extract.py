@@ -72,8 +72,9 @@ def extracted_graph(
 ) -> Graph:
     """The Graph of the chosen model; one line on stderr and exit code 1 or 2 where there is none."""
     import_torch()
-    from ares.checker import example, first_reason, judge, trained_model
+    from ares.checker import first_reason, judge
     from ares.extract import ExtractionError
+    from ares.user_files import example, trained_model
 
     with code_of_the_user(console):
         network = open_file(choice)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ares.cli.output import fail_usage
-from ares.pipeline.zoo import UnknownNetwork, ZooPaths, network_names, zoo_paths
+from ares.pipeline.catalogue import UnknownNetwork, ZooPaths, network_names, zoo_paths
 from ares.resources import ResourceError
 
 if TYPE_CHECKING:

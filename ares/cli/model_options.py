@@ -23,15 +23,15 @@ import typer
 
 from ares.cli.leaving import no_silent_exit
 from ares.cli.output import complain, fail_usage, shown
-from ares.pipeline.zoo import UnknownNetwork, zoo_paths
+from ares.pipeline.catalogue import UnknownNetwork, zoo_paths
 from ares.resources import ResourceError, current_dir
 from ares.versions import require_supported_versions
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ares.checker import Inputs, Samples
-    from ares.pipeline.user_model import UserModel
+    from ares.user_files import Inputs, Samples
+    from ares.verifier.user_subject import UserSubject
     from ares.zoo.network_file import NetworkFile
 
 ModelFile = Annotated[
@@ -167,7 +167,7 @@ def code_of_the_user(console: Console | None = None) -> Iterator[None]:
 
     What it prints goes where the `console` writes: not between a result and the program that reads it from stdout.
     """
-    from ares.checker import CheckError
+    from ares.user_files import UserInputError
     from ares.zoo.network_file import NetworkFileError
 
     elsewhere = console is not None and console.stderr
@@ -180,7 +180,7 @@ def code_of_the_user(console: Console | None = None) -> Iterator[None]:
             warnings.simplefilter("ignore")
         try:
             yield
-        except (NetworkFileError, CheckError) as error:
+        except (NetworkFileError, UserInputError) as error:
             fail_usage(str(error))
         except SystemExit as error:
             # Else a model that calls sys.exit(0) would pass for a compatible one.
@@ -196,7 +196,7 @@ def open_file(choice: ModelChoice) -> NetworkFile:
 
 def given_samples(choice: ModelChoice, model: Any) -> Samples | None:
     """The user's own data, None if there are none; inside `code_of_the_user`."""
-    from ares.checker import read_inputs
+    from ares.user_files import read_inputs
 
     return None if choice.data is None else read_inputs(model, choice.data)
 
@@ -205,7 +205,7 @@ def given_inputs(
     choice: ModelChoice, network: NetworkFile, samples: Samples | None = None
 ) -> Inputs | None:
     """The inputs that the options or the file name, None if neither does; inside `code_of_the_user`."""
-    from ares.checker import Inputs, example_tensor
+    from ares.user_files import Inputs, example_tensor
 
     if samples is not None:
         return samples.first()
@@ -223,14 +223,14 @@ def refuse(why: str) -> NoReturn:
     raise typer.Exit(1) from None
 
 
-def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
+def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserSubject:
     """The chosen model, loaded, with its cases; inside `code_of_the_user`.
 
     `cases`: how many, None for the default; `again`: the command that repeats what is done with it.
     """
-    from ares.checker import example, trained_model
     from ares.extract import ExtractionError
-    from ares.pipeline.user_model import Given, UserModel
+    from ares.user_files import example, trained_model
+    from ares.verifier.user_subject import Given, UserSubject
 
     network = open_file(choice)
     loaded = trained_model(network, choice.state, choice.state_dict)
@@ -240,7 +240,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserModel:
         found = example(model, given_inputs(choice, network, samples), network.name)
     except ExtractionError as error:
         refuse(str(error))
-    return UserModel(
+    return UserSubject(
         Given(
             name=network.name,
             model=model,

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
 from ares.cli.targets import show_targets
+from ares.pipeline.catalogue import UnknownNetwork, network_names, subject_name, suite_names
 from ares.pipeline.matrix import Event, Matrix, missing_tools, run_matrix, stage_of
-from ares.pipeline.report import as_json, as_junit
+from ares.pipeline.result_files import as_json, as_junit
 from ares.pipeline.sampling import Sample
-from ares.pipeline.zoo import UnknownNetwork, network_names, subject_name, suite_names
 from ares.resources import ResourceError
 from ares.tables import Column, fits, fitting_table
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select

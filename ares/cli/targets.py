@@ -21,7 +21,7 @@ from ares.cli.output import (
 )
 from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
 from ares.pipeline.matrix import missing_tools
-from ares.pipeline.report import target_facts
+from ares.pipeline.result_files import target_facts
 from ares.tables import Column, fitting_table
 from ares.toolchain import TARGETS, Target, ToolchainError, select
 

@@ -38,16 +38,16 @@ from ares.cli.output import (
 )
 from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
 from ares.pipeline.folders import is_taken
-from ares.pipeline.rendering import parts
-from ares.pipeline.report import as_junit
+from ares.pipeline.result_files import as_junit
 from ares.toolchain import Target
 from ares.toolchain.build import LIBC_WORDS
 from ares.verdict import Outcome, Verdict
+from ares.verifier.rendering import parts
 
 if TYPE_CHECKING:
     from ares.pipeline.matrix import Event
-    from ares.pipeline.user_model import UserModel
-    from ares.pipeline.verification import Verification
+    from ares.verifier.user_subject import UserSubject
+    from ares.verifier.verification import Verification
 
 _MOST_CASES = 10_000
 
@@ -188,12 +188,12 @@ def _again() -> str:
 
 def _run(
     console: Console,
-    subject: UserModel,
+    subject: UserSubject,
     targets: Sequence[Target],
     jobs: int | None,
     fresh: bool,
 ) -> Verification:
-    from ares.pipeline.verification import verify
+    from ares.verifier.verification import verify
 
     columns = (
         TextColumn("{task.description}"),
@@ -235,9 +235,9 @@ class _Wait:
             self._unsaid.clear()
 
 
-def _keep(subject: UserModel, result: Verification, out: Path | None) -> Path | None:
+def _keep(subject: UserSubject, result: Verification, out: Path | None) -> Path | None:
     """The folder that repeats the first failure of a target, None where only Python is at fault."""
-    from ares.pipeline.reproduction import free_folder, reproduction_of
+    from ares.verifier.reproduction import free_folder, reproduction_of
 
     found = reproduction_of(subject, result)
     if found is None:
@@ -259,7 +259,7 @@ def _judge_trace(trace: Path | None, project: Path | None, json_out: Path | None
     if trace is None or project is None:
         missing = "--project DIR" if project is None else "--trace FILE"
         fail_usage(f"--trace and --project belong together: {missing} is missing")
-    from ares.pipeline.board_trace import TraceError, judge_trace
+    from ares.verifier.trace import TraceError, judge_trace
 
     try:
         judged = judge_trace(trace, project)

@@ -20,7 +20,7 @@ def check_compatibility(
 
     `inputs`: a tensor, or one tensor for each input of `forward`, any shapes that it accepts; None infers them from
     the first layers. The model runs once, as a copy in evaluation mode; it need not be calibrated. Raises
-    `ares.checker.CheckError` when `forward` does not run on the given inputs.
+    `ares.checker.UserInputError` when `forward` does not run on the given inputs.
 
     >>> report = check_compatibility(nn.Sequential(QuantIdentity(), nn.BatchNorm1d(8)), torch.zeros(1, 8))
     >>> report.compatible, [error.layer_type for error in report.errors]

@@ -24,6 +24,7 @@ from functools import lru_cache
 from ares.emit import runtime_files
 from ares.ir import Project
 from ares.pipeline import expectations
+from ares.pipeline.catalogue import SUITE_STAGES, ZOO_STAGES, subject_files, suite_names, zoo_paths
 from ares.pipeline.front import (
     KEPT_OUTCOMES,
     Front,
@@ -36,7 +37,6 @@ from ares.pipeline.front import (
 from ares.pipeline.sampling import Sample
 from ares.pipeline.subject import Subject
 from ares.pipeline.workers import Workers, end_workers
-from ares.pipeline.zoo import SUITE_STAGES, ZOO_STAGES, subject_files, suite_names, zoo_paths
 from ares.resources import checkout_dir
 from ares.toolchain import BuildFailure, Target, ToolchainError, prepare, select
 from ares.toolchain.process import side_by_side
@@ -436,9 +436,9 @@ def _subject(name: str, key: str) -> Subject:
 def _from_the_beginning(name: str) -> Subject:
     # Imported here: torch is needed only where a model is read.
     if name in suite_names():
-        from ares.pipeline.suite import SuiteSession
+        from ares.pipeline.suite import SuiteSubject
 
-        return SuiteSession(checkout_dir() / "golden" / name)
-    from ares.pipeline.session import Session
+        return SuiteSubject(checkout_dir() / "golden" / name)
+    from ares.pipeline.network import NetworkSubject
 
-    return Session(zoo_paths(name))
+    return NetworkSubject(zoo_paths(name))

@@ -44,9 +44,9 @@ from ares.golden.operations import (
 )
 from ares.ir import Graph, GraphError
 from ares.ops import run_reference
+from ares.pipeline.catalogue import ZooPaths
 from ares.pipeline.fidelity import fidelity
 from ares.pipeline.stored_state import read_state, restore_state
-from ares.pipeline.zoo import ZooPaths
 from ares.plan import plan
 from ares.resources import checkout_dir
 from ares.toolchain import build, default_targets, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ares.golden import STATE
-from ares.pipeline.zoo import ZooPaths
+from ares.pipeline.catalogue import ZooPaths
 from ares.zoo.network_file import NetworkFile
 from ares.zoo.state import StateError, StateInfo, read_info, restore
 

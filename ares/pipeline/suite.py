@@ -9,12 +9,12 @@ from pathlib import Path
 from ares.golden import Golden
 from ares.golden.operations import OperationSuite, load_operation_suite
 from ares.ir import Graph
+from ares.pipeline.catalogue import SUITE_STAGES
 from ares.pipeline.subject import Subject
-from ares.pipeline.zoo import SUITE_STAGES
 from ares.verdict import Verdict
 
 
-class SuiteSession(Subject):
+class SuiteSubject(Subject):
     """A stored suite; its golden is what the oracles of the tests said."""
 
     STAGES = SUITE_STAGES

@@ -8,8 +8,8 @@ from ares.toolchain.build import build, prepare, signature_of
 from ares.toolchain.cache import Cache, open_cache
 from ares.toolchain.faults import BuildFailure, RunFailure, TooLarge, ToolchainError
 from ares.toolchain.run import dump, run
-from ares.toolchain.table import TARGETS, default_targets, select
-from ares.toolchain.targets import Machine, Needs, Target
+from ares.toolchain.target import Machine, Needs, Target
+from ares.toolchain.targets import TARGETS, default_targets, select
 
 __all__ = [
     "TARGETS",

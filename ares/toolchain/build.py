@@ -24,7 +24,7 @@ from ares.toolchain.cache import Cache, open_cache
 from ares.toolchain.faults import BuildFailure, BuildFault, TooLarge, ToolchainError
 from ares.toolchain.ingredients import build_ingredients
 from ares.toolchain.process import run_process
-from ares.toolchain.targets import Target
+from ares.toolchain.target import Target
 
 LIBRARY = "libares.a"
 PROGRAM = "program"

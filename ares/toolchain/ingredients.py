@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ares.toolchain.process import run_process
 
 if TYPE_CHECKING:
-    from ares.toolchain.targets import Target
+    from ares.toolchain.target import Target
 
 # Folders that compilers, their assemblers and linkers search, by the manuals of gcc, clang and ld.
 _SEARCHED = (

@@ -22,7 +22,8 @@ from typing import Any, Literal, NoReturn, get_args
 from ares.toolchain.boards import board_names
 from ares.toolchain.faults import ToolchainError
 from ares.toolchain.process import run_process
-from ares.toolchain.table import (
+from ares.toolchain.target import Char, Family, Machine, Needs, Order, Target, Unknown
+from ares.toolchain.targets import (
     FREESTANDING,
     LINK,
     PYTHON,
@@ -32,7 +33,6 @@ from ares.toolchain.table import (
     TARGETS,
     names_matching,
 )
-from ares.toolchain.targets import Char, Family, Machine, Needs, Order, Target, Unknown
 
 COMMAND = "cc"
 """The name of the target that `--cc` gives."""

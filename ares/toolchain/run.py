@@ -24,8 +24,8 @@ from ares.ir import Binary, Port, Project, Trace, trace_digest
 from ares.toolchain.build import signature_of
 from ares.toolchain.faults import RunFailure, ToolchainError
 from ares.toolchain.process import FROM_OUTSIDE, Finished, run_process
-from ares.toolchain.table import TARGETS
-from ares.toolchain.targets import Target
+from ares.toolchain.target import Target
+from ares.toolchain.targets import TARGETS
 from ares.toolchain.transcript import (
     BYTE_ORDER,
     PROTOCOL,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ares.ir import Project, TracePoint
 from ares.toolchain.faults import RunFailure
-from ares.toolchain.targets import Machine
+from ares.toolchain.target import Machine
 
 PROTOCOL = "ares-trace 2 "
 BYTE_ORDER = "byte order "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ares.pipeline import zoo
-from ares.pipeline.zoo import UnknownNetwork, subject_name, zoo_paths
+from ares.pipeline import catalogue
+from ares.pipeline.catalogue import UnknownNetwork, subject_name, zoo_paths
 
 
 def test_a_number_is_enough() -> None:
@@ -17,7 +17,7 @@ def test_a_number_is_enough() -> None:
 
 
 def test_a_whole_name_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "network_names", lambda: ("test_1_a", "test_1_a_b"))
+    monkeypatch.setattr(catalogue, "network_names", lambda: ("test_1_a", "test_1_a_b"))
     assert subject_name("test_1_a") == "test_1_a"
 
 

@@ -11,7 +11,7 @@ from ares.pipeline.trial import NoTarget, named_targets, tried
 from ares.toolchain import TARGETS, Target, ToolchainError
 from ares.toolchain.own_targets import chosen_targets, command_target, file_targets, split_compiler
 from tests.cli.commands import host, need, script
-from tests.harness.tiny_network import any_target
+from tests.toolchain.tiny_network import any_target
 
 CORTEX_M4 = "arm-none-eabi-gcc -mcpu=cortex-m4 -mthumb -O2"
 S390X = "s390x-linux-gnu-gcc -static -O2"

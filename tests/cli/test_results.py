@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from ares.cli.output import require_writable, write_text
-from tests.check.models import model_source
+from tests.checker.models import model_source
 from tests.cli.commands import ares, shell
 
 TELLING = "print('imported')\n" + model_source()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.check.models import model_source
+from tests.checker.models import model_source
 from tests.cli.commands import ares, shell
 
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}

@@ -6,13 +6,13 @@ import pytest
 from rich.text import Text
 
 from ares.cli.networks import _by_subject, _by_target, _summary
+from ares.pipeline.catalogue import ZOO_STAGES
 from ares.pipeline.matrix import Matrix, stage_of
-from ares.pipeline.rendering import parts
-from ares.pipeline.verification import LayerLine, Verification
-from ares.pipeline.zoo import ZOO_STAGES
 from ares.tables import Column, fits, fitting_table, plain
 from ares.toolchain import TARGETS, default_targets
 from ares.verdict import Outcome, Verdict
+from ares.verifier.rendering import parts
+from ares.verifier.verification import LayerLine, Verification
 
 WIDTHS = (60, 80, 200)
 COLUMNS = (

@@ -9,7 +9,7 @@ from ares.emit import emit
 from ares.ir import Project
 from ares.plan import Plan
 from tests.door.models import Pooled, calibrated, normal
-from tests.harness.planting import patched
+from tests.witness.planting import patched
 
 KERNEL = ("runtime/src/max_pool2d.c", "j < p->kernel_w", "j < p->kernel_w - (y == 2)")
 

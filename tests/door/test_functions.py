@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import ares
 from ares.zoo.network_file import load_network_file
-from tests.check.models import READY, model_source, write
+from tests.checker.models import READY, model_source, write
 from tests.door.models import TARGET, Pooled, Sum, Words, calibrated, normal
 from tests.examples.commands import try_line
 from tests.extract.models import seeded

@@ -80,7 +80,7 @@ def test_warnings_only_where_they_are_asked_for() -> None:
 
 def test_an_absent_target(monkeypatch: pytest.MonkeyPatch) -> None:
     model = calibrated(Pooled, X)
-    monkeypatch.setattr("ares.toolchain.targets.Target.missing", missing_but(TARGET))
+    monkeypatch.setattr("ares.toolchain.target.Target.missing", missing_but(TARGET))
     both = [TARGET, "m4-gcc-O2"]
     result = assert_exact(model, X, targets=both, cases=1)
     assert [verdict.stage for verdict in result.matrix.not_run] == ["c[m4-gcc-O2]"]

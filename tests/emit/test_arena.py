@@ -11,7 +11,7 @@ import pytest
 from ares.emit import emit
 from ares.plan import plan
 from ares.toolchain import build
-from ares.toolchain.table import TARGETS
+from ares.toolchain.targets import TARGETS
 from tests.emit.test_symbols import codes, network
 
 MAIN = """\

@@ -23,7 +23,7 @@ from ares.emit.literals import (
 )
 from ares.ir.names import identifier
 from ares.ops import Struct
-from tests.harness.tiny_network import any_target
+from tests.toolchain.tiny_network import any_target
 
 FLOATS = np.array(
     [

@@ -22,10 +22,10 @@ from ares.extract import analyse
 from ares.ir import Graph
 from ares.ir.names import C_KEYWORDS, carried
 from ares.ops import run_reference
-from ares.pipeline.board_trace import judge_trace
 from ares.pipeline.folders import write_whole
 from ares.plan import plan
 from ares.verdict import Outcome
+from ares.verifier.trace import judge_trace
 from tests.emit.test_symbols import STRICT, network, run
 from tests.extract.models import Net, calibrated, identity, linear, seeded
 

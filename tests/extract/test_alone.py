@@ -8,7 +8,7 @@ import pytest
 
 from ares.extract import Status, analyse
 from ares.zoo.network_file import load_network_file
-from tests.check.models import model_source, write
+from tests.checker.models import model_source, write
 
 UP = "self.up = nn.Upsample(scale_factor=1, mode='bicubic')"
 REFUSED = {

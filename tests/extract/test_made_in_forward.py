@@ -8,7 +8,7 @@ import pytest
 
 from ares.extract import NOT_JUDGED, Finding, Status, analyse
 from ares.zoo.network_file import load_network_file
-from tests.check.models import model_source, write
+from tests.checker.models import model_source, write
 
 ANEW = "register it in __init__"
 CASES: dict[str, tuple[list[str], list[str], list[tuple[str, str]]]] = {

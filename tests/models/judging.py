@@ -16,12 +16,13 @@ from typing import Any
 
 from torch import nn
 
-from ares.checker import CheckError, check_model
+from ares.checker import check_model
 from ares.cli.interrupts import interruptible
 from ares.extract import Finding
-from ares.pipeline.user_model import Given, UserModel
-from ares.pipeline.verification import Verification, verify
 from ares.toolchain import Target, default_targets, select
+from ares.user_files import UserInputError
+from ares.verifier.user_subject import Given, UserSubject
+from ares.verifier.verification import Verification, verify
 from tests.models.agreement import agreement
 from tests.models.catalogue import MODELS, Model
 from tests.models.preparation import pictures
@@ -97,7 +98,7 @@ def _checked(model: Model, built: nn.Module) -> dict[str, Any]:
 
 def _verified(model: Model, built: nn.Module, targets: Sequence[Target]) -> dict[str, Any]:
     samples = pictures(model.samples, model.shape, _SEED)
-    subject = UserModel(
+    subject = UserSubject(
         Given(
             name=model.name.replace("@", "_").replace("+", "_"),
             model=built,
@@ -135,7 +136,7 @@ def _result(result: Verification) -> dict[str, Any]:
 
 def _reason(error: Exception) -> dict[str, Any]:
     text = str(error).split("\n\n")[0].strip()
-    words = text if isinstance(error, CheckError) else f"{type(error).__name__}: {text}"
+    words = text if isinstance(error, UserInputError) else f"{type(error).__name__}: {text}"
     return {"type": "", "reason": words, "advice": "", "layer": "", "count": 1}
 
 

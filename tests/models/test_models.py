@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ares.pipeline.real_models import EXACT, RECORD, models_page, read_record
+from ares.documents.models import EXACT, RECORD, models_page, read_record
 from ares.toolchain import select
 from tests.models.catalogue import MODELS
 from tests.models.judging import judge

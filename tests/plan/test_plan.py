@@ -20,13 +20,13 @@ from ares.ops.linear import Linear
 from ares.ops.requantize import Requantize
 from ares.ops.reshape import Reshape
 from ares.ops.zero_pad2d import ZeroPad2d
-from ares.pipeline.session import Session
-from ares.pipeline.zoo import network_names, zoo_paths
+from ares.pipeline.catalogue import network_names, zoo_paths
+from ares.pipeline.network import NetworkSubject
 from ares.plan import Buffer, Plan, PlanError, Space, live_set_bound, place, plan
 from ares.plan.arena import ALIGNMENT
 from ares.toolchain import build, run
-from tests.harness.tiny_network import any_target
 from tests.plan.memory import check_memory
+from tests.toolchain.tiny_network import any_target
 
 SHAPE = (1, 3, 4, 5)
 ROW_MAJOR, CHANNELS_LAST = (0, 1, 2, 3), (0, 2, 3, 1)
@@ -129,7 +129,7 @@ def test_a_guarded_plan_keeps_its_bound() -> None:
 
 @pytest.mark.parametrize("name", network_names())
 def test_networks_of_the_zoo(name: str, record_property: Callable[[str, object], None]) -> None:
-    planned = plan(Session(zoo_paths(name)).graph)
+    planned = plan(NetworkSubject(zoo_paths(name)).graph)
     check_memory(planned)
     ratio = planned.arena_bytes / planned.arena_bound
     record_property("arena_over_bound", ratio)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.expectations import judge
-from ares.pipeline.session import STAGES, Session
-from ares.pipeline.zoo import zoo_paths
+from ares.pipeline.network import STAGES, NetworkSubject
 from ares.toolchain import Target, ToolchainError, default_targets, select
 from ares.verdict import Outcome, Verdict
 
@@ -74,9 +74,9 @@ def _targets() -> tuple[Target, ...]:
 
 
 @lru_cache(maxsize=2)
-def _session(name: str) -> Session:
+def _session(name: str) -> NetworkSubject:
     """One session serves all items of a network; xdist keeps a file's items together (--dist loadfile)."""
-    return Session(zoo_paths(name))
+    return NetworkSubject(zoo_paths(name))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
