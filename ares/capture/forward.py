@@ -31,7 +31,7 @@ from ares.capture.functions import (
     reveals_values,
 )
 from ares.capture.leaves import hooked_modules, is_library_leaf, owned_tensors
-from ares.capture.record import Call, Recorder, called_by_brevitas, tensors_in
+from ares.capture.record import PendingCall, Recorder, called_by_brevitas, tensors_in
 
 
 def capture(
@@ -82,7 +82,7 @@ class _Frame:
     module: nn.Module
     path: str
     muted: bool
-    call: Call | None
+    call: PendingCall | None
     error: BaseException | None
 
 

@@ -36,7 +36,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class PendingCall:
     """What is known of a recorded call before it runs."""
 
     args: tuple[Any, ...]
@@ -77,7 +77,9 @@ class Recorder:
         self._from_data.add(key)
         self._add(_node("input", key, ()), (tensor,))
 
-    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any], scopes: tuple[str, ...]) -> Call:
+    def begin(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], scopes: tuple[str, ...]
+    ) -> PendingCall:
         """Look up the arguments before the call can change them."""
         refs: list[Ref] = []
         stale: list[Ref] = []
@@ -104,12 +106,12 @@ class Recorder:
             (value, _version(value)) for value in map(_value, tensors_in((args, kwargs)))
         )
         state = torch.get_rng_state()
-        return Call(*converted, scopes, tuple(refs), tuple(stale), tensors, state)
+        return PendingCall(*converted, scopes, tuple(refs), tuple(stale), tensors, state)
 
     def end(
         self,
         kind: Literal["module", "function"],
-        call: Call,
+        call: PendingCall,
         name: str,
         module: nn.Module | None,
         result: object,
@@ -148,7 +150,7 @@ class Recorder:
     def report(self, kind: str, node: str | None, where: str, message: str) -> None:
         self._problems.append(problem(kind, node, where, message))
 
-    def report_data_dependent(self, call: Call, node: str | None, message: str) -> None:
+    def report_data_dependent(self, call: PendingCall, node: str | None, message: str) -> None:
         """A fault if the call's arguments depend on the inputs; `node` is the call's, if it has one."""
         sources = [ref.node for ref in call.refs if ref.node in self._from_data]
         for source in sources[:1]:

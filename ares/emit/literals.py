@@ -33,7 +33,7 @@ _C_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class ConstArray:
     """A C array: `declaration` for the header, `lines` of its initialiser for the source."""
 
     declaration: str
@@ -85,15 +85,15 @@ def _octal_text(character: str) -> str:
 _OCTAL = tuple(f"\\{byte:03o}" for byte in range(256))
 
 
-def array_constant(name: str, array: npt.NDArray[Any]) -> Constant:
+def const_array(name: str, array: npt.NDArray[Any]) -> ConstArray:
     """Declaration and initialiser of a constant array."""
     if array.dtype == np.int8:
         # One byte more for the NUL that a string literal ends with.
-        return Constant(
+        return ConstArray(
             f"const char {name}[{array.size + 1}]", tuple(_string_lines(array.tobytes())), True
         )
     c_type = _C_TYPES[array.dtype.name]
-    return Constant(f"const {c_type} {name}[{array.size}]", tuple(_number_lines(array)), False)
+    return ConstArray(f"const {c_type} {name}[{array.size}]", tuple(_number_lines(array)), False)
 
 
 def array_reference(name: str, array: npt.NDArray[Any]) -> str:
@@ -124,7 +124,7 @@ def _number_lines(array: npt.NDArray[Any]) -> Iterator[str]:
         yield ", ".join(literals[start : start + NUMBERS_PER_LINE]) + ","
 
 
-class Constants:
+class ConstArrays:
     """The constant arrays of a network by name, in order; large ones with the same content are kept once.
 
     Every name starts with the network's: one firmware may hold several. Names that differ only in what C has no
@@ -169,7 +169,7 @@ class Initialiser:
 
 
 def struct_initialiser(
-    struct: Struct, name: str, constants: Constants, indent: str = "    "
+    struct: Struct, name: str, constants: ConstArrays, indent: str = "    "
 ) -> Initialiser:
     """`.field = value,` lines of a Struct called `name`; its arrays are added to `constants`.
 
@@ -197,7 +197,7 @@ def struct_initialiser(
     return Initialiser(tuple(lines), tuple(before))
 
 
-def _array_of_structs(structs: tuple[Struct, ...], name: str, constants: Constants) -> list[str]:
+def _array_of_structs(structs: tuple[Struct, ...], name: str, constants: ConstArrays) -> list[str]:
     before: list[str] = []
     body: list[str] = []
     for index, item in enumerate(structs):

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ares.extract._call import Call, fractions
+from ares.extract._call import Call
 from ares.extract._channel_codes import one_scale
+from ares.extract._codes import codes_of, quantize, quantized_input, quantizer_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, is_enabled, require_plain
+from ares.extract._rescaling import fractions, real_value
 from ares.extract._scales import agree
 from ares.extract._values import ChannelCodes, Codes, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
@@ -47,7 +49,7 @@ class Affine:
         return self.scale * (self.input_scales if self.input_scales.size else source.scale)
 
     def rescale_terms(self, source: Tensor) -> tuple[list[Fraction], list[Fraction]]:
-        """Exact (ratios, biases) for `Call.rescale`: real value of an accumulator unit, real bias."""
+        """Exact (ratios, biases) for `rescale_for`: real value of an accumulator unit, real bias."""
         assert source.scale is not None
         inputs = fractions(self.input_scales if self.input_scales.size else source.scale)
         outputs = max(len(inputs), self.scale.size)
@@ -76,8 +78,8 @@ class Affine:
 
 def affine_input(call: Call) -> Codes | Unknown:
     """The input's codes: through the layer's own input quantiser where it has one."""
-    value = call.quantized_input()
-    return value if isinstance(value, Unknown) else call.codes(value)
+    value = quantized_input(call)
+    return value if isinstance(value, Unknown) else codes_of(call, value)
 
 
 def channel_input(call: Call, groups: int) -> tuple[str, npt.NDArray[np.float64]] | Unknown:
@@ -85,11 +87,11 @@ def channel_input(call: Call, groups: int) -> tuple[str, npt.NDArray[np.float64]
 
     Every output reads the channels of one group, which may have a scale of their own.
     """
-    value = call.quantized_input()
+    value = quantized_input(call)
     if isinstance(value, Unknown):
         return value
     if not isinstance(value, ChannelCodes):
-        return call.codes(value).tensor, np.zeros(0)
+        return codes_of(call, value).tensor, np.zeros(0)
     scales = np.array(value.scales.values)
     if value.scales.axis != 1 or scales.size % groups:
         raise one_scale(call, value)
@@ -165,6 +167,6 @@ def affine_result(
     expose: Callable[[Pointwise], str] | None = None,
 ) -> Value:
     """What leaves the layer: a real value, or codes when the layer has an output quantiser; `axis`: the channels'."""
-    value = call.real(finish, axes=(axis % len(call.out_shape),), expose=expose)
-    output = call.quantizer(call.module.output_quant)
-    return value if output is None else call.quantize(value, output)
+    value = real_value(call, finish, axes=(axis % len(call.out_shape),), expose=expose)
+    output = quantizer_of(call, call.module.output_quant)
+    return value if output is None else quantize(call, value, output)

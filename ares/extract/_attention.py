@@ -6,7 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._quantizers import Quantizer
+from ares.extract._rescaling import real_value, rescale_for
 from ares.extract._values import Codes, Unknown, Value
 from ares.ir import Tensor
 from ares.ops import KernelOperation
@@ -23,12 +25,12 @@ def attention_product(
     `terms` gives the real value of a step times a step, less the two scales, and the accumulator's bound.
     """
     module = call.module
-    values = [call.argument(position, name) for position, (name, _) in enumerate(operands)]
-    quantizer = call.quantizer(module.quant.act_quant)
+    values = [call.argument(name, position) for position, (name, _) in enumerate(operands)]
+    quantizer = quantizer_of(call, module.quant.act_quant)
     if any(isinstance(value, Unknown) for value in values):
         return Unknown()
     first, second = (
-        call.codes(value, role) for value, (_, role) in zip(values, operands, strict=True)
+        codes_of(call, value, role) for value, (_, role) in zip(values, operands, strict=True)
     )
     left, right = call.tensor(first), call.tensor(second)
     factor, bound = terms(left, right)
@@ -44,8 +46,8 @@ def attention_product(
             outer=module.outer,
             inner=module.inner,
             shared=module.shared_queries,
-            rescale=call.rescale(known, [ratio], [Fraction(0)], bound),
+            rescale=rescale_for(call, known, [ratio], [Fraction(0)], bound),
         )
 
-    product = call.real(finish, axes=())
-    return product if quantizer is None else Codes(call.quantize(product, quantizer).tensor)
+    product = real_value(call, finish, axes=())
+    return product if quantizer is None else Codes(quantize(call, product, quantizer).tensor)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of
 from ares.extract._quantizers import Quantizer
+from ares.extract._rescaling import real_value
 from ares.extract._values import Codes, Unknown, Value
 
 
@@ -15,8 +17,8 @@ def average(call: Call, divisor: int, add: Callable[[Codes, Quantizer, Fraction]
     value = call.x
     if isinstance(value, Unknown):
         return value
-    source = call.codes(value)
+    source = codes_of(call, value)
     scale = call.tensor(source).scale
     assert scale is not None
     ratio = Fraction(scale) / divisor
-    return call.real(lambda quantizer: add(source, quantizer, ratio), axes=())
+    return real_value(call, lambda quantizer: add(source, quantizer, ratio), axes=())

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
+from ares.extract._call import Call
 from ares.extract._findings import Unquantised, reject
 from ares.extract._quantizers import Quantizer
+from ares.extract._rescaling import real_value, rescale_for
 from ares.extract._scales import ONE_SCALE, ChannelScales
 from ares.extract._values import ChannelCodes, Codes, Constant, Index, Real, Value
 from ares.extract.constant import quantized_constant
@@ -20,9 +21,6 @@ from ares.numerics import Pointwise, lookup_table
 from ares.ops import KernelOperation
 from ares.ops.batch_norm import BatchNorm
 from ares.ops.requantize import Requantize
-
-if TYPE_CHECKING:
-    from ares.extract._call import Call
 
 _ONE_SCALE_BEFORE = "put a QuantIdentity with one scale before it"
 
@@ -127,7 +125,8 @@ def waiting(
     """Codes as a real value: `operation` (field `table`) serves them, BatchNorm where channels differ."""
     if isinstance(value, ChannelCodes):
         scales = value.scales
-        return call.real(
+        return real_value(
+            call,
             lambda quantizer: _rescaled(call, value.tensor, scales, quantizer, name),
             what=value.what,
             shape=value.shape,
@@ -150,7 +149,7 @@ def waiting(
         table = lookup_table(function, source, quantizer.tensor(), factor, addend)
         return call.add(operation, (value.tensor,), quantizer, name=name, table=table)
 
-    return call.real(finish, shape=source.shape, axes=tuple(range(1, len(source.shape))))
+    return real_value(call, finish, shape=source.shape, axes=tuple(range(1, len(source.shape))))
 
 
 def _rescaled(
@@ -159,5 +158,5 @@ def _rescaled(
     """Adds the operation on codes of which channels differ, in their scales or in what follows."""
     ratios = [Fraction(scale) for scale in scales.values]
     bound = call.builder.tensors[tensor].largest_magnitude
-    rescale = call.rescale(quantizer, ratios, [Fraction(0)], bound)
+    rescale = rescale_for(call, quantizer, ratios, [Fraction(0)], bound)
     return call.add(BatchNorm, (tensor,), quantizer, name=name, axis=scales.axis, rescale=rescale)

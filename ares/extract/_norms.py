@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ares.extract._call import Call, fractions
+from ares.extract._call import Call
+from ares.extract._codes import codes_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
+from ares.extract._rescaling import fractions, real_value
 from ares.extract._values import Constant, Unknown, Value
 from ares.numerics import NumericsError, plan_norm
 from ares.ops._norms import NormOperation
@@ -31,7 +33,7 @@ def normalised(
     value = call.x
     if isinstance(value, Unknown):
         return value
-    source = call.codes(value)
+    source = codes_of(call, value)
     tensor = call.tensor(source)
     gammas = _affine("weight", weight, Fraction(1))
     betas = _affine("bias", bias, Fraction(0))
@@ -70,7 +72,7 @@ def normalised(
             **parameters,
         )
 
-    return call.real(finish)
+    return real_value(call, finish)
 
 
 def trailing(

@@ -36,7 +36,7 @@ def unchanged(call: Call) -> Value:
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"
 )
 def dropout(call: Call) -> Value:
-    if call.node.module is None and call.argument(2, "training", call.kwargs.get("train", True)):
+    if call.node.module is None and call.argument("training", 2, call.kwargs.get("train", True)):
         reject("it drops values at random", "say training=self.training")
     call.context.warnings.append(
         Finding(

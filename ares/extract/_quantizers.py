@@ -1,7 +1,7 @@
 """Reading Brevitas' activation quantisers: what a proxy does, in numbers, or a clear refusal.
 
 Scales are read from the float64 copy of the model, in which Brevitas evaluates `value / 255` in float64: the
-torch witness uses the same numbers (`BREVITAS.md` section 1). Nothing is taken from the layer's class name.
+torch witness divides by the same numbers. Nothing is taken from the layer's class name.
 """
 
 from __future__ import annotations
@@ -177,9 +177,10 @@ def require_plain(quant: Any, what: str, classes: tuple[str, ...] = (PLAIN_QUANT
 
 
 def calibration_state(proxy: nn.Module, peers: Iterable[nn.Module] = ()) -> tuple[bool, bool]:
-    """(certainly never calibrated, suspiciously untouched threshold): see `BREVITAS.md` section 1.
+    """(certainly never calibrated, suspiciously untouched threshold).
 
-    A threshold of one is suspicious only after `calibration_mode` or a loaded state, both of which can come without
+    An untouched quantiser has counted no batch and has the threshold one; but `calibration_mode` leaves the counter at
+    its limit, and a loaded state has none, so that a threshold of one is only suspicious there: both can come without
     data. `peers` are the modules of the model: where one of their quantisers has seen data, this one has too.
     """
     quant = _tensor_quant(proxy)

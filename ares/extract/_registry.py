@@ -12,17 +12,14 @@ import pkgutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from ares.capture.leaves import library_class
+from ares.extract._call import Call
+from ares.extract._values import Value
 
-if TYPE_CHECKING:
-    from ares.extract._call import Call
-    from ares.extract._values import Value
-
-Detector = Callable[["Call"], "Value | tuple[Value, ...]"]
+Detector = Callable[[Call], Value | tuple[Value, ...]]
 
 _MODULES: dict[type[nn.Module], Detector] = {}
 _FUNCTIONS: dict[str, Detector] = {}

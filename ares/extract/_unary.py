@@ -30,15 +30,14 @@ def unary(
     row = Unary(operation, make, parameters)
     add_row(modules, row)
 
-    def of_module(call: Call) -> Value:
-        return apply_function(call, row.of_module(call.module), operation)
-
-    def of_function(call: Call) -> Value:
-        values = [call.argument(1 + i, name, value) for i, (name, value) in enumerate(parameters)]
+    @on_module(*modules)
+    @on_function(*functions)
+    def detector(call: Call) -> Value:
+        values = [
+            call.setting(name, place, value)
+            for place, (name, value) in enumerate(parameters, start=1)
+        ]
         return apply_function(call, row.make(*values), operation)
-
-    on_module(*modules)(of_module)
-    on_function(*functions)(of_function)
 
 
 def number(value: object, what: str) -> float:

@@ -1,4 +1,4 @@
-"""What an edge of the traced model means: codes, a real value that waits for its quantiser, or neither.
+"""What an edge of the captured model means: codes, a real value that waits for its quantiser, or neither.
 
 A real value is not computed until its quantiser is known, so that the sum, BatchNorm, the activation function and the
 quantiser become one operation with one rounding. Moves (flatten, permute, max pooling) that stand between an
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ares.extract._findings import Unmappable, reject
 from ares.extract._quantizers import Quantizer
@@ -27,13 +28,13 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
-    """`emit` adds a move of the codes of a tensor, by name, and returns the result's name.
+    """`add` adds a move of the codes of a tensor, by name, and returns the result's name.
 
     `back` takes an array of the result's shape to where its elements came from (-1: nowhere); None where elements that
     differ in it are mixed. `takes_maximum` and `adds_zeros` say what the move does besides moving.
     """
 
-    emit: Callable[[str], str]
+    add: Callable[[str], str]
     back: Callable[[Index], Index | None]
     takes_maximum: bool = False
     adds_zeros: bool = False
@@ -232,7 +233,7 @@ class Real:
 
     def _moved(self, tensor: str) -> str:
         for move in self.moves:
-            tensor = move.emit(tensor)
+            tensor = move.add(tensor)
         return tensor
 
     def _followed_by(self, functions: Sequence[Function], axis: int | None) -> Real:
@@ -306,6 +307,13 @@ class Unknown:
 
 
 Value = Codes | Real | Constant | Unknown
+
+
+def array_of(value: Any) -> npt.NDArray[np.float64] | None:
+    """The numbers of a parameter or buffer of the float64 model, or of the constant that a function got; else None."""
+    if isinstance(value, torch.Tensor):
+        return np.asarray(value.detach().double().numpy())
+    return value.array if isinstance(value, Constant) else None
 
 
 def as_constant(value: Any) -> npt.NDArray[np.float64] | None:

@@ -13,6 +13,13 @@ from ares.capture import Node, Ref
 from ares.extract._alone import Arguments, StandIn, judge_alone, resolved
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
+from ares.extract._captured_model import (
+    CapturedModel,
+    capture_model,
+    numbers_of,
+    refuse_changed,
+    type_name,
+)
 from ares.extract._composites import composite_roots, root_of
 from ares.extract._findings import (
     NOT_JUDGED,
@@ -27,7 +34,6 @@ from ares.extract._findings import (
 from ares.extract._migration import advice
 from ares.extract._quantizers import is_enabled
 from ares.extract._registry import Detector, function_detector, module_detector
-from ares.extract._trace import Traced, numbers_of, refuse_changed, trace, type_name
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import DType, Graph, GraphError
@@ -71,10 +77,10 @@ def analyse(
     model: nn.Module, inputs: Sequence[torch.Tensor], name: str, *, allow_uncalibrated: bool = True
 ) -> Analysis:
     """As `extract`, but goes on after an error and lists every finding."""
-    traced = trace(model, inputs)
-    if isinstance(traced, Finding):
-        return Analysis((traced,), None)
-    return _Walk(name, traced, allow_uncalibrated).run()
+    captured = capture_model(model, inputs)
+    if isinstance(captured, Finding):
+        return Analysis((captured,), None)
+    return _Walk(name, captured, allow_uncalibrated).run()
 
 
 class _Walk:
@@ -83,17 +89,17 @@ class _Walk:
     def __init__(
         self,
         name: str,
-        traced: Traced,
+        captured: CapturedModel,
         allow_uncalibrated: bool,
     ) -> None:
-        self.dataflow = traced.dataflow
-        self.modules = dict(traced.double.named_modules())
+        self.dataflow = captured.dataflow
+        self.modules = dict(captured.double.named_modules())
         self.roots = composite_roots(self.modules)
         self.builder = Builder(name, self.roots)
         self.context = Context(
             builder=self.builder,
             # By every name: a copy of a GraphModule may come upon shared modules in another order.
-            single=dict(traced.single.named_modules(remove_duplicate=False)),
+            single=dict(captured.single.named_modules(remove_duplicate=False)),
             proxy_paths={
                 id(module): path
                 for path, module in self.modules.items()

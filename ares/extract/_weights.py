@@ -1,7 +1,8 @@
 """Quantised weights as integers: codes and scales of the float32 model, which is what the user trained.
 
 Weights are constants, so nothing is asked about how their codes came to be: what `quant_weight()` returns is what the
-layer means. A scale recomputed in float64 can differ (`BREVITAS.md` section 5), and so can a code that lies on an edge.
+layer means. Recomputed in float64 a scale can differ (by a factor of two, where a power of two is chosen by a logarithm
+that binary32 rounds to an integer), and so can the code of a weight that lies on an edge.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import nn
 
 from ares.extract._findings import reject
 from ares.extract._quantizers import code_range, is_enabled, require_settled
-from ares.ir import constant
+from ares.ir import frozen_array
 
 # Codes times a binary32 scale, divided by it again, are off by 2**-17 at most.
 _OFF_GRID = 2.0**-12
@@ -126,7 +127,7 @@ def read_weights(layer: Any, ran: Any = None) -> Weights:
     if smallest < lo or largest > hi:
         reject(f"its weights are {smallest}..{largest}, expected {lo}..{hi}", _INTEGER)
     return Weights(
-        constant(codes.numpy(), np.int8),
+        frozen_array(codes.numpy(), np.int8),
         scale.abs().numpy().reshape(-1),
         max(lo, _S8.min),
         min(hi, _S8.max),

@@ -15,7 +15,7 @@ from ares.extract._findings import reject
 from ares.extract._functions import Unary, add_row
 from ares.extract._registry import on_function, on_module
 from ares.extract._unary import number, unary
-from ares.extract._values import Constant, Value
+from ares.extract._values import Value, array_of
 from ares.numerics import FUNCTIONS, IDENTITY, Function, celu, clip, elu, leaky_relu, softplus
 from ares.ops.activation import Activation
 
@@ -93,17 +93,9 @@ add_row((nn.PReLU,), Unary(Activation, _one_slope, (("weight", None),)))
 
 
 @on_module(nn.PReLU)
-def prelu_module(call: Call) -> Value:
-    return _prelu(call, call.module.weight.detach().double().numpy())
-
-
 @on_function("prelu")
-def prelu_function(call: Call) -> Value:
-    weight = call.argument(1, "weight")
-    return _prelu(call, weight.array if isinstance(weight, Constant) else None)
-
-
-def _prelu(call: Call, slopes: np.ndarray | None) -> Value:
+def prelu(call: Call) -> Value:
+    slopes = array_of(call.setting("weight", 1))
     if slopes is None or not np.isfinite(slopes).all():
         reject("its slopes are no finite constants", "make them a parameter, train or load it")
     functions = [leaky_relu(float(slope)) for slope in slopes.reshape(-1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from torch import nn
 
@@ -12,21 +11,15 @@ from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Codes, Value
 from ares.ops.adaptive_avg_pool1d import AdaptiveAvgPool1d, windows
 
 
 @on_module(nn.AdaptiveAvgPool1d)
-def adaptive_avg_pool1d_module(call: Call) -> Value:
-    return _pool(call, call.module.output_size)
-
-
 @on_function("adaptive_avg_pool1d")
-def adaptive_avg_pool1d_function(call: Call) -> Value:
-    return _pool(call, call.argument(1, "output_size"))
-
-
-def _pool(call: Call, size: Any) -> Value:
+def adaptive_avg_pool1d(call: Call) -> Value:
+    size = call.setting("output_size", 1)
     count = int(size[0]) if isinstance(size, (tuple, list)) else int(size)
     if len(call.out_shape) != 3:
         reject(f"it gives shape {list(call.out_shape)}", "give it [batch, channels, length]")
@@ -35,8 +28,8 @@ def _pool(call: Call, size: Any) -> Value:
         tensor = call.tensor(source)
         lengths = {end - start for start, end in windows(tensor.shape[2], count)}
         rescales = tuple(
-            call.rescale(
-                quantizer, [scale / length], [Fraction(0)], length * tensor.largest_magnitude
+            rescale_for(
+                call, quantizer, [scale / length], [Fraction(0)], length * tensor.largest_magnitude
             )
             for length in range(min(lengths), max(lengths) + 1)
         )

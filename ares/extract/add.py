@@ -8,16 +8,18 @@ from fractions import Fraction
 import brevitas.nn as qnn
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._rescaling import real_value
 from ares.extract._values import Step, Unknown, Value, as_constant
 from ares.numerics import NumericsError, plan_weighted_sum
 from ares.ops.add import Add
 
 _ADVICE = "use ares.nn.QuantAdd, which quantises the sum"
-_OPERANDS = ((0, "input"), (1, "other"))
+_OPERANDS = (("input", 0), ("other", 1))
 
 
 @on_function("add")
@@ -38,24 +40,24 @@ def rsub(call: Call) -> Value:
 @on_module(qnn.QuantEltwiseAdd)
 def quant_eltwise_add(call: Call) -> Value:
     """Both operands through one input quantiser, the sum through the output quantiser."""
-    values = [call.argument(place, name) for place, name in ((0, "input"), (1, "other"))]
+    values = [call.argument(*operand) for operand in _OPERANDS]
     if any(isinstance(value, Unknown) for value in values):
         return Unknown()
     for place in (0, 1):
-        quantizer = call.quantizer(call.module.input_quant)
+        quantizer = quantizer_of(call, call.module.input_quant)
         if quantizer is not None:
             name = f"{call.name}.input_quant" + (f"#{place}" if place else "")
-            values[place] = call.quantize(values[place], quantizer, name=name)
+            values[place] = quantize(call, values[place], quantizer, name=name)
     result = _of_codes(call, values[0], values[1], Fraction(1))
-    output = call.quantizer(call.module.output_quant)
-    return result if output is None else call.quantize(result, output)
+    output = quantizer_of(call, call.module.output_quant)
+    return result if output is None else quantize(call, result, output)
 
 
 def _sum(call: Call, kind: str, sign: int) -> Value:
     first, second = (call.argument(*operand) for operand in _OPERANDS)
     if isinstance(first, Unknown) or isinstance(second, Unknown):
         return Unknown()
-    alpha = call.argument(2, "alpha", 1)
+    alpha = call.argument("alpha", 2, 1)
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
         reject(f"its alpha is {alpha!r}", "give a finite Python number")
     constants = as_constant(first), as_constant(second)
@@ -80,7 +82,9 @@ def _sum(call: Call, kind: str, sign: int) -> Value:
 def _of_codes(call: Call, first: Value, second: Value, weight: Fraction) -> Value:
     """first + weight * second."""
     roles = ("its first operand", "its second operand")
-    codes = [call.codes(value, role) for value, role in zip((first, second), roles, strict=True)]
+    codes = [
+        codes_of(call, value, role) for value, role in zip((first, second), roles, strict=True)
+    ]
     weights = [Fraction(1), weight]
     if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
         codes.reverse()  # the operation repeats its second operand only
@@ -106,4 +110,4 @@ def _of_codes(call: Call, first: Value, second: Value, weight: Fraction) -> Valu
         names = tuple(value.tensor for value in codes)
         return call.add(Add, names, quantizer, coefficients=coefficients, rescale=rescale)
 
-    return call.real(finish, what=f"the sum {call.name}", axes=(), advice=_ADVICE)
+    return real_value(call, finish, what=f"the sum {call.name}", axes=(), advice=_ADVICE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from torch import nn
 
@@ -13,50 +12,20 @@ from ares.extract._findings import reject
 from ares.extract._geometry import pair
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Codes, Value
 from ares.ops.avg_pool2d import AvgPool2d
 
 
 @on_module(nn.AvgPool2d)
-def avg_pool2d_module(call: Call) -> Value:
-    m = call.module
-    return _avg_pool(
-        call,
-        m.kernel_size,
-        m.stride,
-        m.padding,
-        m.ceil_mode,
-        m.count_include_pad,
-        m.divisor_override,
-    )
-
-
 @on_function("avg_pool2d")
-def avg_pool2d_function(call: Call) -> Value:
-    return _avg_pool(
-        call,
-        call.argument(1, "kernel_size"),
-        call.argument(2, "stride"),
-        call.argument(3, "padding", 0),
-        call.argument(4, "ceil_mode", False),
-        call.argument(5, "count_include_pad", True),
-        call.argument(6, "divisor_override"),
-    )
-
-
-def _avg_pool(
-    call: Call,
-    kernel: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Value:
-    window, (top, left) = pair(kernel), pair(padding)
-    if ceil_mode:
+def avg_pool2d(call: Call) -> Value:
+    kernel = call.setting("kernel_size", 1)
+    stride = call.setting("stride", 2) or kernel
+    window, (top, left) = pair(kernel), pair(call.setting("padding", 3, 0))
+    if call.setting("ceil_mode", 4, False):
         reject("it rounds its output size up", "use ceil_mode=False")
-    if not count_include_pad and (top or left):
+    if not call.setting("count_include_pad", 5, True) and (top or left):
         reject("its padding is not counted", "use count_include_pad=True")
     count = window[0] * window[1]
 
@@ -67,11 +36,11 @@ def _avg_pool(
             (source.tensor,),
             quantizer,
             kernel=window,
-            stride=pair(kernel if stride is None or stride == [] else stride),
+            stride=pair(stride),
             padding=(top, left, top, left),
-            rescale=call.rescale(
-                quantizer, [ratio], [Fraction(0)], count * tensor.largest_magnitude
+            rescale=rescale_for(
+                call, quantizer, [ratio], [Fraction(0)], count * tensor.largest_magnitude
             ),
         )
 
-    return average(call, divisor_override or count, add)
+    return average(call, call.setting("divisor_override", 6) or count, add)

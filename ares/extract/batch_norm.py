@@ -6,79 +6,45 @@ are. On codes (pre-activation networks, Brevitas' QuantScaleBias) they are an op
 
 from __future__ import annotations
 
-from typing import Any
-
 import brevitas.nn as qnn
 import numpy as np
-import numpy.typing as npt
-import torch
 from torch import nn
 
 from ares.extract._call import Call
+from ares.extract._codes import quantize, quantized_input, quantizer_of
 from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import Unmappable, reject
 from ares.extract._migration import advice
 from ares.extract._quantizers import is_enabled
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import QUANTISE_BOTH, Constant, Real, Step, Unknown, Value
+from ares.extract._values import QUANTISE_BOTH, Real, Step, Unknown, Value, array_of
 from ares.extract._weights import read_weights
 
-Array = npt.NDArray[np.float64]
+_STATE = ("running_mean", "running_var", "weight", "bias")
 
 
 @on_module(nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
-def batch_norm_module(call: Call) -> Value:
-    m = call.module
-    return _batch_norm(call, m.running_mean, m.running_var, m.weight, m.bias, m.eps)
-
-
 @on_function("batch_norm")
-def batch_norm_function(call: Call) -> Value:
-    names = ("running_mean", "running_var", "weight", "bias")
-    mean, variance, weight, bias = (call.argument(1 + i, name) for i, name in enumerate(names))
-    if call.argument(5, "training", False):
+def batch_norm(call: Call) -> Value:
+    if call.setting("training", 5, False):
         reject("it computes its statistics from the batch", "say training=self.training")
-    return _batch_norm(call, mean, variance, weight, bias, call.argument(7, "eps", 1e-5))
-
-
-@on_module(
-    qnn.QuantScaleBias,
-    qnn.BatchNorm1dToQuantScaleBias,
-    qnn.BatchNorm2dToQuantScaleBias,
-)
-def quant_scale_bias(call: Call) -> Value:
-    value = call.quantized_input()
-    if isinstance(value, Unknown):
-        return value
-    layer = call.single
-    if is_enabled(layer.bias_quant):
-        reject("its bias is quantised", "leave its bias float: bias_quant=None")
-    shape = tuple(layer.runtime_shape)
-    if is_enabled(layer.weight_quant):
-        weights = read_weights(layer)
-        factors = weights.codes.astype(np.float64).reshape(-1) * weights.scale
-    else:
-        factors = layer.weight.detach().double().numpy().reshape(-1)
-    addends = layer.bias.detach().double().numpy().reshape(-1)
-    steps = Step("mul", factors.reshape(shape)), Step("add", addends.reshape(shape))
-    result = apply_arithmetic(call, value, call.shape_of(0, "input"), *steps)
-    output = call.quantizer(call.module.output_quant)
-    return result if output is None else call.quantize(result, output)
-
-
-def _batch_norm(call: Call, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
     if isinstance(call.x, Unknown):
         return call.x
-    mean, variance = _numbers(mean), _numbers(variance)
+    # torch.batch_norm has another order than F.batch_norm, and an argument more.
+    is_torch_s = len(call.args) == 9 or "cudnn_enabled" in call.kwargs
+    order = _STATE[2:] + _STATE[:2] if is_torch_s else _STATE
+    mean, variance, weight, bias = (
+        array_of(call.setting(name, 1 + order.index(name))) for name in _STATE
+    )
+    eps = call.setting("eps", 7, 1e-5)
     if mean is None or variance is None:
         reject(
             "it computes its statistics from the batch, also in evaluation mode",
             "use track_running_stats=True, and train or load its statistics",
         )
-    shape = call.shape_of(0, "input")
+    shape = call.shape_of("input", 0)
     if len(shape) < 2 or shape[1] != mean.size:
         reject(f"it has {mean.size} channels, its input has shape {list(shape)}")
-    weight, bias = _numbers(weight), _numbers(bias)
     for name, values in (("weight", weight), ("bias", bias), ("running_mean", mean)):
         if values is not None and not np.isfinite(values).all():
             reject(f"its {name} contains NaN or infinity", "train or load the model again")
@@ -99,8 +65,26 @@ def _batch_norm(call: Call, mean: Any, variance: Any, weight: Any, bias: Any, ep
         raise
 
 
-def _numbers(value: Any) -> Array | None:
-    """A parameter or buffer of the float64 model, or what the function was handed."""
-    if isinstance(value, torch.Tensor):
-        return np.asarray(value.detach().double().numpy())
-    return value.array if isinstance(value, Constant) else None
+@on_module(
+    qnn.QuantScaleBias,
+    qnn.BatchNorm1dToQuantScaleBias,
+    qnn.BatchNorm2dToQuantScaleBias,
+)
+def quant_scale_bias(call: Call) -> Value:
+    value = quantized_input(call)
+    if isinstance(value, Unknown):
+        return value
+    layer = call.single
+    if is_enabled(layer.bias_quant):
+        reject("its bias is quantised", "leave its bias float: bias_quant=None")
+    shape = tuple(layer.runtime_shape)
+    if is_enabled(layer.weight_quant):
+        weights = read_weights(layer)
+        factors = weights.codes.astype(np.float64).reshape(-1) * weights.scale
+    else:
+        factors = layer.weight.detach().double().numpy().reshape(-1)
+    addends = layer.bias.detach().double().numpy().reshape(-1)
+    steps = Step("mul", factors.reshape(shape)), Step("add", addends.reshape(shape))
+    result = apply_arithmetic(call, value, call.shape_of("input", 0), *steps)
+    output = quantizer_of(call, call.module.output_quant)
+    return result if output is None else quantize(call, result, output)

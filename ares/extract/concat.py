@@ -13,9 +13,10 @@ from ares.extract._findings import reject
 from ares.extract._geometry import axis_of
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
+from ares.extract._rescaling import real_value
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.constant import quantized_constant
-from ares.ir import Tensor, constant
+from ares.ir import Tensor, frozen_array
 from ares.numerics import IDENTITY, Function, lookup_table
 from ares.ops.concat import Concat
 
@@ -24,19 +25,19 @@ _ADVICE = "use ares.nn.QuantConcatenate, which brings its parts to one scale"
 
 @on_function("cat")
 def concat(call: Call) -> Value:
-    parts: tuple[Value, ...] = tuple(call.argument(0, "tensors"))
+    parts: tuple[Value, ...] = tuple(call.argument("tensors", 0))
     if any(isinstance(part, Unknown) for part in parts):
         return Unknown()
     if all(isinstance(part, Constant) for part in parts):
         reject("it concatenates constants of the model only", "quantise what it gives")
-    axis = axis_of(int(call.argument(1, "dim", 0)), len(call.out_shape))
+    axis = axis_of(int(call.argument("dim", 1, 0)), len(call.out_shape))
     if axis == 0:
         reject("it concatenates along the batch", "concatenate along another dimension")
     codes = [call.tensor(part) for part in parts if isinstance(part, Codes)]
     if len(codes) == len(parts) and len({_grid(tensor) for tensor in codes}) == 1:
         lo, hi = min(tensor.lo for tensor in codes), max(tensor.hi for tensor in codes)
         like = replace(codes[0], lo=lo, hi=hi)
-        plain = tuple(constant([], np.uint8) for _ in codes)
+        plain = tuple(frozen_array([], np.uint8) for _ in codes)
         names = tuple(tensor.name for tensor in codes)
         return Codes(call.add(Concat, names, like, axis=axis, tables=plain))
 
@@ -50,7 +51,7 @@ def concat(call: Call) -> Value:
         return call.add(Concat, names, quantizer, axis=axis, tables=tables)
 
     what = f"the concatenation {call.name} of different scales"
-    return call.real(finish, what=what, advice=_ADVICE)
+    return real_value(call, finish, what=what, advice=_ADVICE)
 
 
 def _grid(tensor: Tensor) -> tuple[object, ...]:
@@ -70,5 +71,5 @@ def _part(call: Call, part: Value, quantizer: Quantizer) -> str:
 def _table(tensor: Tensor, quantizer: Quantizer, own_grid: bool) -> npt.NDArray[Any]:
     function: Function = quantizer.function if own_grid else IDENTITY
     if function is IDENTITY and quantizer.keeps(tensor):
-        return constant([], np.uint8)
+        return frozen_array([], np.uint8)
     return lookup_table(function, tensor, quantizer.tensor())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._values import Constant
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.ops.constant import Constant as ConstantOperation
-
-if TYPE_CHECKING:
-    from ares.extract._call import Call
 
 
 def quantized_constant(call: Call, value: Constant, quantizer: Quantizer) -> str:
@@ -29,4 +25,4 @@ def quantized_constant(call: Call, value: Constant, quantizer: Quantizer) -> str
         reject(f"the constant {value.name!r} contains NaN or infinity", "train or load it again")
     real = quantizer.function.evaluate(value.array) / quantizer.scale + quantizer.zero_point
     codes = np.clip(np.rint(real), quantizer.lo, quantizer.hi)
-    return call.add(ConstantOperation, (), quantizer, codes=constant(codes, np.int16))
+    return call.add(ConstantOperation, (), quantizer, codes=frozen_array(codes, np.int16))

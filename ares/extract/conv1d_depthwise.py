@@ -8,8 +8,9 @@ from ares.extract._affine import affine_result, channel_input, read_affine
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Unknown, Value
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.nn.leaves.conv1d import QuantConv1dDepthwise
 from ares.ops.conv1d_depthwise import Conv1dDepthwise
 
@@ -30,9 +31,9 @@ def conv1d_depthwise(call: Call) -> Value:
             Conv1dDepthwise,
             (source,),
             quantizer,
-            weight=constant(affine.weight[:, 0], np.int8),
+            weight=frozen_array(affine.weight[:, 0], np.int8),
             left=layer.left,
-            rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
+            rescale=rescale_for(call, quantizer, ratios, biases, affine.bound(tensor)),
         )
 
     return affine_result(call, finish, axis=1)

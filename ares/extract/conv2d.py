@@ -11,6 +11,7 @@ from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Unknown, Value
 from ares.ops.conv2d import Conv2d
 
@@ -39,7 +40,7 @@ def conv2d(call: Call) -> Value:
             padding=padding,
             dilation=tuple(layer.dilation),
             groups=layer.groups,
-            rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
+            rescale=rescale_for(call, quantizer, ratios, biases, affine.bound(tensor)),
         )
 
     return affine_result(call, finish, axis=1)

@@ -9,12 +9,14 @@ from brevitas import nn as qnn
 from torch import nn
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer, is_enabled
 from ares.extract._registry import on_module
+from ares.extract._rescaling import real_value
 from ares.extract._values import Codes, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
-from ares.ir import DType, Tensor, constant
+from ares.ir import DType, Tensor, frozen_array
 from ares.ops.embedding import Embedding
 
 
@@ -31,10 +33,10 @@ def embedding(call: Call) -> Value:
         real = quantizer.pointwise.evaluate(table) / quantizer.scale + quantizer.zero_point
         codes = np.clip(np.rint(real), quantizer.lo, quantizer.hi)
         return call.add(
-            Embedding, (ids.tensor,), quantizer, table=constant(codes, quantizer.dtype.numpy)
+            Embedding, (ids.tensor,), quantizer, table=frozen_array(codes, quantizer.dtype.numpy)
         )
 
-    return call.real(finish, what=f"the rows of {call.name}", axes=())
+    return real_value(call, finish, what=f"the rows of {call.name}", axes=())
 
 
 @on_module(qnn.QuantEmbedding)
@@ -58,7 +60,7 @@ def _ids(call: Call) -> Codes | Unknown:
     if isinstance(value, Unknown):
         return value
     layer = call.single
-    ids = call.codes(value, "its ids")
+    ids = codes_of(call, value, "its ids")
     if call.tensor(ids).dtype is not DType.S32:
         reject("its ids are quantised values", "give it the integers themselves: an int64 input")
     if layer.max_norm is not None:

@@ -7,6 +7,7 @@ import numpy as np
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
+from ares.extract._moves import move
 from ares.extract._registry import on_function
 from ares.extract._values import Value
 from ares.ops.flip import Flip
@@ -21,11 +22,11 @@ def flip(call: Call) -> Value:
     if 0 in axes:
         reject("it reverses the batch", "flip other dimensions only")
 
-    def emit(tensor: str) -> str:
+    def add(tensor: str) -> str:
         for axis in axes:
             source = call.builder.tensors[tensor]
             if source.shape[axis] > 1:
                 tensor = call.add(Flip, (tensor,), source, axis=axis)
         return tensor
 
-    return call.move(emit, lambda index: np.flip(index, tuple(axes)))
+    return move(call, add, lambda index: np.flip(index, tuple(axes)))

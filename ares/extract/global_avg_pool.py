@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from torch import nn
 
@@ -12,23 +11,16 @@ from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Codes, Value
 from ares.ops.avg_pool2d import AvgPool2d
 from ares.ops.global_avg_pool import GlobalAvgPool
 
 
 @on_module(nn.AdaptiveAvgPool2d)
-def adaptive_avg_pool2d_module(call: Call) -> Value:
-    return _adaptive(call, call.module.output_size)
-
-
 @on_function("adaptive_avg_pool2d")
-def adaptive_avg_pool2d_function(call: Call) -> Value:
-    return _adaptive(call, call.argument(1, "output_size"))
-
-
-def _adaptive(call: Call, wanted: Any) -> Value:
-    value = call.x
+def adaptive_avg_pool2d(call: Call) -> Value:
+    value, wanted = call.x, call.setting("output_size", 1)
     if not isinstance(value, Codes):
         return average(call, 1, lambda *_: "")
     height, width = call.tensor(value).shape[-2:]
@@ -47,7 +39,7 @@ def _adaptive(call: Call, wanted: Any) -> Value:
 
     def add(source: Codes, quantizer: Quantizer, ratio: Fraction) -> str:
         bound = count * call.tensor(source).largest_magnitude
-        rescale = call.rescale(quantizer, [ratio], [Fraction(0)], bound)
+        rescale = rescale_for(call, quantizer, [ratio], [Fraction(0)], bound)
         if (out_h, out_w) == (1, 1):
             return call.add(GlobalAvgPool, (source.tensor,), quantizer, rescale=rescale)
         return call.add(

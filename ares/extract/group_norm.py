@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from torch import nn
 
@@ -15,22 +14,15 @@ from ares.ops.group_norm import GroupNorm
 
 
 @on_module(nn.GroupNorm)
-def group_norm_module(call: Call) -> Value:
-    m = call.module
-    return _group_norm(call, m.num_groups, m.weight, m.bias, m.eps)
-
-
 @on_function("group_norm")
-def group_norm_function(call: Call) -> Value:
-    return _group_norm(
+def group_norm(call: Call) -> Value:
+    groups = call.setting("num_groups", 1)
+    return normalised(
         call,
-        call.argument(1, "num_groups"),
-        call.argument(2, "weight"),
-        call.argument(3, "bias"),
-        call.argument(4, "eps", 1e-5),
+        GroupNorm,
+        call.setting("weight", 2),
+        call.setting("bias", 3),
+        call.setting("eps", 4, 1e-5),
+        count=prod(call.out_shape[1:]) // groups,
+        groups=groups,
     )
-
-
-def _group_norm(call: Call, groups: int, weight: Any, bias: Any, epsilon: float) -> Value:
-    count = prod(call.out_shape[1:]) // groups
-    return normalised(call, GroupNorm, weight, bias, epsilon, count, groups=groups)

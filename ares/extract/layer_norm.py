@@ -12,18 +12,13 @@ from ares.ops.layer_norm import LayerNorm
 
 
 @on_module(nn.LayerNorm)
-def layer_norm_module(call: Call) -> Value:
-    m = call.module
-    return trailing(call, LayerNorm, m.normalized_shape, m.weight, m.bias, m.eps)
-
-
 @on_function("layer_norm")
-def layer_norm_function(call: Call) -> Value:
+def layer_norm(call: Call) -> Value:
     return trailing(
         call,
         LayerNorm,
-        call.argument(1, "normalized_shape"),
-        call.argument(2, "weight"),
-        call.argument(3, "bias"),
-        call.argument(4, "eps", 1e-5),
+        call.setting("normalized_shape", 1),
+        call.setting("weight", 2),
+        call.setting("bias", 3),
+        call.setting("eps", 4, 1e-5),
     )

@@ -10,6 +10,7 @@ from ares.extract._affine import affine_input, affine_result, read_affine
 from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Unknown, Value
 from ares.extract.linear_fp32 import add_logits
 from ares.numerics import Pointwise
@@ -31,7 +32,7 @@ def linear(call: Call) -> Value:
             (source.tensor,),
             quantizer,
             weight=affine.weight,
-            rescale=call.rescale(quantizer, ratios, biases, affine.bound(tensor)),
+            rescale=rescale_for(call, quantizer, ratios, biases, affine.bound(tensor)),
         )
 
     @cache

@@ -8,7 +8,7 @@ from ares.extract._affine import Affine
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._values import Codes
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics import Pointwise
 from ares.ops.linear_fp32 import LinearFp32
 
@@ -36,7 +36,7 @@ def add_logits(call: Call, source: Codes, affine: Affine, pointwise: Pointwise) 
         (source.tensor,),
         None,
         weight=affine.weight,
-        scale=constant(scale.astype(np.float32), np.float32),
-        bias_codes=constant(affine.bias_codes, np.int32),
-        bias=constant(bias.astype(np.float32), np.float32),
+        scale=frozen_array(scale.astype(np.float32), np.float32),
+        bias_codes=frozen_array(affine.bias_codes, np.int32),
+        bias=frozen_array(bias.astype(np.float32), np.float32),
     )

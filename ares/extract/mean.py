@@ -11,6 +11,7 @@ from ares.extract._findings import reject
 from ares.extract._geometry import axis_of
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
+from ares.extract._rescaling import rescale_for
 from ares.extract._values import Codes, Value
 from ares.ops.mean import Mean
 
@@ -30,8 +31,8 @@ def _reduced(call: Call, is_sum: bool) -> Value:
     if not isinstance(value, Codes):
         return average(call, 1, lambda *_: "")
     shape = call.tensor(value).shape
-    dims = call.argument(1, "dim")
-    keepdim = bool(call.argument(2, "keepdim", False))
+    dims = call.argument("dim", 1)
+    keepdim = bool(call.argument("keepdim", 2, False))
     if dims is None or dims in ((), []):
         reject("it goes over everything, the batch included", "give the dimensions: mean(dim=...)")
     chosen = dims if isinstance(dims, (tuple, list)) else (dims,)
@@ -48,7 +49,7 @@ def _reduced(call: Call, is_sum: bool) -> Value:
             quantizer,
             axes=axes,
             keepdim=keepdim,
-            rescale=call.rescale(quantizer, [ratio], [Fraction(0)], bound),
+            rescale=rescale_for(call, quantizer, [ratio], [Fraction(0)], bound),
         )
 
     return average(call, 1 if is_sum else count, add)

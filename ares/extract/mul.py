@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of
 from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
+from ares.extract._rescaling import real_value, rescale_for
 from ares.extract._values import Step, Unknown, Value, as_constant
 from ares.ops.mul import Mul
 
 _ADVICE = "use ares.nn.QuantMul, which quantises the product"
-_OPERANDS = ((0, "input"), (1, "other"))
+_OPERANDS = (("input", 0), ("other", 1))
 
 
 @on_function("mul")
@@ -37,12 +39,12 @@ def mul(call: Call) -> Value:
 
 @on_function("div")
 def div(call: Call) -> Value:
-    divisor = as_constant(call.argument(1, "other"))
-    if call.argument(2, "rounding_mode") is not None:
+    divisor = as_constant(call.argument("other", 1))
+    if call.argument("rounding_mode", 2) is not None:
         reject("it divides with a rounding mode", "divide without one: the next quantiser rounds")
     if divisor is None:
-        return _no_division(call.argument(1, "other"))
-    return apply_arithmetic(call, call.x, call.shape_of(0, "input"), Step("div", divisor))
+        return _no_division(call.argument("other", 1))
+    return apply_arithmetic(call, call.x, call.shape_of("input", 0), Step("div", divisor))
 
 
 @on_function("rdiv")
@@ -53,7 +55,7 @@ def rdiv(call: Call) -> Value:
 @on_function("neg")
 def neg(call: Call) -> Value:
     step = Step("mul", np.array(-1.0))
-    return apply_arithmetic(call, call.x, call.shape_of(0, "input"), step)
+    return apply_arithmetic(call, call.x, call.shape_of("input", 0), step)
 
 
 def _no_division(divisor: object) -> Value:
@@ -66,7 +68,7 @@ def _of_codes(call: Call, first: Any, second: Any) -> Value:
     if not isinstance(first, Value) or not isinstance(second, Value):
         reject("it multiplies by what is no tensor of real numbers", "use a tensor or a number")
     codes = [
-        call.codes(value, role)
+        codes_of(call, value, role)
         for value, role in ((first, "its first factor"), (second, "its second factor"))
     ]
     if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
@@ -80,7 +82,7 @@ def _of_codes(call: Call, first: Any, second: Any) -> Value:
             Mul,
             tuple(value.tensor for value in codes),
             quantizer,
-            rescale=call.rescale(quantizer, [ratio], [Fraction(0)], bound),
+            rescale=rescale_for(call, quantizer, [ratio], [Fraction(0)], bound),
         )
 
-    return call.real(finish, what=f"the product {call.name}", axes=(), advice=_ADVICE)
+    return real_value(call, finish, what=f"the product {call.name}", axes=(), advice=_ADVICE)

@@ -8,6 +8,7 @@ from torch import nn
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
+from ares.extract._moves import move
 from ares.extract._registry import on_function, on_module
 from ares.extract._values import Index, Value
 from ares.ops.permute import Permute
@@ -23,8 +24,8 @@ def permute(call: Call) -> Value:
 @on_function("transpose")
 def transpose(call: Call) -> Value:
     rank = len(call.out_shape)
-    first = axis_of(int(call.argument(1, "dim0")), rank)
-    second = axis_of(int(call.argument(2, "dim1")), rank)
+    first = axis_of(int(call.argument("dim0", 1)), rank)
+    second = axis_of(int(call.argument("dim1", 2)), rank)
     axes = list(range(rank))
     axes[first], axes[second] = axes[second], axes[first]
     return _permute(call, tuple(axes))
@@ -46,7 +47,7 @@ def movedim(call: Call) -> Value:
     rank = len(call.out_shape)
     source, destination = (
         [axis_of(int(dim), rank) for dim in (dims if isinstance(dims, (tuple, list)) else (dims,))]
-        for dims in (call.argument(1, "source"), call.argument(2, "destination"))
+        for dims in (call.argument("source", 1), call.argument("destination", 2))
     )
     axes = [axis for axis in range(rank) if axis not in source]
     for place, axis in sorted(zip(destination, source, strict=True)):
@@ -55,54 +56,33 @@ def movedim(call: Call) -> Value:
 
 
 @on_module(nn.PixelShuffle)
-def pixel_shuffle_module(call: Call) -> Value:
-    return _pixel_shuffle(call, call.module.upscale_factor)
-
-
 @on_function("pixel_shuffle")
-def pixel_shuffle_function(call: Call) -> Value:
-    return _pixel_shuffle(call, call.argument(1, "upscale_factor"))
-
-
-@on_module(nn.PixelUnshuffle)
-def pixel_unshuffle_module(call: Call) -> Value:
-    return _pixel_unshuffle(call, call.module.downscale_factor)
-
-
-@on_function("pixel_unshuffle")
-def pixel_unshuffle_function(call: Call) -> Value:
-    return _pixel_unshuffle(call, call.argument(1, "downscale_factor"))
-
-
-@on_module(nn.ChannelShuffle)
-def channel_shuffle_module(call: Call) -> Value:
-    return _channel_shuffle(call, call.module.groups)
-
-
-@on_function("channel_shuffle")
-def channel_shuffle_function(call: Call) -> Value:
-    return _channel_shuffle(call, call.argument(1, "groups"))
-
-
-def _pixel_shuffle(call: Call, factor: int) -> Value:
+def pixel_shuffle(call: Call) -> Value:
+    factor = call.setting("upscale_factor", 1)
     _, channels, height, width = _image(call)
     split = (1, channels // factor**2, factor, factor, height, width)
     return _reordered(call, split, (0, 1, 4, 2, 5, 3))
 
 
-def _pixel_unshuffle(call: Call, factor: int) -> Value:
+@on_module(nn.PixelUnshuffle)
+@on_function("pixel_unshuffle")
+def pixel_unshuffle(call: Call) -> Value:
+    factor = call.setting("downscale_factor", 1)
     _, channels, height, width = _image(call)
     split = (1, channels, height // factor, factor, width // factor, factor)
     return _reordered(call, split, (0, 1, 3, 5, 2, 4))
 
 
-def _channel_shuffle(call: Call, groups: int) -> Value:
+@on_module(nn.ChannelShuffle)
+@on_function("channel_shuffle")
+def channel_shuffle(call: Call) -> Value:
+    groups = call.setting("groups", 1)
     _, channels, height, width = _image(call)
     return _reordered(call, (1, groups, channels // groups, height, width), (0, 2, 1, 3, 4))
 
 
 def _image(call: Call) -> tuple[int, ...]:
-    shape = call.shape_of(0, "input")
+    shape = call.shape_of("input", 0)
     if len(shape) != 4:
         reject(f"its input has shape {list(shape)}", "give it [batch, channels, height, width]")
     return shape
@@ -110,9 +90,9 @@ def _image(call: Call) -> tuple[int, ...]:
 
 def _reordered(call: Call, split: tuple[int, ...], axes: tuple[int, ...]) -> Value:
     """The elements seen as `split`, its axes permuted, seen as the call's own shape."""
-    before, after = call.shape_of(0, "input"), call.out_shape
+    before, after = call.shape_of("input", 0), call.out_shape
 
-    def emit(tensor: str) -> str:
+    def add(tensor: str) -> str:
         tensors = call.builder.tensors
         tensor = call.add(Reshape, (tensor,), tensors[tensor], shape=split)
         tensor = call.add(Permute, (tensor,), tensors[tensor], axes=axes)
@@ -122,7 +102,7 @@ def _reordered(call: Call, split: tuple[int, ...], axes: tuple[int, ...]) -> Val
         moved = index.reshape(tuple(split[axis] for axis in axes))
         return moved.transpose(np.argsort(axes)).reshape(before)
 
-    return call.move(emit, back)
+    return move(call, add, back)
 
 
 def _permute(call: Call, dims: tuple[int, ...]) -> Value:
@@ -130,9 +110,9 @@ def _permute(call: Call, dims: tuple[int, ...]) -> Value:
     if axes[0] != 0:
         reject("it moves the batch away from the front", "permute the other dimensions only")
 
-    def emit(tensor: str) -> str:
+    def add(tensor: str) -> str:
         if axes == tuple(range(len(axes))):
             return tensor
         return call.add(Permute, (tensor,), call.builder.tensors[tensor], axes=axes)
 
-    return call.move(emit, lambda index: index.transpose(np.argsort(axes)))
+    return move(call, add, lambda index: index.transpose(np.argsort(axes)))

@@ -9,7 +9,7 @@ from ares.extract._builder import Builder
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._values import Real, Step
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.ir.names import carried
 from ares.numerics import IDENTITY, SIGN, FloatStep, FloatStepKind
 from ares.ops.quantize import Quantize
@@ -23,7 +23,7 @@ def input_value(builder: Builder, name: str, steps: tuple[FloatStep, ...] = ()) 
 
     def finish(quantizer: Quantizer) -> str:
         if quantizer.function.name == SIGN:
-            size = constant([quantizer.scale], np.float32)
+            size = frozen_array([quantizer.scale], np.float32)
             last = FloatStep(int(FloatStepKind.SIGN), size, builder.tensors[name].size)
             return quantized(quantizer.with_function(IDENTITY), (*steps, last))
         return quantized(quantizer, steps)
@@ -46,7 +46,9 @@ def input_value(builder: Builder, name: str, steps: tuple[FloatStep, ...] = ()) 
 
     def arithmetic(step: Step) -> Real:
         values, inner = _shortest(step.values)
-        more = FloatStep(int(FloatStepKind[step.kind.upper()]), constant(values, np.float32), inner)
+        more = FloatStep(
+            int(FloatStepKind[step.kind.upper()]), frozen_array(values, np.float32), inner
+        )
         return input_value(builder, name, (*steps, more))
 
     what = f"the network's input {name!r}"

@@ -10,6 +10,7 @@ import brevitas.nn as qnn
 from brevitas.nn.quant_layer import QuantNonLinearActLayer
 
 from ares.extract._call import Call
+from ares.extract._codes import quantize, quantized_input, quantizer_of
 from ares.extract._elementwise import apply_function
 from ares.extract._findings import reject
 from ares.extract._functions import function_of
@@ -31,16 +32,16 @@ _LAYERS = (
 # QuantHardSwish came with Brevitas 0.13.
 @on_module(QuantNonLinearActLayer, *(getattr(qnn, name) for name in _LAYERS if hasattr(qnn, name)))
 def quant_activation(call: Call) -> Value:
-    value = call.quantized_input()
+    value = quantized_input(call)
     if isinstance(value, Unknown):
         return value
     proxy = call.module.act_quant
-    quantizer = call.quantizer(proxy)
+    quantizer = quantizer_of(call, proxy)
     if quantizer is not None:
         if isinstance(value, Codes) and quantizer.function.clips is None:
             value = apply_function(call, quantizer.function, Activation, value)
             quantizer = quantizer.with_function(IDENTITY)
-        return call.quantize(value, quantizer)
+        return quantize(call, value, quantizer)
     if proxy.fused_activation_quant_proxy is None:
         return value
     implementation = proxy.fused_activation_quant_proxy.activation_impl

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ares.extract._call import Call
+from ares.extract._moves import shape_move
 from ares.extract._registry import on_function, on_module
-from ares.extract._shapes import shape_move
 from ares.extract._values import Value
 from ares.ops.reshape import Reshape
 

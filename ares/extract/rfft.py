@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantizer_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
 from ares.extract._values import Codes, Unknown, Value
-from ares.ir import Tensor, constant
+from ares.ir import Tensor, frozen_array
 from ares.nn.leaves.spectrum import JoinSpectrum, RfftMagnitude, RfftPhase
 from ares.numerics import IDENTITY
 from ares.numerics.dft import PhasePlan, dft_tables, plan_magnitude, plan_phase
 from ares.ops.concat import Concat
 from ares.ops.rfft import MAGNITUDE, PHASE, Rfft
 
-_NO_DIRECTIONS = constant(np.zeros((0, 2)), np.int32)
+_NO_DIRECTIONS = frozen_array(np.zeros((0, 2)), np.int32)
 
 
 @on_module(RfftMagnitude)
@@ -41,7 +42,7 @@ def phase(call: Call) -> Value:
         del source
         q = quantizer
         steps = plan_phase(q.scale, q.zero_point, q.lo, q.hi)
-        return _parameters(PHASE, thresholds=constant([], np.int64), plan=steps)
+        return _parameters(PHASE, thresholds=frozen_array([], np.int64), plan=steps)
 
     return _part(call, parameters)
 
@@ -58,12 +59,12 @@ def _parameters(part: str, *, thresholds: Any, plan: PhasePlan) -> dict[str, Any
 
 def _part(call: Call, parameters: Any) -> Value:
     value = call.x
-    quantizer = call.quantizer(call.module.quant.act_quant)
+    quantizer = quantizer_of(call, call.module.quant.act_quant)
     if isinstance(value, Unknown):
         return value
     if quantizer is None or quantizer.function is not IDENTITY:
         reject("its quantiser is no QuantIdentity", "leave the quantiser that RFFTFeatures makes")
-    source = call.codes(value)
+    source = codes_of(call, value)
     tensor = call.tensor(source)
     cosine, sine = dft_tables(tensor.shape[-1])
     name = call.add(
@@ -80,10 +81,10 @@ def _part(call: Call, parameters: Any) -> Value:
 
 @on_module(JoinSpectrum)
 def join(call: Call) -> Value:
-    values = (call.argument(0, "magnitude"), call.argument(1, "phase"))
+    values = (call.argument("magnitude", 0), call.argument("phase", 1))
     if any(isinstance(value, Unknown) for value in values):
         return Unknown()
-    first, second = (call.tensor(call.codes(value)) for value in values)
+    first, second = (call.tensor(codes_of(call, value)) for value in values)
     if (first.dtype, first.zero_point) != (second.dtype, second.zero_point):
         reject(
             "the quantisers of magnitudes and phases differ in sign or zero point",
@@ -91,6 +92,6 @@ def join(call: Call) -> Value:
         )
     like = replace(second, lo=min(first.lo, second.lo), hi=max(first.hi, second.hi))
     # The codes stay as they are; a table says so, for they come from another grid.
-    tables = (constant(np.arange(256), np.uint8), constant([], np.uint8))
+    tables = (frozen_array(np.arange(256), np.uint8), frozen_array([], np.uint8))
     axis = len(call.out_shape) - 1
     return Codes(call.add(Concat, (first.name, second.name), like, axis=axis, tables=tables))

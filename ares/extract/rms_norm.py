@@ -12,18 +12,13 @@ from ares.ops.rms_norm import RmsNorm
 
 
 @on_module(nn.RMSNorm)
-def rms_norm_module(call: Call) -> Value:
-    m = call.module
-    return trailing(call, RmsNorm, m.normalized_shape, m.weight, None, m.eps)
-
-
 @on_function("rms_norm")
-def rms_norm_function(call: Call) -> Value:
+def rms_norm(call: Call) -> Value:
     return trailing(
         call,
         RmsNorm,
-        call.argument(1, "normalized_shape"),
-        call.argument(2, "weight"),
+        call.setting("normalized_shape", 1),
+        call.setting("weight", 2),
         None,
-        call.argument(3, "eps"),
+        call.setting("eps", 3),
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
+from ares.extract._rescaling import real_value
 from ares.extract._values import Unknown, Value
 from ares.nn.leaves import attention
 from ares.numerics import NumericsError, plan_rotation, rotation_tables
@@ -19,10 +21,10 @@ _ADVICE = "let a QuantIdentity follow it"
 def rotary(call: Call) -> Value:
     module = call.module
     value = call.x
-    output = call.quantizer(module.quant.act_quant)
+    output = quantizer_of(call, module.quant.act_quant)
     if isinstance(value, Unknown):
         return value
-    source = call.codes(value)
+    source = codes_of(call, value)
     tensor = call.tensor(source)
     length = tensor.shape[1] // (module.outer * module.inner)
 
@@ -48,5 +50,5 @@ def rotary(call: Call) -> Value:
             shift=shift,
         )
 
-    rotated = call.real(finish, advice=_ADVICE)
-    return rotated if output is None else call.quantize(rotated, output)
+    rotated = real_value(call, finish, advice=_ADVICE)
+    return rotated if output is None else quantize(call, rotated, output)

@@ -7,12 +7,14 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from ares.extract._call import Call, fractions
+from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
+from ares.extract._rescaling import fractions, real_value
 from ares.extract._values import Codes, Unknown, Value
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.nn.leaves.scan import SelectiveScan as Layer
 from ares.numerics import NumericsError, decay_factors, plan_scan
 from ares.ops.selective_scan import SelectiveScan, scan_range
@@ -22,11 +24,11 @@ _NAMES = ("x", "dt", "B", "C")
 
 @on_module(Layer)
 def selective_scan(call: Call) -> Value:
-    values = tuple(call.argument(place, name) for place, name in enumerate(_NAMES))
+    values = tuple(call.argument(name, place) for place, name in enumerate(_NAMES))
     if any(isinstance(value, Unknown) for value in values):
         return Unknown()
     sources = tuple(
-        call.codes(value, f"its {name}") for value, name in zip(values, _NAMES, strict=True)
+        codes_of(call, value, f"its {name}") for value, name in zip(values, _NAMES, strict=True)
     )
     dt = call.tensor(sources[1])
     if dt.lo < dt.zero_point:
@@ -37,9 +39,9 @@ def selective_scan(call: Call) -> Value:
     for name in ("A_log", "D"):
         if not bool(torch.isfinite(getattr(call.single, name)).all()):
             reject(f"its {name} contains NaN or infinity", "train or load the model again")
-    value = call.real(lambda quantizer: _finish(call, sources, quantizer))
-    output = call.quantizer(call.module.quant.act_quant)
-    return value if output is None else call.quantize(value, output)
+    value = real_value(call, lambda quantizer: _finish(call, sources, quantizer))
+    output = quantizer_of(call, call.module.quant.act_quant)
+    return value if output is None else quantize(call, value, output)
 
 
 def _finish(call: Call, sources: tuple[Codes, ...], quantizer: Quantizer) -> str:
@@ -61,8 +63,8 @@ def _finish(call: Call, sources: tuple[Codes, ...], quantizer: Quantizer) -> str
         SelectiveScan,
         tuple(source.tensor for source in sources),
         quantizer,
-        decay=constant(decay, np.int64),
-        skip=constant(held, np.int64),
+        decay=frozen_array(decay, np.int64),
+        skip=frozen_array(held, np.int64),
         fraction=plan.fraction,
         drop=plan.drop,
         multiplier=plan.multiplier,

@@ -10,6 +10,7 @@ import numpy as np
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of
+from ares.extract._moves import move
 from ares.extract._registry import on_function
 from ares.extract._values import Index, Value
 from ares.ops.slice import Slice
@@ -23,7 +24,7 @@ Range = tuple[int, int, int, int]  # axis, start, count, step
 @on_function("chunk", "split", "split_with_sizes", "tensor_split")
 def split(call: Call) -> tuple[Value, ...]:
     shapes = [output.shape for output in call.node.outputs]
-    axis = axis_of(_number(call.argument(2, "dim", 0)), len(shapes[0]))
+    axis = axis_of(_number(call.argument("dim", 2, 0)), len(shapes[0]))
     sizes = [shape[axis] for shape in shapes]
     if axis == 0:
         reject("it splits the batch", _BATCH)
@@ -34,7 +35,7 @@ def split(call: Call) -> tuple[Value, ...]:
 
 @on_function("unbind")
 def unbind(call: Call) -> tuple[Value, ...]:
-    axis = axis_of(_number(call.argument(1, "dim", 0)), len(call.out_shape) + 1)
+    axis = axis_of(_number(call.argument("dim", 1, 0)), len(call.out_shape) + 1)
     if axis == 0:
         reject("it takes the batch apart", _BATCH)
     return _parts(call, axis, [1] * len(call.node.outputs))
@@ -42,8 +43,8 @@ def unbind(call: Call) -> tuple[Value, ...]:
 
 @on_function("narrow")
 def narrow(call: Call) -> Value:
-    axis = axis_of(_number(call.argument(1, "dim")), len(call.out_shape))
-    start, count = _number(call.argument(2, "start")), call.out_shape[axis]
+    axis = axis_of(_number(call.argument("dim", 1)), len(call.out_shape))
+    start, count = _number(call.argument("start", 2)), call.out_shape[axis]
     if axis == 0:
         reject("it takes a part of the batch", _BATCH)
     return _take(call, lambda shape: [(axis, start % shape[axis], count, 1)], call.out_shape)
@@ -51,8 +52,8 @@ def narrow(call: Call) -> Value:
 
 @on_function("select")
 def select(call: Call) -> Value:
-    axis = axis_of(_number(call.argument(1, "dim")), len(call.out_shape) + 1)
-    index = _number(call.argument(2, "index"))
+    axis = axis_of(_number(call.argument("dim", 1)), len(call.out_shape) + 1)
+    index = _number(call.argument("index", 2))
     if axis == 0:
         reject("it takes one sample of the batch", _BATCH)
     return _take(call, lambda shape: [(axis, index % shape[axis], 1, 1)], call.out_shape)
@@ -99,7 +100,7 @@ def _parts(call: Call, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:
 def _take(call: Call, ranges: Callable[[Shape], Sequence[Range]], shape: Shape) -> Value:
     """The move that takes `ranges` of a tensor's axes, then drops or adds axes of one element."""
 
-    def emit(tensor: str) -> str:
+    def add(tensor: str) -> str:
         whole = call.builder.tensors[tensor].shape
         for axis, start, count, step in ranges(whole):
             source = call.builder.tensors[tensor]
@@ -112,7 +113,7 @@ def _take(call: Call, ranges: Callable[[Shape], Sequence[Range]], shape: Shape) 
             return tensor
         return call.add(Squeeze, (tensor,), source, shape=shape)
 
-    whole = call.shape_of(0, "input")
+    whole = call.shape_of("input", 0)
 
     def back(index: Index) -> Index:
         places = tuple(
@@ -123,7 +124,7 @@ def _take(call: Call, ranges: Callable[[Shape], Sequence[Range]], shape: Shape) 
         source[places] = index.reshape(source[places].shape)
         return source
 
-    return call.move(emit, back)
+    return move(call, add, back)
 
 
 def _all_ranges(ranges: Sequence[Range], shape: Shape) -> list[Range]:

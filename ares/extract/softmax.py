@@ -7,9 +7,11 @@ from typing import Any
 from torch import nn
 
 from ares.extract._call import Call
+from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._rescaling import real_value
 from ares.extract._values import Unknown, Value
 from ares.nn.leaves.attention import AttentionWeights
 from ares.numerics import NumericsError, exp_table, plan_reciprocal
@@ -21,26 +23,22 @@ _QUANTISE = "put a QuantIdentity after it, unsigned (act_quant=Uint8ActPerTensor
 @on_module(AttentionWeights)
 def attention_weights(call: Call) -> Value:
     value = _softmax(call, -1, call.module.causal)
-    quantizer = call.quantizer(call.module.quant.act_quant, one_is_usual=True)
+    quantizer = quantizer_of(call, call.module.quant.act_quant, one_is_usual=True)
     if quantizer is None or isinstance(value, Unknown):
         return value
-    return call.quantize(value, quantizer)
+    return quantize(call, value, quantizer)
 
 
 @on_module(nn.Softmax)
-def softmax_module(call: Call) -> Value:
-    return _softmax(call, call.module.dim)
-
-
 @on_function("softmax")
-def softmax_function(call: Call) -> Value:
-    return _softmax(call, call.argument(1, "dim"))
+def softmax(call: Call) -> Value:
+    return _softmax(call, call.setting("dim", 1))
 
 
 def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
     if isinstance(call.x, Unknown):
         return call.x
-    source = call.codes(call.x)
+    source = codes_of(call, call.x)
     scores = call.tensor(source)
     if dim not in (-1, len(scores.shape) - 1):
         reject(
@@ -69,4 +67,4 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
             exponent=exponent,
         )
 
-    return call.real(finish, what=f"the probabilities of {call.name}", advice=_QUANTISE)
+    return real_value(call, finish, what=f"the probabilities of {call.name}", advice=_QUANTISE)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ares.extract._call import Call
+from ares.extract._moves import shape_move
 from ares.extract._registry import on_function
-from ares.extract._shapes import shape_move
 from ares.extract._values import Value
 from ares.ops.squeeze import Squeeze
 

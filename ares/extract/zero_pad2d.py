@@ -9,6 +9,7 @@ from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._findings import reject
+from ares.extract._moves import move
 from ares.extract._registry import on_function, on_module
 from ares.extract._values import Index, Value
 from ares.ops.zero_pad2d import ZeroPad2d
@@ -23,10 +24,10 @@ def zero_pad2d(call: Call) -> Value:
 
 @on_function("pad")
 def pad(call: Call) -> Value:
-    mode, value = call.argument(2, "mode", "constant"), call.argument(3, "value", 0)
+    mode, value = call.argument("mode", 2, "constant"), call.argument("value", 3, 0)
     if mode != "constant" or (value or 0) != 0:
         reject(f"it pads with mode {mode!r}, value {value!r}", "pad with zeros")
-    return _pad(call, call.argument(1, "pad"))
+    return _pad(call, call.argument("pad", 1))
 
 
 def _pad(call: Call, padding: Any) -> Value:
@@ -34,7 +35,7 @@ def _pad(call: Call, padding: Any) -> Value:
     if any(padding[4:]):
         reject("it pads more than height and width", "pad the last two dimensions only")
 
-    def emit(tensor: str) -> str:
+    def add(tensor: str) -> str:
         return call.add(
             ZeroPad2d,
             (tensor,),
@@ -42,7 +43,7 @@ def _pad(call: Call, padding: Any) -> Value:
             padding=(int(top), int(left), int(bottom), int(right)),
         )
 
-    height, width = call.shape_of(0, "input")[-2:]
+    height, width = call.shape_of("input", 0)[-2:]
 
     def back(index: Index) -> Index:
         # Negative padding takes away.
@@ -56,4 +57,4 @@ def _pad(call: Call, padding: Any) -> Value:
         whole[..., y : y + rows, x : x + columns] = inner[..., :rows, :columns]
         return whole
 
-    return call.move(emit, back, adds_zeros=True)
+    return move(call, add, back, adds_zeros=True)

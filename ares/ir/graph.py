@@ -271,7 +271,7 @@ def _validate_tensor(graph: str, tensor: Tensor) -> None:
         raise GraphError(f"{where}: a binary32 tensor has no scale")
 
 
-def constant(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def frozen_array(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """A read-only, C-contiguous copy: what the fields of operations hold.
 
     Raises GraphError when a value does not survive the conversion to `dtype`.

@@ -1,6 +1,7 @@
 """The integer arithmetic of ARES in Python: clauses N1 to N17 of `docs/numerics.md`.
 
-Operations, the planner and nothing else use it; the C side of each clause is `runtime/inc/numerics.h`.
+Operations compute with it; extraction and the planner choose its constants. The C side of each clause is
+`runtime/inc/numerics.h`.
 """
 
 from ares.numerics.accumulate import INT32_MAX, NumericsError, exact_matmul

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics.accumulate import NumericsError, exact_matmul
 from ares.numerics.rounding import IntArray
 
@@ -48,7 +48,7 @@ def dft_tables(length: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         cosine.append(-c if 2 * steps > length else c)
         s = _rounded(math.sin(math.pi * folded / length))
         sine.append(-s if 2 * j > length else s)
-    return constant(cosine, np.int32), constant(sine, np.int32)
+    return frozen_array(cosine, np.int32), frozen_array(sine, np.int32)
 
 
 def _rounded(value: float) -> int:
@@ -89,7 +89,7 @@ def plan_magnitude(ratio: Fraction, zero_point: int, hi: int) -> npt.NDArray[Any
         )
     unit = (1 << FRACTION_BITS) / ratio
     halves = (Fraction(2 * step + 1, 2) for step in range(hi - zero_point))
-    return constant([min(round(half * unit), _NEVER) for half in halves], np.int64)
+    return frozen_array([min(round(half * unit), _NEVER) for half in halves], np.int64)
 
 
 def plan_phase(scale: float, zero_point: int, lo: int, hi: int) -> PhasePlan:
@@ -101,7 +101,7 @@ def plan_phase(scale: float, zero_point: int, lo: int, hi: int) -> PhasePlan:
     return PhasePlan(
         first=lo + sum(angle <= -math.pi for angle in angles),
         below=sum(angle < 0.0 for angle in within),
-        directions=constant(
+        directions=frozen_array(
             np.array(
                 [(_rounded(math.cos(a)), _rounded(math.sin(a))) for a in within], np.int64
             ).reshape(-1, 2),

@@ -15,7 +15,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import Tensor, constant
+from ares.ir import Tensor, frozen_array
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.functions import Function
 from ares.numerics.rescale import MAX_SHIFT, Rescale
@@ -85,13 +85,13 @@ def plan_norm(
     if len(set(rows)) == 1:
         rows = rows[:1]
     rescale = Rescale(
-        multiplier=constant([row[0] for row in rows], np.int32),
-        offset=constant([row[1] for row in rows], np.int64),
-        shift=constant([row[2] for row in rows], np.uint8),
+        multiplier=frozen_array([row[0] for row in rows], np.int32),
+        offset=frozen_array([row[1] for row in rows], np.int64),
+        shift=frozen_array([row[2] for row in rows], np.uint8),
         lo=lo,
         hi=hi,
-        thresholds=constant(thresholds, np.int32),
-        codes=constant(codes, np.int16),
+        thresholds=frozen_array(thresholds, np.int32),
+        codes=frozen_array(codes, np.int16),
     )
     return shift, offset, rescale
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import Tensor, constant
+from ares.ir import Tensor, frozen_array
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.functions import IDENTITY, Function, affine, clip, compose
 from ares.numerics.rescale import Rescale, plan_multipliers
@@ -114,10 +114,10 @@ def plan_pointwise(
     padding = [length - len(thresholds) for thresholds, _ in tables]
     return dataclasses.replace(
         plan_multipliers([ONE], [ZERO], 0, target.lo, target.hi, INT32_MAX),
-        thresholds=constant(
+        thresholds=frozen_array(
             [t + [INT32_MAX] * more for (t, _), more in zip(tables, padding, strict=True)], np.int32
         ),
-        codes=constant(
+        codes=frozen_array(
             [c + c[-1:] * more for (_, c), more in zip(tables, padding, strict=True)], np.int16
         ),
     )

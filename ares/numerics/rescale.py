@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.rounding import IntArray, magnitude_bits, round_half_even_shift, round_scaled
 
@@ -128,13 +128,13 @@ def plan_multipliers(
     if len(set(rows)) == 1:
         rows = rows[:1]
     return Rescale(
-        multiplier=constant([row[0] for row in rows], np.int32),
-        offset=constant([row[1] for row in rows], np.int64),
-        shift=constant([row[2] for row in rows], np.uint8),
+        multiplier=frozen_array([row[0] for row in rows], np.int32),
+        offset=frozen_array([row[1] for row in rows], np.int64),
+        shift=frozen_array([row[2] for row in rows], np.uint8),
         lo=lo,
         hi=hi,
-        thresholds=constant([], np.int32),
-        codes=constant([], np.int16),
+        thresholds=frozen_array([], np.int32),
+        codes=frozen_array([], np.int16),
     )
 
 
@@ -162,13 +162,13 @@ def _plan_steps(ratio: Fraction, addend: Fraction, lo: int, hi: int, bound: int)
     # One code for every accumulator: a threshold that changes nothing says so.
     steps = steps or {INT32_MAX: start}
     return Rescale(
-        multiplier=constant([2], np.int32),
-        offset=constant([0], np.int64),
-        shift=constant([1], np.uint8),
+        multiplier=frozen_array([2], np.int32),
+        offset=frozen_array([0], np.int64),
+        shift=frozen_array([1], np.uint8),
         lo=lo,
         hi=hi,
-        thresholds=constant(sorted(steps), np.int32),
-        codes=constant([start, *(steps[first] for first in sorted(steps))], np.int16),
+        thresholds=frozen_array(sorted(steps), np.int32),
+        codes=frozen_array([start, *(steps[first] for first in sorted(steps))], np.int16),
     )
 
 
@@ -213,12 +213,12 @@ def plan_weighted_sum(
         )
     offset = constant_part - sum(a * z for a, z in zip(coefficients, zero_points, strict=True))
     rescale = Rescale(
-        multiplier=constant([1], np.int32),
-        offset=constant([offset], np.int64),
-        shift=constant([shift], np.uint8),
+        multiplier=frozen_array([1], np.int32),
+        offset=frozen_array([offset], np.int64),
+        shift=frozen_array([shift], np.uint8),
         lo=lo,
         hi=hi,
-        thresholds=constant([], np.int32),
-        codes=constant([], np.int16),
+        thresholds=frozen_array([], np.int32),
+        codes=frozen_array([], np.int16),
     )
     return coefficients, rescale

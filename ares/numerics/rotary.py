@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 
 _ONE = 2.0**30
@@ -32,7 +32,7 @@ def rotation_tables(
     speeds = np.array([base ** (-2.0 * pair / head_dim) for pair in range(head_dim // 2)])
     angles = np.arange(length, dtype=np.float64)[:, None] * speeds
     cos, sin = (np.rint(_ONE * function(angles)).astype(np.int64) for function in (np.cos, np.sin))
-    return constant(cos, np.int32), constant(sin, np.int32)
+    return frozen_array(cos, np.int32), frozen_array(sin, np.int32)
 
 
 def plan_rotation(ratio: Fraction) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics.accumulate import NumericsError
 
 LONGEST_ROW = 2048
@@ -35,7 +35,9 @@ def exp_table(scale: float) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     if not (scale > 0.0 and isfinite(scale)):
         raise NumericsError(f"scores have scale {scale}, expected a positive number")
     rows = [_floating(k * Decimal(scale)) for k in range(256)]
-    return constant([m for m, _ in rows], np.uint32), constant([x for _, x in rows], np.uint8)
+    return frozen_array([m for m, _ in rows], np.uint32), frozen_array(
+        [x for _, x in rows], np.uint8
+    )
 
 
 def _floating(negated: Decimal) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 `lookup_table` maps every 8-bit code to a code, correctly rounded. `plan_function` builds the Rescale of a
 function that is applied to an accumulator with no quantiser in between: the accumulator goes to a common fine
-grid of int32, the steps of the function on that grid are stored (NUMERICS_NOTES section 3).
+grid of int32, the steps of the function on that grid are stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import Tensor, constant
+from ares.ir import Tensor, frozen_array
 from ares.numerics.accumulate import NumericsError
 from ares.numerics.functions import Function, affine, compose
 from ares.numerics.rescale import Rescale, plan_multipliers, plan_rescale
@@ -49,7 +49,9 @@ def lookup_table(
     else:
         real = steps.astype(np.float64) * source.scale
         rounded = _codes_of(function, real * float(factor) + float(addend), target)
-    return constant(rounded.astype(np.int64).astype(target.dtype.numpy).view(np.uint8), np.uint8)
+    return frozen_array(
+        rounded.astype(np.int64).astype(target.dtype.numpy).view(np.uint8), np.uint8
+    )
 
 
 def code_limits(function: Function, target: Tensor) -> tuple[int, int]:
@@ -147,7 +149,7 @@ def plan_function(
         # One code for every input: a threshold that changes nothing says so.
         thresholds, codes = [INT32_MAX], codes * 2
     return dataclasses.replace(
-        plain, thresholds=constant(thresholds, np.int32), codes=constant(codes, np.int16)
+        plain, thresholds=frozen_array(thresholds, np.int32), codes=frozen_array(codes, np.int16)
     )
 
 

@@ -5,22 +5,22 @@ C function. To add one, add files (`docs/adding-an-operation.md`); no list is ke
 """
 
 from ares.ops._composites import COMPOSITES, CompositeKind
-from ares.ops._operation import Alias, Call, Data, KernelOperation, Layout, Site, Struct
+from ares.ops._operation import Alias, Data, KernelCall, KernelOperation, Layout, Site, Struct
 from ares.ops._reference import run_reference
-from ares.ops._registry import operations, read_graph, records
+from ares.ops._registry import graph_classes, operations, read_graph
 
 __all__ = [
     "COMPOSITES",
     "Alias",
-    "Call",
     "CompositeKind",
     "Data",
+    "KernelCall",
     "KernelOperation",
     "Layout",
     "Site",
     "Struct",
+    "graph_classes",
     "operations",
     "read_graph",
-    "records",
     "run_reference",
 ]

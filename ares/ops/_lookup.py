@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ares.ir import CODES, OutputRule, Tensor
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -55,6 +55,8 @@ class LookupOperation(KernelOperation):
         codes = self.table.view(site.outputs[0].dtype.numpy)
         return (codes.astype(np.int64)[arrays[0].astype(np.int64) & 0xFF],)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         fields = (("elements", site.outputs[0].size), ("table", self.table))
-        return Call("ares_lookup", "lookup.h", Struct("ares_lookup_params", fields), in_place=(0,))
+        return KernelCall(
+            "ares_lookup", "lookup.h", Struct("ares_lookup_params", fields), in_place=(0,)
+        )

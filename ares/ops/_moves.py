@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ares.ir import OutputRule, Tensor, constant
+from ares.ir import OutputRule, Tensor, frozen_array
 from ares.ops._operation import (
     Alias,
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -75,12 +75,12 @@ def layout_of(tensor: Tensor, strides: Strides) -> Layout:
     return (*(axis for axis in row_major(len(tensor.shape)) if axis not in wide), *order)
 
 
-def relayout(tensor: Tensor, source: Layout, target: Layout) -> Call:
+def relayout(tensor: Tensor, source: Layout, target: Layout) -> KernelCall:
     """The copy of a tensor that lies in layout `source` to layout `target`."""
     return _copy(tensor, tensor.shape, strides_of(tensor.shape, source), target)
 
 
-def _copy(tensor: Tensor, shape: Shape, strides: Strides, order: Layout) -> Call:
+def _copy(tensor: Tensor, shape: Shape, strides: Strides, order: Layout) -> KernelCall:
     """Read with `strides`, write without gaps; `order` lists the axes of `shape`, outermost first."""
     dims: list[int] = []
     steps: list[int] = []
@@ -98,12 +98,12 @@ def _copy(tensor: Tensor, shape: Shape, strides: Strides, order: Layout) -> Call
         f"tensor {tensor.name!r}: a copy over {len(dims)} axes, ares_permute has {MAX_RANK}",
     )
     fields = (
-        ("dims", constant(dims or [1], np.int32)),
-        ("strides", constant(steps or [1], np.int32)),
+        ("dims", frozen_array(dims or [1], np.int32)),
+        ("strides", frozen_array(steps or [1], np.int32)),
         ("rank", max(len(dims), 1)),
         ("element_size", tensor.dtype.size),
     )
-    return Call("ares_permute", "permute.h", Struct("ares_permute_params", fields))
+    return KernelCall("ares_permute", "permute.h", Struct("ares_permute_params", fields))
 
 
 def require_movable(tensor: Tensor) -> None:
@@ -161,7 +161,7 @@ class ReshapeOperation(KernelOperation):
             return given, (row_major(len(self.shape)),)
         return given, (layout_of(result, strides),)
 
-    def lower(self, site: Site) -> Call | Alias:
+    def lower(self, site: Site) -> KernelCall | Alias:
         require_unchanged(self.name, site)
         (source,), (result,), (target,) = site.inputs, site.outputs, site.output_layouts
         strides = strides_of(source.shape, site.input_layouts[0])
@@ -175,7 +175,7 @@ class ReshapeOperation(KernelOperation):
         return _copy(source, source.shape, strides, row_major(len(source.shape)))
 
 
-def move(result: Tensor, seen: Strides, target: Layout) -> Call | Alias:
+def move(result: Tensor, seen: Strides, target: Layout) -> KernelCall | Alias:
     """`result` in layout `target` from memory in which it is seen with strides `seen`."""
     if layout_of(result, seen) == layout_of(result, strides_of(result.shape, target)):
         return Alias()

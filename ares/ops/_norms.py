@@ -34,7 +34,7 @@ from ares.numerics import INT32_MAX, Rescale
 from ares.numerics.norms import LARGEST_COUNT, normalise, radicand_bound, root_shift
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -122,7 +122,7 @@ class NormOperation(KernelOperation):
         del site
         return False
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         rows, groups, width, positions = self.split(source)
         is_last = self.channels_innermost(site)
@@ -141,7 +141,7 @@ class NormOperation(KernelOperation):
             ("variance_offset", self.variance_offset),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_norm", "norm.h", Struct("ares_norm_params", fields), in_place=(0,))
+        return KernelCall("ares_norm", "norm.h", Struct("ares_norm_params", fields), in_place=(0,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

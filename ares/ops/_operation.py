@@ -58,7 +58,7 @@ class Struct:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class KernelCall:
     """One call of one C function.
 
     `header` is the file in runtime/inc that declares it. `in_place` lists the inputs whose memory the single
@@ -101,7 +101,7 @@ class KernelOperation(Operation):
         """The integers that this layer means: outputs from inputs."""
 
     @abstractmethod
-    def lower(self, site: Site) -> Call | Alias | Data:
+    def lower(self, site: Site) -> KernelCall | Alias | Data:
         """The kernel call for planned layouts."""
 
     def accumulator_bound(self, site: Site) -> int:

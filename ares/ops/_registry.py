@@ -35,7 +35,7 @@ def operations() -> dict[str, type[KernelOperation]]:
     return table
 
 
-def records() -> dict[str, type]:
+def graph_classes() -> dict[str, type]:
     """Every class that a Graph file may name besides the Graph's own."""
     return {"Rescale": Rescale, "FloatStep": FloatStep} | {
         cls.__name__: cls for cls in operations().values()
@@ -44,4 +44,4 @@ def records() -> dict[str, type]:
 
 def read_graph(data: bytes) -> Graph:
     """A Graph from the bytes of a Graph file; raises GraphFileError."""
-    return load_graph(data, records())
+    return load_graph(data, graph_classes())

@@ -10,7 +10,7 @@ from math import prod
 
 from ares.ir import Tensor
 from ares.ops._moves import require_movable, require_unchanged
-from ares.ops._operation import Call, Site, Struct, require
+from ares.ops._operation import KernelCall, Site, Struct, require
 
 
 def require_axis(name: str, source: Tensor, axis: int) -> None:
@@ -28,7 +28,7 @@ def shape_with(shape: Sequence[int], axis: int, size: int) -> tuple[int, ...]:
     return (*shape[:axis], size, *shape[axis + 1 :])
 
 
-def select(name: str, site: Site, axis: int, start: int, step: int) -> Call:
+def select(name: str, site: Site, axis: int, start: int, step: int) -> KernelCall:
     """The call that copies positions start, start + step, ... along `axis`, in one memory order."""
     require_unchanged(name, site)
     (source,), (result,), (layout,) = site.inputs, site.outputs, site.input_layouts
@@ -46,4 +46,4 @@ def select(name: str, site: Site, axis: int, start: int, step: int) -> Call:
         ("count", result.shape[axis]),
         ("element_size", source.dtype.size),
     )
-    return Call("ares_slice", "slice.h", Struct("ares_slice_params", fields))
+    return KernelCall("ares_slice", "slice.h", Struct("ares_slice_params", fields))

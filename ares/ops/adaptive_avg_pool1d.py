@@ -17,7 +17,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -90,7 +90,7 @@ class AdaptiveAvgPool1d(KernelOperation):
         ]
         return (np.stack(columns, axis=2),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,), (layout,) = site.inputs, site.input_layouts
         require(
             site.output_layouts == (layout,),
@@ -107,7 +107,7 @@ class AdaptiveAvgPool1d(KernelOperation):
             ("input_signed", source.dtype.lo < 0),
             ("rescales", tuple(rescale_struct(rescale) for rescale in self.rescales)),
         )
-        return Call(
+        return KernelCall(
             "ares_adaptive_avg_pool1d",
             "adaptive_avg_pool1d.h",
             Struct("ares_adaptive_avg_pool1d_params", fields),

@@ -18,7 +18,7 @@ from ares.numerics import INT32_MAX, Rescale
 from ares.ops._broadcast import common_order, require_broadcast, split
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -83,7 +83,7 @@ class Add(KernelOperation):
         total = first + second + self.rescale.offset
         return (self.rescale.finish(total, self.rescale.shift),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         first, second = site.inputs
         places = split(site, site.input_layouts[0])
         if places is None or len(set(site.input_layouts)) != 1:
@@ -101,7 +101,7 @@ class Add(KernelOperation):
             ("input1_signed", second.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_add",
             "add.h",
             Struct("ares_add_params", fields),

@@ -13,7 +13,7 @@ from ares.numerics import Rescale, exact_matmul
 from ares.ops._attention import by_heads, group_length, in_order, require_heads, require_tokens
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -93,7 +93,7 @@ class AttentionContext(KernelOperation):
         order = (self.outer * self.inner, 1) if self.shared else (self.outer, self.inner)
         return (self.rescale.apply(in_order(acc, *order)),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         weights, values = site.inputs
         _, _, asked, keys = weights.shape
         head_dim = values.shape[2] // self.num_kv_heads
@@ -112,7 +112,7 @@ class AttentionContext(KernelOperation):
             ("value_signed", values.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_attention_context",
             "attention_context.h",
             Struct("ares_attention_context_params", fields),

@@ -13,7 +13,7 @@ from ares.numerics import Rescale, exact_matmul
 from ares.ops._attention import by_heads, group_length, require_heads, require_tokens
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -91,7 +91,7 @@ class AttentionScores(KernelOperation):
         acc = exact_matmul(queries, keys.swapaxes(2, 3))
         return (self.rescale.apply(acc).reshape(site.outputs[0].shape),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         queries, keys = site.inputs
         _, _, asked, length = site.outputs[0].shape
         fields = (
@@ -109,7 +109,7 @@ class AttentionScores(KernelOperation):
             ("key_signed", keys.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_attention_scores",
             "attention_scores.h",
             Struct("ares_attention_scores_params", fields),

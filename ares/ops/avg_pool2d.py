@@ -17,7 +17,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Site,
     Struct,
@@ -25,6 +25,7 @@ from ares.ops._operation import (
     require_codes,
     rescale_struct,
 )
+from ares.ops._window import Windows, counts, image_fields, image_windows, taps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,44 +63,30 @@ class AvgPool2d(KernelOperation):
             self.rescale.channels == 1,
             f"{self.name}: {self.rescale.channels} multipliers, expected one for the tensor",
         )
-        sizes = tuple(self._out_size(source, axis) for axis in (0, 1))
-        require(min(sizes) >= 1, f"{self.name}: kernel is larger than the padded input")
+        sizes = counts(self.name, source.shape, self._windows)
         return (((1, source.shape[1], *sizes), CODES),)
 
-    def _out_size(self, source: Tensor, axis: int) -> int:
-        extent = source.shape[2 + axis] + self.padding[axis] + self.padding[axis + 2]
-        return (extent - self.kernel[axis]) // self.stride[axis] + 1
+    @property
+    def _windows(self) -> Windows:
+        return image_windows(self.kernel, self.stride, self.padding)
 
     def accumulator_bound(self, site: Site) -> int:
         return self.kernel[0] * self.kernel[1] * site.inputs[0].largest_magnitude
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        top, left, bottom, right = self.padding
-        x = np.pad(
-            arrays[0].astype(np.int64) - site.inputs[0].zero_point,
-            ((0, 0), (0, 0), (top, bottom), (left, right)),
-        )
-        windows = np.lib.stride_tricks.sliding_window_view(x, self.kernel, axis=(2, 3))
-        acc = windows[:, :, :: self.stride[0], :: self.stride[1]].sum(axis=(4, 5))
+        steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
+        acc = taps(steps, self._windows).sum(axis=(4, 5))
         return (self.rescale.apply(acc),)
 
-    def lower(self, site: Site) -> Call:
-        (source,), (result,) = site.inputs, site.outputs
-        _, channels, in_h, in_w = source.shape
+    def lower(self, site: Site) -> KernelCall:
+        (source,) = site.inputs
         fields = (
-            ("in_h", in_h),
-            ("in_w", in_w),
-            ("channels", channels),
-            ("out_h", result.shape[2]),
-            ("out_w", result.shape[3]),
-            ("kernel_h", self.kernel[0]),
-            ("kernel_w", self.kernel[1]),
-            ("stride_h", self.stride[0]),
-            ("stride_w", self.stride[1]),
-            ("pad_top", self.padding[0]),
-            ("pad_left", self.padding[1]),
+            *image_fields(source.shape, self._windows),
+            ("channels", source.shape[1]),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_avg_pool2d", "avg_pool2d.h", Struct("ares_avg_pool2d_params", fields))
+        return KernelCall(
+            "ares_avg_pool2d", "avg_pool2d.h", Struct("ares_avg_pool2d_params", fields)
+        )

@@ -18,7 +18,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -73,7 +73,7 @@ class BatchNorm(KernelOperation):
         steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
         return (self.rescale.apply(steps, axis=self.axis),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         sizes = site.input_memory_shape()
         place = site.input_layouts[0].index(self.axis)
@@ -85,7 +85,7 @@ class BatchNorm(KernelOperation):
             ("input_signed", source.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_batch_norm",
             "batch_norm.h",
             Struct("ares_batch_norm_params", fields),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ares.ir import CODES, OutputRule, Tensor
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -98,7 +98,7 @@ class Concat(KernelOperation):
         ]
         return (np.concatenate(parts, axis=self.axis),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         require(
             len({*site.input_layouts, *site.output_layouts}) == 1,
             f"{self.name}: parts lie as {list(site.input_layouts)}, expected one order",
@@ -115,7 +115,7 @@ class Concat(KernelOperation):
             for shape, table in zip(shapes, self.tables, strict=True)
         )
         fields = (("outer", prod(shapes[0][:place])), ("num_parts", len(parts)), ("parts", parts))
-        return Call("ares_concat", "concat.h", Struct("ares_concat_params", fields))
+        return KernelCall("ares_concat", "concat.h", Struct("ares_concat_params", fields))
 
 
 def _is_subset(source: Tensor, target: Tensor) -> bool:

@@ -15,7 +15,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -26,6 +26,7 @@ from ares.ops._operation import (
     rescale_struct,
     weight_bound,
 )
+from ares.ops._window import Window, taps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +71,11 @@ class Conv1dDepthwise(KernelOperation):
     def accumulator_bound(self, site: Site) -> int:
         return weight_bound(self.weight, site.inputs[0])
 
+    @property
+    def _window(self) -> Window:
+        kernel = self.weight.shape[1]
+        return Window(kernel, before=self.left, after=kernel - 1 - self.left)
+
     def macs(self, site: Site) -> int:
         return int(site.outputs[0].size * self.weight.shape[1])
 
@@ -82,29 +88,22 @@ class Conv1dDepthwise(KernelOperation):
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         (source,) = site.inputs
-        kernel = self.weight.shape[1]
-        x = np.pad(
-            arrays[0].astype(np.int64) - source.zero_point,
-            ((0, 0), (0, 0), (self.left, kernel - 1 - self.left)),
-        )
-        windows = np.lib.stride_tricks.sliding_window_view(x, kernel, axis=2)
-        acc = (windows * self.weight.astype(np.int64)[:, None, :]).sum(axis=3)
+        seen = taps(arrays[0].astype(np.int64) - source.zero_point, {2: self._window})
+        acc = (seen * self.weight.astype(np.int64)[:, None, :]).sum(axis=3)
         return (self.rescale.apply(acc, axis=1),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         _, channels, steps = source.shape
         fields = (
-            ("steps", steps),
+            ("along", self._window.struct(steps)),
             ("channels", channels),
-            ("kernel", self.weight.shape[1]),
-            ("left", self.left),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
             ("weight", self.weight),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_conv1d_depthwise",
             "conv1d_depthwise.h",
             Struct("ares_conv1d_depthwise_params", fields),

@@ -18,7 +18,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale, exact_matmul
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Site,
     Struct,
@@ -27,6 +27,7 @@ from ares.ops._operation import (
     rescale_struct,
     weight_bound,
 )
+from ares.ops._window import Windows, counts, image_fields, image_windows, taps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +67,13 @@ class Conv2d(KernelOperation):
             self.rescale.channels in (1, out_channels),
             f"{self.name}: {self.rescale.channels} multipliers for {out_channels} channels",
         )
-        sizes = tuple(self._out_size(source, axis) for axis in (0, 1))
-        require(min(sizes) >= 1, f"{self.name}: kernel is larger than the padded input")
+        sizes = counts(self.name, source.shape, self._windows)
         return (((source.shape[0], out_channels, *sizes), CODES),)
 
-    def _out_size(self, source: Tensor, axis: int) -> int:
-        extent = source.shape[2 + axis] + self.padding[axis] + self.padding[axis + 2]
-        reach = self.dilation[axis] * (self.weight.shape[2 + axis] - 1) + 1
-        return int((extent - reach) // self.stride[axis] + 1)
+    @property
+    def _windows(self) -> Windows:
+        _, _, height, width = self.weight.shape
+        return image_windows((height, width), self.stride, self.padding, self.dilation)
 
     def accumulator_bound(self, site: Site) -> int:
         return weight_bound(self.weight, site.inputs[0])
@@ -83,49 +83,26 @@ class Conv2d(KernelOperation):
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         (source,), (result,) = site.inputs, site.outputs
-        top, left, bottom, right = self.padding
-        x = np.pad(
-            arrays[0].astype(np.int64) - source.zero_point,
-            ((0, 0), (0, 0), (top, bottom), (left, right)),
-        )
-        kernel = self.weight.shape[2:]
-        reach = tuple(self.dilation[a] * (kernel[a] - 1) + 1 for a in (0, 1))
-        windows = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(2, 3))
-        taps = windows[
-            0, :, :: self.stride[0], :: self.stride[1], :: self.dilation[0], :: self.dilation[1]
-        ]
+        seen = taps(arrays[0].astype(np.int64) - source.zero_point, self._windows)[0]
         # [groups, positions, depth*kh*kw] @ [groups, depth*kh*kw, out/groups]
-        channels, height, width = taps.shape[:3]
-        columns = taps.reshape(self.groups, channels // self.groups, height, width, *kernel)
+        channels, height, width, *kernel = seen.shape
+        columns = seen.reshape(self.groups, channels // self.groups, height, width, *kernel)
         columns = columns.transpose(0, 2, 3, 1, 4, 5).reshape(self.groups, height * width, -1)
         weight = self.weight.reshape(self.groups, self.weight.shape[0] // self.groups, -1)
         acc = exact_matmul(columns, weight.transpose(0, 2, 1))
         logical = acc.transpose(0, 2, 1).reshape(result.shape)
         return (self.rescale.apply(logical, axis=1),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,), (result,) = site.inputs, site.outputs
-        _, in_c, in_h, in_w = source.shape
-        _, out_c, out_h, out_w = result.shape
         fields = (
-            ("in_h", in_h),
-            ("in_w", in_w),
-            ("in_c", in_c),
-            ("out_h", out_h),
-            ("out_w", out_w),
-            ("out_c", out_c),
-            ("kernel_h", self.weight.shape[2]),
-            ("kernel_w", self.weight.shape[3]),
-            ("stride_h", self.stride[0]),
-            ("stride_w", self.stride[1]),
-            ("pad_top", self.padding[0]),
-            ("pad_left", self.padding[1]),
-            ("dilation_h", self.dilation[0]),
-            ("dilation_w", self.dilation[1]),
+            *image_fields(source.shape, self._windows),
+            ("in_c", source.shape[1]),
+            ("out_c", result.shape[1]),
             ("groups", self.groups),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
             ("weight", self.weight.transpose(0, 2, 3, 1)),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_conv2d", "conv2d.h", Struct("ares_conv2d_params", fields))
+        return KernelCall("ares_conv2d", "conv2d.h", Struct("ares_conv2d_params", fields))

@@ -16,7 +16,7 @@ from ares.ir import CODES, DType, GraphError, OutputRule, Tensor
 from ares.numerics import INT32_MAX
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -76,7 +76,7 @@ class Embedding(KernelOperation):
             )
         return (self.table.astype(np.int64)[ids],)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         vocabulary, dim = self.table.shape
         fields = (
             ("tokens", site.inputs[0].size),
@@ -84,4 +84,4 @@ class Embedding(KernelOperation):
             ("dim", dim),
             ("table", np.ascontiguousarray(self.table).view(np.int8)),
         )
-        return Call("ares_embedding", "embedding.h", Struct("ares_embedding_params", fields))
+        return KernelCall("ares_embedding", "embedding.h", Struct("ares_embedding_params", fields))

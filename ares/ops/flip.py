@@ -12,7 +12,7 @@ import numpy as np
 
 from ares.ir import OutputRule, Tensor
 from ares.ops._moves import require_unchanged
-from ares.ops._operation import Array, Call, KernelOperation, Layout, Site, keep_layout
+from ares.ops._operation import Array, KernelCall, KernelOperation, Layout, Site, keep_layout
 from ares.ops._strided import require_axis, select
 
 
@@ -45,5 +45,5 @@ class Flip(KernelOperation):
         require_unchanged(self.name, site)
         return (np.flip(arrays[0], self.axis),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         return select(self.name, site, self.axis, site.inputs[0].shape[self.axis] - 1, -1)

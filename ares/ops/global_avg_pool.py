@@ -14,7 +14,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -71,7 +71,7 @@ class GlobalAvgPool(KernelOperation):
         steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
         return (self.rescale.apply(steps.sum(axis=(2, 3), keepdims=True)),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         batch, channels, height, width = source.shape
         planes = site.input_layouts[0] == row_major(4)
@@ -83,4 +83,4 @@ class GlobalAvgPool(KernelOperation):
             ("input_signed", source.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_mean", "mean.h", Struct("ares_mean_params", fields))
+        return KernelCall("ares_mean", "mean.h", Struct("ares_mean_params", fields))

@@ -15,7 +15,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale, exact_matmul
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -75,7 +75,7 @@ class Linear(KernelOperation):
         acc = exact_matmul(arrays[0] - site.inputs[0].zero_point, self.weight.T)
         return (self.rescale.apply(acc),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         out_features, in_features = self.weight.shape
         fields = (
@@ -87,4 +87,4 @@ class Linear(KernelOperation):
             ("weight", self.weight),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_linear", "linear.h", Struct("ares_linear_params", fields))
+        return KernelCall("ares_linear", "linear.h", Struct("ares_linear_params", fields))

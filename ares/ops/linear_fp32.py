@@ -16,7 +16,7 @@ from ares.ir import DType, OutputRule, Tensor
 from ares.numerics import exact_matmul
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -86,7 +86,7 @@ class LinearFp32(KernelOperation):
             value = value + self.bias
         return (value,)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         out_features, in_features = self.weight.shape
         fields = (
@@ -100,4 +100,6 @@ class LinearFp32(KernelOperation):
             ("scale", self.scale),
             ("bias", self.bias),
         )
-        return Call("ares_linear_fp32", "linear_fp32.h", Struct("ares_linear_fp32_params", fields))
+        return KernelCall(
+            "ares_linear_fp32", "linear_fp32.h", Struct("ares_linear_fp32_params", fields)
+        )

@@ -15,7 +15,7 @@ from ares.ir import CODES, GraphError, OutputRule, Tensor
 from ares.numerics import Rescale
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -103,7 +103,7 @@ class Mean(KernelOperation):
         steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
         return (self.rescale.apply(steps.sum(axis=self.axes, keepdims=self.keepdim)),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         run = self._run(source, site.input_layouts[0])
         if run is None:
@@ -117,4 +117,4 @@ class Mean(KernelOperation):
             ("input_signed", source.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call("ares_mean", "mean.h", Struct("ares_mean_params", fields))
+        return KernelCall("ares_mean", "mean.h", Struct("ares_mean_params", fields))

@@ -17,7 +17,7 @@ from ares.numerics import Rescale
 from ares.ops._broadcast import common_order, require_broadcast, split
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -67,7 +67,7 @@ class Mul(KernelOperation):
         )
         return (self.rescale.apply(first * second),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         first, second = site.inputs
         found = split(site, site.input_layouts[0])
         if found is None or len({*site.input_layouts, *site.output_layouts}) != 1:
@@ -85,7 +85,7 @@ class Mul(KernelOperation):
             ("input1_signed", second.dtype.lo < 0),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return Call(
+        return KernelCall(
             "ares_mul",
             "mul.h",
             Struct("ares_mul_params", fields),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ares.ir import OutputRule, Tensor
 from ares.ops._moves import layout_of, move, require_movable, require_unchanged, strides_of
-from ares.ops._operation import Alias, Array, Call, KernelOperation, Layout, Site, require
+from ares.ops._operation import Alias, Array, KernelCall, KernelOperation, Layout, Site, require
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Permute(KernelOperation):
     ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
         return given, (layout_of(site.outputs[0], self._seen(site, given[0])),)
 
-    def lower(self, site: Site) -> Call | Alias:
+    def lower(self, site: Site) -> KernelCall | Alias:
         require_unchanged(self.name, site)
         return move(
             site.outputs[0], self._seen(site, site.input_layouts[0]), site.output_layouts[0]

@@ -22,7 +22,7 @@ from ares.ir import CODES, DType, OutputRule, Tensor
 from ares.numerics import FloatStep, FloatStepKind, quantize_f32
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -108,7 +108,7 @@ class Quantize(KernelOperation):
             x = step.apply(x)
         return (quantize_f32(x, scale, result.zero_point, result.lo, result.hi),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (result,) = site.outputs
         fields = (
             ("elements", result.size),
@@ -119,7 +119,7 @@ class Quantize(KernelOperation):
             ("num_steps", len(self.steps)),
             ("steps", tuple(_struct(step) for step in self.steps)),
         )
-        return Call(
+        return KernelCall(
             "ares_quantize_f32", "quantize_f32.h", Struct("ares_quantize_f32_params", fields)
         )
 

@@ -33,7 +33,7 @@ from ares.numerics.dft import (
 )
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -110,7 +110,7 @@ class Rfft(KernelOperation):
             return (magnitude_codes(re, im, self.first, [int(t) for t in self.thresholds]),)
         return (phase_codes(re, im, PhasePlan(self.first, self.below, self.directions)),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         length = source.shape[-1]
         fields = (
@@ -129,4 +129,6 @@ class Rfft(KernelOperation):
         )
         # Sums and differences of mirrored elements, int16.
         scratch = 2 * 2 * (length // 2 + 1)
-        return Call("ares_rfft", "rfft.h", Struct("ares_rfft_params", fields), scratch=scratch)
+        return KernelCall(
+            "ares_rfft", "rfft.h", Struct("ares_rfft_params", fields), scratch=scratch
+        )

@@ -19,7 +19,7 @@ from ares.numerics import INT32_MAX, wide_round
 from ares.ops._attention import group_length, require_tokens
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -85,7 +85,7 @@ class Rotary(KernelOperation):
         codes = wide_round(acc, self.multiplier, self.shift + 32, target.zero_point)
         return (np.clip(codes, target.lo, target.hi).reshape(source.shape),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,), (target,) = site.inputs, site.outputs
         length, pairs = self.cos.shape
         fields = (
@@ -104,4 +104,6 @@ class Rotary(KernelOperation):
             ("lo", target.lo),
             ("hi", target.hi),
         )
-        return Call("ares_rotary", "rotary.h", Struct("ares_rotary_params", fields), in_place=(0,))
+        return KernelCall(
+            "ares_rotary", "rotary.h", Struct("ares_rotary_params", fields), in_place=(0,)
+        )

@@ -28,7 +28,7 @@ from ares.numerics.scan import (
 )
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -165,7 +165,7 @@ class SelectiveScan(KernelOperation):
         value = wide_round(sums, self.multiplier, self.shift, result.zero_point)
         return (np.clip(value, result.lo, result.hi)[None],)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (result,) = site.outputs
         x, dt, b, c = site.inputs
         fields = (
@@ -190,7 +190,7 @@ class SelectiveScan(KernelOperation):
             ("decay", self.decay),
             ("skip", self.skip),
         )
-        return Call(
+        return KernelCall(
             "ares_selective_scan",
             "selective_scan.h",
             Struct("ares_selective_scan_params", fields),

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from ares.ir import OutputRule, Tensor
 from ares.ops._moves import require_unchanged
-from ares.ops._operation import Array, Call, KernelOperation, Layout, Site, keep_layout, require
+from ares.ops._operation import (
+    Array,
+    KernelCall,
+    KernelOperation,
+    Layout,
+    Site,
+    keep_layout,
+    require,
+)
 from ares.ops._strided import require_axis, select, shape_with
 
 
@@ -57,5 +65,5 @@ class Slice(KernelOperation):
         chosen = (slice(None),) * self.axis + (slice(self.start, end, self.step),)
         return (arrays[0][chosen],)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         return select(self.name, site, self.axis, self.start, self.step)

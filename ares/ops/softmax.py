@@ -18,7 +18,7 @@ from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import LONGEST_ROW, softmax_codes
 from ares.ops._operation import (
     Array,
-    Call,
+    KernelCall,
     KernelOperation,
     Layout,
     Site,
@@ -94,7 +94,7 @@ class Softmax(KernelOperation):
             ),
         )
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,), (target,) = site.inputs, site.outputs
         fields = (
             ("rows", source.size // source.shape[-1]),
@@ -109,6 +109,6 @@ class Softmax(KernelOperation):
             ("lo", target.lo),
             ("hi", target.hi),
         )
-        return Call(
+        return KernelCall(
             "ares_softmax", "softmax.h", Struct("ares_softmax_params", fields), in_place=(0,)
         )

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ares.ir import OutputRule, Tensor
-from ares.ops._operation import Array, Call, KernelOperation, Site, Struct, require, require_codes
+from ares.ops._operation import (
+    Array,
+    KernelCall,
+    KernelOperation,
+    Site,
+    Struct,
+    require,
+    require_codes,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +61,7 @@ class ZeroPad2d(KernelOperation):
         codes = arrays[0].astype(np.int64)
         return (np.pad(codes, frame, constant_values=site.inputs[0].zero_point),)
 
-    def lower(self, site: Site) -> Call:
+    def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
         _, channels, in_h, in_w = source.shape
         fields = (
@@ -66,4 +74,6 @@ class ZeroPad2d(KernelOperation):
             ("pad_right", self.padding[3]),
             ("zero_point", source.zero_point),
         )
-        return Call("ares_zero_pad2d", "zero_pad2d.h", Struct("ares_zero_pad2d_params", fields))
+        return KernelCall(
+            "ares_zero_pad2d", "zero_pad2d.h", Struct("ares_zero_pad2d_params", fields)
+        )

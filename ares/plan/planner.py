@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ares.ir import DType, Graph, Operation, Tensor
 from ares.numerics import INT32_MAX
-from ares.ops import Alias, Call, Data, KernelOperation, Layout, Site
+from ares.ops import Alias, Data, KernelCall, KernelOperation, Layout, Site
 from ares.ops._moves import relayout
 from ares.ops._operation import Array, row_major
 from ares.plan.arena import Buffer, live_set_bound, place
@@ -58,7 +58,7 @@ class Step:
 
     layer: str
     op_type: str
-    call: Call | None
+    call: KernelCall | None
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     observed: bool
@@ -144,7 +144,7 @@ class _Layouts:
             Step(
                 operation.name,
                 operation.OP_TYPE,
-                call if isinstance(call, Call) else None,
+                call if isinstance(call, KernelCall) else None,
                 inputs,
                 operation.outputs,
                 observed=True,

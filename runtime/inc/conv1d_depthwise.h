@@ -1,26 +1,25 @@
 /*
- * Convolution of 8-bit codes along time, each channel with a filter of its own; as many steps out as in.
+ * Convolution of 8-bit codes along time, each channel with a filter of its own.
  *
- *   acc[t,c] = sum over j of (in[t + j - left, c] - input_zero_point) * weight[c,j]
+ *   acc[t,c] = sum over j of (in[t*along.stride - along.pad + j*along.dilation, c] - input_zero_point) * weight[c,j]
  *   out[t,c] = rescale(acc[t,c], c)                                    (N2, N3 to N5)
  *
- * Memory: input and output [steps][channels], weight [channels][kernel]. Steps outside the input are the real value
- * zero and add nothing; left = kernel - 1 is causal.
+ * Memory: input [along.in][channels], output [along.out][channels], weight [channels][along.kernel]. Steps outside the
+ * input are the real value zero and add nothing; as many steps out as in with a pad of kernel - 1 is causal.
  *
- * Ranges: sizes >= 1; 0 <= left < kernel; |acc| < 2^31, proven by the planner from the weights. No aliasing of
- * input and output. Scratch: none. Input bytes are s8 when input_signed, else u8.
+ * Ranges: the window as in window.h; channels >= 1; |acc| < 2^31, proven by the planner from the weights. No aliasing
+ * of input and output. Scratch: none. Input bytes are s8 when input_signed, else u8.
  */
 #ifndef ARES_CONV1D_DEPTHWISE_H
 #define ARES_CONV1D_DEPTHWISE_H
 
 #include "layer_descriptors.h"
 #include "numerics.h"
+#include "window.h"
 
 typedef struct ares_conv1d_depthwise_params {
-    int32_t steps;
+    ares_window along;
     int32_t channels;
-    int32_t kernel;
-    int32_t left;
     int32_t input_zero_point;
     int32_t input_signed;
     const int8_t *weight;

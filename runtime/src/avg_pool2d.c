@@ -1,19 +1,15 @@
 #include "../inc/avg_pool2d.h"
 
-/* acc of one channel; in points at that channel of the first position, top and left may lie outside. */
-static int32_t window_sum(const ares_avg_pool2d_params *p, const uint8_t *in, int32_t top,
-                          int32_t left)
+/* acc of one channel; in points at that channel of the first position. */
+static int32_t window_sum(const ares_avg_pool2d_params *p, const uint8_t *in, ares_taps down,
+                          ares_taps across)
 {
     int32_t sum = 0;
-    for (int32_t row = top; row < top + p->kernel_h; ++row) {
-        if (row < 0 || row >= p->in_h) {
-            continue;
-        }
-        for (int32_t column = left; column < left + p->kernel_w; ++column) {
-            if (column < 0 || column >= p->in_w) {
-                continue;
-            }
-            const int32_t index = (row * p->in_w + column) * p->channels;
+    for (int32_t i = down.first; i < down.end; ++i) {
+        const int32_t row = down.origin + i * p->down.dilation;
+        for (int32_t j = across.first; j < across.end; ++j) {
+            const int32_t column = across.origin + j * p->across.dilation;
+            const int32_t index = (row * p->across.in + column) * p->channels;
             const int32_t code = ares_load_code(in, index, p->input_signed);
             sum += code - p->input_zero_point;
         }
@@ -29,12 +25,12 @@ ares_status ares_avg_pool2d(const void *params, const void *const *inputs, void 
     uint8_t *out = (uint8_t *)outputs[0];
     (void)scratch;
 
-    for (int32_t y = 0; y < p->out_h; ++y) {
-        const int32_t top = y * p->stride_h - p->pad_top;
-        for (int32_t x = 0; x < p->out_w; ++x) {
-            const int32_t left = x * p->stride_w - p->pad_left;
+    for (int32_t y = 0; y < p->down.out; ++y) {
+        const ares_taps down = ares_taps_inside(&p->down, y);
+        for (int32_t x = 0; x < p->across.out; ++x) {
+            const ares_taps across = ares_taps_inside(&p->across, x);
             for (int32_t c = 0; c < p->channels; ++c) {
-                const int32_t acc = window_sum(p, in + c, top, left);
+                const int32_t acc = window_sum(p, in + c, down, across);
                 *out++ = ares_code_byte(ares_rescale_apply(&p->rescale, acc, 0));
             }
         }

@@ -21,20 +21,16 @@ ares_status ares_max_pool2d(const void *params, const void *const *inputs, void 
     const uint8_t lowest = ares_code_byte(p->input_signed ? INT8_MIN : 0);
     (void)scratch;
 
-    for (int32_t y = 0; y < p->out_h; ++y) {
-        for (int32_t x = 0; x < p->out_w; ++x) {
+    for (int32_t y = 0; y < p->down.out; ++y) {
+        const ares_taps down = ares_taps_inside(&p->down, y);
+        for (int32_t x = 0; x < p->across.out; ++x) {
+            const ares_taps across = ares_taps_inside(&p->across, x);
             memset(out, lowest, (size_t)p->channels);
-            for (int32_t i = 0; i < p->kernel_h; ++i) {
-                const int32_t row = y * p->stride_h - p->pad_top + i * p->dilation_h;
-                if (row < 0 || row >= p->in_h) {
-                    continue;
-                }
-                for (int32_t j = 0; j < p->kernel_w; ++j) {
-                    const int32_t column = x * p->stride_w - p->pad_left + j * p->dilation_w;
-                    if (column < 0 || column >= p->in_w) {
-                        continue;
-                    }
-                    keep_larger(out, in + (row * p->in_w + column) * p->channels, p->channels,
+            for (int32_t i = down.first; i < down.end; ++i) {
+                const int32_t row = down.origin + i * p->down.dilation;
+                for (int32_t j = across.first; j < across.end; ++j) {
+                    const int32_t column = across.origin + j * p->across.dilation;
+                    keep_larger(out, in + (row * p->across.in + column) * p->channels, p->channels,
                                 p->input_signed);
                 }
             }

@@ -29,6 +29,7 @@ from tests.extract.models import (
     refused,
     relu,
 )
+from tests.slow import one_in
 
 FOUR: Shape = (1, 4, 6, 5)
 
@@ -103,7 +104,7 @@ def _applied(name: str, table: Mapping[str, Any]) -> Callable[[], nn.Module]:
     return lambda: _Applied(found[0] if isinstance(found, tuple) else found)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", one_in(4, ACTIVATIONS))
 def test_activations_of_codes(name: str) -> None:
     make = behind(lambda m, y: m.f(y), f=_applied(name, ACTIVATIONS))
     graph = checked(trained(make, FOUR), FOUR, calibrate=False, c=name == "nn.PReLU, channels")
@@ -111,7 +112,7 @@ def test_activations_of_codes(name: str) -> None:
     assert set(kinds(graph)[1:]) <= {"activation", "relu", "silu", "requantize", "batch_norm"}
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", one_in(4, ACTIVATIONS))
 def test_activations_behind_a_layer(name: str) -> None:
     layer = lambda: conv(4, 4, bias=True)  # noqa: E731
     make = behind(lambda m, y: m.f(m.c(y)), c=layer, f=_applied(name, ACTIVATIONS))
@@ -163,7 +164,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", one_in(4, LAYERS))
 @pytest.mark.parametrize("place", ["codes", "conv", "norm"])
 def test_activation_layers(name: str, place: str) -> None:
     forward: Callable[..., Any] = {
@@ -263,9 +264,10 @@ MOVES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 }
 REDUCTIONS = ("mean", "global_avg_pool")
 JOINS_AND_SUMS = (*REDUCTIONS, "concat")
+WAITING = [name for name, (_, stems) in MOVES.items() if not {*stems} & {*JOINS_AND_SUMS}]
 
 
-@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("name", one_in(3, MOVES))
 def test_moves_of_codes(name: str) -> None:
     _, stems = MOVES[name]
     make = behind(lambda m, y: m.f(y), f=_applied(name, MOVES))
@@ -273,7 +275,7 @@ def test_moves_of_codes(name: str) -> None:
     exact(make, *stems, *behind_them, shape=FOUR)
 
 
-@pytest.mark.parametrize("name", [n for n, (_, s) in MOVES.items() if not {*s} & {*JOINS_AND_SUMS}])
+@pytest.mark.parametrize("name", one_in(3, WAITING))
 def test_moves_of_real_values(name: str) -> None:
     """Behind a layer with BatchNorm they wait; its constants find their channels again."""
     _, stems = MOVES[name]

@@ -29,6 +29,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 Function = Callable[[Any, Any], Any]
 
@@ -95,7 +96,7 @@ EVERYWHERE: dict[str, Function] = {
 }
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize("name", one_in(3, EVERYWHERE))
 def test_on_the_input_it_is_done_as_the_model_does_it(name: str) -> None:
     graph: Any = exact(
         on_input(EVERYWHERE[name]), c=name in ("(x - mean) / std", "in place", "1 - x")
@@ -103,14 +104,14 @@ def test_on_the_input_it_is_done_as_the_model_does_it(name: str) -> None:
     assert graph.operations[0].steps
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize("name", one_in(3, EVERYWHERE))
 def test_on_codes_it_is_one_operation(name: str) -> None:
     a_channel = any(word in name for word in ("mean", "std", "buffers"))
     stem = "batch_norm" if a_channel else "requantize"
     exact(on_codes(EVERYWHERE[name]), stem, c=name in ("(x - mean) / std", "1 - x"))
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize("name", one_in(3, EVERYWHERE))
 def test_behind_a_layer_it_joins_the_rounding(name: str) -> None:
     exact(of_a_layer(EVERYWHERE[name]), "conv2d", c=name in ("(x - mean) / std", "then a clamp"))
 

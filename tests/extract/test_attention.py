@@ -35,6 +35,7 @@ from tests.extract.models import (
     seeded,
     set_scale,
 )
+from tests.slow import one_in
 
 Make = Callable[[], nn.Module]
 
@@ -110,7 +111,7 @@ LAYERS: dict[str, tuple[Make, int, list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", one_in(3, LAYERS))
 def test_composites(name: str) -> None:
     make, tokens, operations, tensors = LAYERS[name]
     model = seeded(lambda: Net(lambda m, x: m.attn(m.x(x)), x=identity(), attn=make()))

@@ -38,6 +38,7 @@ from tests.extract.models import (
     refused,
     relu,
 )
+from tests.slow import one_in
 
 # --- behind layers
 
@@ -250,7 +251,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", one_in(3, FUNCTIONS))
 @pytest.mark.parametrize("order", ["function behind it", "function before it", "two of them"])
 def test_functions_beside_it(name: str, order: str) -> None:
     function = FUNCTIONS[name]

@@ -43,6 +43,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 
 class LogUint8(Uint8ActPerTensorFloat):
@@ -378,7 +379,7 @@ class _WithParameter(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", one_in(3, MODELS))
 def test_taken(name: str) -> None:
     make, shape, expected = MODELS[name]
     graph = checked(seeded(make), shape, c=True, fixed_batch=name == "a constant")

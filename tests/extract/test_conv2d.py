@@ -32,6 +32,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 ZERO_POINT = {"act_quant": ShiftedUint8ActPerTensorFloat}
 
@@ -77,7 +78,7 @@ GEOMETRY: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[int, int, int, 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("source", [{}, ZERO_POINT], ids=["s8", "zero point"])
-@pytest.mark.parametrize("case", GEOMETRY)
+@pytest.mark.parametrize("case", one_in(3, GEOMETRY))
 def test_geometry(case: str, source: dict[str, Any]) -> None:
     arguments, options, padding = GEOMETRY[case]
     graph = checked(_net(source, *arguments, **options), IMAGE)
@@ -150,7 +151,7 @@ BIASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("tensors", [False, True], ids=["Tensor", "QuantTensor"])
-@pytest.mark.parametrize("case", BIASES)
+@pytest.mark.parametrize("case", one_in(3, BIASES))
 def test_biases(case: str, tensors: bool) -> None:
     """With a QuantTensor behind the layer, and without; the input's quantiser has to hand one on."""
     options = {"bias": True, "return_quant_tensor": tensors, **BIASES[case]}
@@ -231,7 +232,7 @@ BEHIND: dict[str, tuple[Callable[..., Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("options", [{}, ZERO_POINT], ids=["s8", "zero point"])
-@pytest.mark.parametrize("case", BEHIND)
+@pytest.mark.parametrize("case", one_in(3, BEHIND))
 def test_what_stands_before_the_quantizer_joins_the_layer(
     case: str, options: dict[str, Any]
 ) -> None:

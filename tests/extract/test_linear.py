@@ -26,6 +26,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 RANKS: dict[str, Shape] = {"2-D": (1, 6), "3-D, by token": (1, 4, 6), "4-D": (1, 2, 3, 6)}
 
@@ -47,7 +48,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("rank", RANKS)
-@pytest.mark.parametrize("case", LAYERS)
+@pytest.mark.parametrize("case", one_in(3, LAYERS))
 def test_codes_and_logits(case: str, rank: str) -> None:
     """One layer, whose result is quantised and leaves the network as it is."""
 

@@ -35,6 +35,7 @@ from tests.extract.models import (
     refused,
     seeded,
 )
+from tests.slow import one_in, slow_but
 
 SERIES = (1, 5, 13)  # B, C, T
 TOKENS = (1, 13, 10)  # B, T, D
@@ -130,7 +131,7 @@ RATES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("rates", one_in(2, RATES))
 @pytest.mark.parametrize("step", [0.01, 1.0])
 def test_scan_is_accepted_at_any_rate(rates: str, step: float) -> None:
     model = Scan(7, 16)
@@ -243,7 +244,7 @@ def test_state_space(sizes: tuple[int, ...]) -> None:
     assert names == {"0", "1.dt_low", "1.dt", "1.B", "1.C", "1.y"}
 
 
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("sizes", slow_but([0], [(sizes,) for sizes in SIZES]))
 def test_mamba_block(sizes: tuple[int, ...]) -> None:
     steps, model_size, inner, states = sizes
     graph = checked(
@@ -260,7 +261,7 @@ def test_mamba_block(sizes: tuple[int, ...]) -> None:
     assert copies(plan(graph)) == []
 
 
-@pytest.mark.parametrize("strategy", ["add", "concat"])
+@pytest.mark.parametrize("strategy", slow_but([1], ["add", "concat"]))
 def test_both_directions(strategy: Any) -> None:
     graph = checked(
         _net(lambda: QuantMambaWrapper(10, 14, 3, bidirectional_strategy=strategy)), TOKENS, c=True

@@ -35,6 +35,7 @@ from tests.extract.models import (
     seeded,
     set_scale,
 )
+from tests.slow import one_in
 
 SIGNED, UNSIGNED = bq.Int8ActPerTensorFloat, bq.Uint8ActPerTensorFloat
 SIGNED_FIXED, UNSIGNED_FIXED = bq.Int8ActPerTensorFixedPoint, bq.Uint8ActPerTensorFixedPoint
@@ -94,7 +95,7 @@ def test_input_to_codes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["s4", "shifted u8", "s8 fixed point"])
-@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("source", one_in(3, KINDS))
 def test_codes_to_codes(source: str, target: str) -> None:
     """By a QuantIdentity and by a QuantReLU, which is unsigned only where it is told to be."""
 

@@ -26,6 +26,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 Move = Callable[..., Any]
 
@@ -78,7 +79,7 @@ MOVES: dict[str, tuple[Move, list[str], Shape]] = {
 }
 
 
-@pytest.mark.parametrize("case", MOVES)
+@pytest.mark.parametrize("case", one_in(3, MOVES))
 def test_moves_of_codes(case: str) -> None:
     """The network's output is in PyTorch's order, whatever lies in memory: compared in C where it is permuted."""
     move, expected, shape = MOVES[case]
@@ -186,7 +187,7 @@ INTO_LAYERS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", INTO_LAYERS)
+@pytest.mark.parametrize("case", one_in(2, INTO_LAYERS))
 def test_moves_into_every_layer(case: str) -> None:
     model = seeded(
         lambda: Net(

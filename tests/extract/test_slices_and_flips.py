@@ -29,6 +29,7 @@ from tests.extract.models import (
     relu,
     seeded,
 )
+from tests.slow import one_in
 
 # Of codes [1, 2, 6, 5] -> operations behind the quantiser.
 MOVES: dict[str, tuple[Callable[..., Any], list[str]]] = {
@@ -73,7 +74,7 @@ MOVES: dict[str, tuple[Callable[..., Any], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("name", one_in(3, MOVES))
 def test_of_codes(name: str) -> None:
     function, stems = MOVES[name]
     layers = {"f": function} if isinstance(function, nn.Module) else {}
@@ -86,7 +87,7 @@ def test_of_codes(name: str) -> None:
     assert sorted(kinds(graph)) == sorted(["quantize", *stems])
 
 
-@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("name", one_in(3, MOVES))
 def test_of_a_layer_that_waits_for_its_quantizer(name: str) -> None:
     function, stems = MOVES[name]
     layers = {"f": function} if isinstance(function, nn.Module) else {}

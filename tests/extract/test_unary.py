@@ -31,6 +31,7 @@ from tests.extract.models import (
     seeded,
     set_scale,
 )
+from tests.slow import one_in
 
 # Spelling -> (function or layer, the operation that serves codes).
 SPELLINGS: dict[str, tuple[Callable[..., Any], str]] = {
@@ -76,8 +77,11 @@ def _layers(function: Callable[..., Any]) -> dict[str, nn.Module]:
 
 @pytest.mark.parametrize(
     ("spelling", "target"),
-    [(spelling, "zero point") for spelling in SPELLINGS]
-    + [("nn.SiLU", target) for target in TARGETS if target != "zero point"],
+    one_in(
+        3,
+        [(spelling, "zero point") for spelling in SPELLINGS]
+        + [("nn.SiLU", target) for target in TARGETS if target != "zero point"],
+    ),
 )
 def test_of_codes_it_is_a_table(spelling: str, target: str) -> None:
     function, stem = SPELLINGS[spelling]
@@ -91,7 +95,7 @@ def test_of_codes_it_is_a_table(spelling: str, target: str) -> None:
     assert kinds(graph) == ["quantize", stem]
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("spelling", one_in(3, SPELLINGS))
 def test_before_a_quantizer_it_joins_the_layer(spelling: str) -> None:
     function, _ = SPELLINGS[spelling]
     model = seeded(

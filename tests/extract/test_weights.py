@@ -54,6 +54,7 @@ from tests.extract.models import (
 )
 from tests.extract.test_embedding import DIM, VOCABULARY, embedded
 from tests.extract.test_embedding import checked as embedding_checked
+from tests.slow import one_in
 
 PER_TENSOR, PER_CHANNEL = bq.Int8WeightPerTensorFloat, bq.Int8WeightPerChannelFloat
 A2Q, A2Q_CENTRED = bq.Int8AccumulatorAwareWeightQuant, bq.Int8AccumulatorAwareZeroCenterWeightQuant
@@ -160,7 +161,7 @@ def _convolution(**options: Any) -> nn.Module:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", one_in(3, KINDS))
 def test_every_kind_of_quantizer(kind: str) -> None:
     """The codes are those that the float32 model computes with, and no other code passes the witness."""
     options, lo, hi = KINDS[kind]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ares.emit import emit
-from ares.ir import DType, Graph, Tensor, constant
+from ares.ir import DType, Graph, Tensor, frozen_array
 from ares.numerics import plan_weighted_sum
 from ares.ops import KernelOperation, run_reference
 from ares.ops.add import Add
@@ -20,12 +20,13 @@ from ares.ops.linear import Linear
 from ares.ops.requantize import Requantize
 from ares.ops.reshape import Reshape
 from ares.ops.zero_pad2d import ZeroPad2d
-from ares.pipeline.catalogue import network_names, zoo_paths
 from ares.pipeline.network import NetworkSubject
 from ares.plan import Buffer, Plan, PlanError, Space, live_set_bound, place, plan
 from ares.plan.arena import ALIGNMENT
 from ares.toolchain import build, run
+from tests.checkout import ZOO
 from tests.plan.memory import check_memory
+from tests.slow import one_in
 from tests.toolchain.tiny_network import any_target
 
 SHAPE = (1, 3, 4, 5)
@@ -127,9 +128,9 @@ def test_a_guarded_plan_keeps_its_bound() -> None:
 # --- the zoo
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", one_in(4, ZOO.networks))
 def test_networks_of_the_zoo(name: str, record_property: Callable[[str, object], None]) -> None:
-    planned = plan(NetworkSubject(zoo_paths(name)).graph)
+    planned = plan(NetworkSubject(ZOO.paths(name)).graph)
     check_memory(planned)
     ratio = planned.arena_bytes / planned.arena_bound
     record_property("arena_over_bound", ratio)
@@ -146,7 +147,7 @@ def _tensor(name: str, shape: tuple[int, ...] = SHAPE) -> Tensor:
 
 
 def _lookup(name: str, source: str) -> Requantize:
-    table = constant(np.roll(np.arange(256), len(name)), np.uint8)
+    table = frozen_array(np.roll(np.arange(256), len(name)), np.uint8)
     return Requantize(name, (source,), (name,), table=table)
 
 
@@ -273,7 +274,7 @@ def test_axes_of_one_element_need_no_relayout() -> None:
 
 
 def test_overflow_names_the_layer_and_the_bound() -> None:
-    weight = constant(np.full((2, 200_000), -128), np.int8)
+    weight = frozen_array(np.full((2, 200_000), -128), np.int8)
     graph = Graph(
         "deep",
         (_tensor("x", (1, 200_000)), _tensor("fc", (1, 2))),

@@ -21,7 +21,7 @@ from ares.ir.names import carried, refusal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Traced:
+class CapturedModel:
     """A model that ran.
 
     `single` is the model as it was handed in, float32: weights are read from it. `double` is its copy in float64, which
@@ -33,7 +33,7 @@ class Traced:
     dataflow: Dataflow
 
 
-def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
+def capture_model(model: nn.Module, inputs: Sequence[torch.Tensor]) -> CapturedModel | Finding:
     """Run a copy of the model twice on the first sample of `inputs`; the Finding says why that cannot be done."""
     refusal = _refuse_model(model) or _refuse_inputs(model, inputs)
     if refusal is not None:
@@ -64,7 +64,7 @@ def trace(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Traced | Finding:
         )
         return Finding("", model_type, Status.ERROR, f"forward failed: {error}", suggestion)
     problems = (*dataflow.problems, *structural_changes(dataflow, again))
-    return Traced(model, double, replace(dataflow, problems=problems))
+    return CapturedModel(model, double, replace(dataflow, problems=problems))
 
 
 def type_name(dtype: torch.dtype) -> str:
