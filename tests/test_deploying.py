@@ -30,6 +30,7 @@ def test_every_block_has_a_use() -> None:
     assert len(USES) == PAGE.read_text().count("```") // 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
 def test_the_page_works(tmp_path: Path) -> None:
     (tmp_path / "ares").symlink_to(ROOT)
@@ -50,7 +51,7 @@ def test_the_page_works(tmp_path: Path) -> None:
     right = uart.read_text()
     last = re.findall(r"output 0 ([0-9a-f]{16})", right)[-1]
     uart.write_text(right.replace(last, last[::-1]))
-    code, said = try_line("ares verify --trace uart.txt --project firmware", tmp_path)
+    code, said = try_line("ares trace uart.txt firmware", tmp_path)
     assert code == 1
     assert "NOT EXACT" in said
 

@@ -9,6 +9,7 @@ from ares.cli.golden import golden
 from ares.cli.networks import networks
 from ares.cli.setup import Version, new_app
 from ares.cli.targets import targets_command
+from ares.cli.trace import trace_command
 from ares.cli.verify import verify_command
 
 app = new_app(
@@ -26,6 +27,7 @@ for name, command, what in (
     ("check", check_command, "Whether a model can be mapped to C."),
     ("verify", verify_command, "Whether its C is exact, on every target."),
     ("export", export_command, "The C project of a model."),
+    ("trace", trace_command, "Whether a self-test elsewhere was exact."),
     ("extract", extract_command, "The Graph of a model, as a file."),
     ("targets", targets_command, "The compilers and processors."),
     ("networks", networks, "The networks of the zoo, on every target."),

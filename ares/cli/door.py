@@ -35,7 +35,7 @@ def run_app(app: typer.Typer) -> NoReturn:
         with sturdy_stdout():
             code = app(standalone_mode=False)
     except _UsageError as error:
-        message = " ".join(error.format_message().split())
+        message = _words(error)
         if message:  # without any argument, help was shown instead
             complain(message)
         sys.exit(USAGE)
@@ -52,6 +52,18 @@ def run_app(app: typer.Typer) -> NoReturn:
         complain(limit)
         sys.exit(USAGE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _words(error: Any) -> str:
+    """What is wrong with the usage; of an option that is a command, how that is used."""
+    name = getattr(error, "option_name", None) or ""
+    group: Any = error.ctx.parent if error.ctx else None
+    command = getattr(group and group.command, "commands", {}).get(name.removeprefix("--"))
+    if command is None:
+        return " ".join(error.format_message().split())
+    given = [each.metavar for each in command.params if each.param_type_name == "argument"]
+    usage = " ".join([*group.command_path.split(), command.name, *given])
+    return f"{error.ctx.command.name} has no option {name}, but there is a command: {usage}"
 
 
 def run_command(command: Callable[..., Any]) -> NoReturn:

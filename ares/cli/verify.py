@@ -37,7 +37,7 @@ from ares.cli.output import (
     write_text,
 )
 from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
-from ares.pipeline.folders import is_taken
+from ares.files import is_taken
 from ares.pipeline.result_files import as_junit
 from ares.toolchain import Target
 from ares.toolchain.build import LIBC_WORDS
@@ -52,6 +52,54 @@ if TYPE_CHECKING:
 _MOST_CASES = 10_000
 
 
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="T",
+        help="Target name or glob ('*', 's390x-*'); repeatable. Default: all of your own (--cc, --targets-file), "
+        "or the default targets.",
+    ),
+]
+Cases = Annotated[
+    int | None,
+    typer.Option(
+        "--cases",
+        metavar="N",
+        min=1,
+        max=_MOST_CASES,
+        help="Number of cases: the given inputs, then random and edge values. Default: 3, or all samples "
+        "of --inputs (at most 64) and two.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Targets side by side; default: one per core."),
+]
+RequireAllTargets = Annotated[
+    bool, typer.Option("--require-all-targets", help="A target that cannot run here is a failure.")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Build and compare anew what was exact on the same content.")
+]
+JsonOut = Annotated[
+    Path | None,
+    typer.Option("--json-out", metavar="P", help=f"Write the whole result as JSON; {DASH}."),
+]
+JunitOut = Annotated[
+    Path | None,
+    typer.Option("--junit-out", metavar="P", help="Write it as JUnit's XML; - as well."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Where a failure is kept, to be repeated without ARES. Default: ./ares-failure-<name>.",
+    ),
+]
+
+
 def verify_command(
     model_file: ModelFile = None,
     test_network: TestNetwork = None,
@@ -60,72 +108,18 @@ def verify_command(
     input_shape: InputShape = None,
     state_dict: StateDict = None,
     inputs: InputData = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            metavar="T",
-            help="Target name or glob ('*', 's390x-*'); repeatable. Default: all of your own (--cc, --targets-file), "
-            "or the default targets.",
-        ),
-    ] = None,
+    target: Targets = None,
     cc: Cc = None,
     runner: Runner = None,
     board: Board = None,
     targets_file: TargetsFile = None,
-    cases: Annotated[
-        int | None,
-        typer.Option(
-            "--cases",
-            metavar="N",
-            min=1,
-            max=_MOST_CASES,
-            help="Number of cases: the given inputs, then random and edge values. Default: 3, or all samples "
-            "of --inputs (at most 64) and two.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", metavar="N", min=1, help="Targets side by side; default: one per core."
-        ),
-    ] = None,
-    require_all_targets: Annotated[
-        bool,
-        typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
-    ] = False,
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Build and compare anew what was exact on the same content."),
-    ] = False,
-    json_out: Annotated[
-        Path | None,
-        typer.Option("--json-out", metavar="P", help=f"Write the whole result as JSON; {DASH}."),
-    ] = None,
-    junit_out: Annotated[
-        Path | None,
-        typer.Option("--junit-out", metavar="P", help="Write it as JUnit's XML; - as well."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="Where a failure is kept, to be repeated without ARES. Default: ./ares-failure-<name>.",
-        ),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            "--trace",
-            metavar="FILE",
-            help="Instead: judge what an exported project's self-test printed.",
-        ),
-    ] = None,
-    project: Annotated[
-        Path | None,
-        typer.Option("--project", metavar="DIR", help="The exported project, with --trace."),
-    ] = None,
+    cases: Cases = None,
+    jobs: Jobs = None,
+    require_all_targets: RequireAllTargets = False,
+    fresh: Fresh = False,
+    json_out: JsonOut = None,
+    junit_out: JunitOut = None,
+    out: Out = None,
 ) -> None:
     """Show that the generated C computes the very integers of a model, in every layer, on every chosen target.
 
@@ -134,19 +128,8 @@ def verify_command(
     be loaded, or NOT VERIFIED: this machine kept it from comparing anything.
 
     A compiler of your own: --cc "arm-none-eabi-gcc -mcpu=cortex-m4 -O2" --runner "qemu-system-arm -M mps2-an386".
-
-    With --trace FILE --project DIR: judges the lines that a self-test printed elsewhere, on a board for example.
     """
     require_writable(json_out, junit_out)
-    if trace is not None or project is not None:
-        others = (model_file, test_network, inputs, target, out, state_dict, junit_out)
-        own = (cc, runner, board, targets_file)
-        if any(other is not None for other in (*others, *own)):
-            fail_usage(
-                "--trace FILE --project DIR judges a run that is over; give no other options but --json-out"
-            )
-        _judge_trace(trace, project, json_out)
-        return
     choice = choose(
         model_file, test_network, model_class, init_kwarg, input_shape, state_dict, inputs
     )
@@ -161,15 +144,21 @@ def verify_command(
     kept = _keep(subject, result, out) if result.matrix.failures else None
     for part in parts(result, kept, console.width):
         show(console, part)
+    _write(result, kept, json_out, junit_out)
+    if not result.known:
+        raise typer.Exit(USAGE)
+    if not result.passed or (require_all_targets and result.matrix.not_run):
+        raise typer.Exit(1)
+
+
+def _write(
+    result: Verification, kept: Path | None, json_out: Path | None, junit_out: Path | None
+) -> None:
     if json_out is not None:
         content = {**result.as_json(), "reproduction": None if kept is None else str(kept)}
         write_text(json_out, json.dumps(content, indent=1) + "\n")
     if junit_out is not None:
         write_text(junit_out, as_junit(result.matrix))
-    if not result.known:
-        raise typer.Exit(USAGE)
-    if not result.passed or (require_all_targets and result.matrix.not_run):
-        raise typer.Exit(1)
 
 
 def _again() -> str:
@@ -250,27 +239,3 @@ def _keep(subject: UserSubject, result: Verification, out: Path | None) -> Path 
         typer.echo(f"ares: cannot write {folder}: {error.strerror or 'it is there now'}", err=True)
         return None
     return folder
-
-
-# A trace from elsewhere.
-
-
-def _judge_trace(trace: Path | None, project: Path | None, json_out: Path | None) -> None:
-    if trace is None or project is None:
-        missing = "--project DIR" if project is None else "--trace FILE"
-        fail_usage(f"--trace and --project belong together: {missing} is missing")
-    from ares.verifier.trace import TraceError, judge_trace
-
-    try:
-        judged = judge_trace(trace, project)
-    except TraceError as error:
-        fail_usage(str(error))
-    if json_out is not None:
-        write_text(json_out, json.dumps(judged.as_json(), indent=1) + "\n")
-    console = wide_console(json_out)
-    passed = judged.verdict.outcome is Outcome.PASS
-    console.print(judged.verdict.message, markup=False, highlight=False, soft_wrap=True)
-    word = "[bold green]EXACT[/]" if passed else f"[bold red]NOT EXACT[/]: {judged.verdict.fault}"
-    console.print(f"{word}: {escape(judged.summary)}", highlight=False, soft_wrap=True)
-    if not passed:
-        raise typer.Exit(1)

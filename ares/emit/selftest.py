@@ -1,4 +1,4 @@
-"""The self-test of an exported project: golden cases as C, and as `expected.json` for `ares verify --trace`."""
+"""The self-test of an exported project: golden cases as C, and as `expected.json` for `ares trace`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.emit.literals import Constant, array_constant
+from ares.emit.literals import ConstArray, const_array
 from ares.ir import Project, trace_digest
 from ares.resources import runtime_dir
 
@@ -36,8 +36,8 @@ def selftest_facts(project: Project, vectors: Sequence[Vector]) -> dict[str, Any
     digests = [int(digest, 16) for vector in vectors for digest in _digests(project, vector)]
     return {
         "vectors": vectors,
-        "golden_input": array_constant("golden_input", np.frombuffer(data, np.int8)),
-        "golden_digests": _digest_constant(digests),
+        "golden_input": const_array("golden_input", np.frombuffer(data, np.int8)),
+        "golden_digests": _digest_array(digests),
     }
 
 
@@ -78,21 +78,17 @@ def expected_json(project: Project, signature: str, vectors: Sequence[Vector]) -
     return (json.dumps(content, indent=1) + "\n").encode()
 
 
-def _digest_constant(digests: Sequence[int]) -> Constant:
-    return array_constant("golden_digests", np.array(digests, np.uint64))
+def _digest_array(digests: Sequence[int]) -> ConstArray:
+    return const_array("golden_digests", np.array(digests, np.uint64))
 
 
 def _digests(project: Project, vector: Vector) -> Iterator[str]:
     for point in project.points:
         yield trace_digest(point.to_memory(vector.tensors[point.tensor]))
     for port, array in zip(project.outputs, vector.outputs, strict=True):
-        yield trace_digest(_little(array, port.dtype.numpy))
+        yield trace_digest(port.to_bytes(array))
 
 
 def _input_bytes(project: Project, vector: Vector) -> bytes:
     pairs = zip(project.inputs, vector.inputs, strict=True)
-    return b"".join(_little(array, port.dtype.numpy) for port, array in pairs)
-
-
-def _little(array: Array, dtype: np.dtype[Any]) -> bytes:
-    return np.ascontiguousarray(array).astype(dtype.newbyteorder("<")).tobytes()
+    return b"".join(port.to_bytes(array) for port, array in pairs)

@@ -1,4 +1,4 @@
-"""Records of the generated C and of what came out when it ran: Project, TracePoint, Binary, Trace."""
+"""Records of the generated C and of what came out when it ran: Project, TracePoint, Recipe, Binary, Trace."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ class Port:
     def nbytes(self) -> int:
         return prod(self.shape) * self.dtype.size
 
+    def to_bytes(self, array: npt.NDArray[Any]) -> bytes:
+        """The bytes of this port in a file of inputs or outputs, little-endian."""
+        return _to_little(np.asarray(array).reshape(self.shape), self.dtype)
+
+    def from_bytes(self, data: bytes) -> npt.NDArray[Any]:
+        """The array whose little-endian bytes these are."""
+        return _from_little(data, self.dtype).reshape(self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
@@ -49,16 +57,22 @@ class TracePoint:
 
     def to_memory(self, logical: npt.NDArray[Any]) -> bytes:
         """The bytes that a run should show for this tensor, little-endian."""
-        dtype = self.dtype.numpy.newbyteorder("<")
-        array = np.asarray(logical).reshape(self.shape).transpose(self.layout)
-        return np.ascontiguousarray(array.astype(dtype)).tobytes()
+        array = np.asarray(logical).reshape(self.shape)
+        return _to_little(array.transpose(self.layout), self.dtype)
 
     def to_logical(self, data: bytes) -> npt.NDArray[Any]:
         """The tensor in PyTorch's order, from little-endian bytes of memory."""
         shape = [self.shape[axis] for axis in self.layout]
-        array = np.frombuffer(data, self.dtype.numpy.newbyteorder("<")).reshape(shape)
-        inverse = np.argsort(self.layout)
-        return np.ascontiguousarray(array.transpose(inverse)).astype(self.dtype.numpy)
+        array = _from_little(data, self.dtype).reshape(shape)
+        return np.ascontiguousarray(array.transpose(np.argsort(self.layout)))
+
+
+def _to_little(array: npt.NDArray[Any], dtype: DType) -> bytes:
+    return array.astype(dtype.numpy.newbyteorder("<")).tobytes()
+
+
+def _from_little(data: bytes, dtype: DType) -> npt.NDArray[Any]:
+    return np.frombuffer(data, dtype.numpy.newbyteorder("<")).astype(dtype.numpy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +108,35 @@ def content_digest(files: Mapping[str, bytes]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a project is built for a target: in a folder with `files`, `commands` in their order make the program.
+
+    `target` is the target's name, `compiler` what the compiler says of itself. `files` are the project's and, where
+    there is no operating system, the board's. The commands of `library` make of the files below `runtime/` a library
+    that all programs with the same `library_key` share; `program` makes the rest. `signature` is what the program must
+    print first. `whole`: False where the commands are only those that failed.
+    """
+
+    target: str
+    compiler: str
+    files: Mapping[str, bytes]
+    library: tuple[tuple[str, ...], ...]
+    library_key: str
+    program: tuple[str, ...]
+    signature: str
+    whole: bool = True
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        return (*self.library, self.program)
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
-    """A program that was built for a target. `signature` is what it must print first."""
+    """A program that was built, and how."""
 
     path: Path
-    target: str
-    signature: str
-    compiler: str
-    commands: tuple[tuple[str, ...], ...]
+    recipe: Recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,12 +4,13 @@ The only package that starts processes. A fault of the compiler or of the progra
 `RunFailure`; a call that makes no sense (unknown target, wrong shape, missing compiler) is a `ToolchainError`.
 """
 
-from ares.toolchain.build import build, prepare, signature_of
+from ares.toolchain.build import build, prepare, recipe_of
 from ares.toolchain.cache import Cache, open_cache
 from ares.toolchain.faults import BuildFailure, RunFailure, TooLarge, ToolchainError
 from ares.toolchain.run import dump, run
+from ares.toolchain.selection import default_targets, missing_tools, select
 from ares.toolchain.target import Machine, Needs, Target
-from ares.toolchain.targets import TARGETS, default_targets, select
+from ares.toolchain.targets import TARGETS
 
 __all__ = [
     "TARGETS",
@@ -24,9 +25,10 @@ __all__ = [
     "build",
     "default_targets",
     "dump",
+    "missing_tools",
     "open_cache",
     "prepare",
+    "recipe_of",
     "run",
     "select",
-    "signature_of",
 ]

@@ -17,8 +17,8 @@ from ares.resources import runtime_dir
 from ares.toolchain.faults import ToolchainError
 
 _FOLDER = "runtime/boards"
-# What the board's own input and output take the place of.
-_HOSTED = "runtime/trace/trace_stdio.c"
+# What the board's own input and output, and its start-up code, take the place of.
+_HOSTED = ("runtime/trace/stack_unknown.c", "runtime/trace/trace_stdio.c")
 _REGION = re.compile(
     r"^\s*(\w+)\s*\([^)]*\)\s*:\s*ORIGIN\s*=\s*\w+\s*,\s*LENGTH\s*=\s*(\d+)([KM])\s*$",
     re.MULTILINE,
@@ -38,7 +38,7 @@ class Overflow:
 
 def with_board_files(files: Mapping[str, bytes], board: str) -> dict[str, bytes]:
     """The files of a project, made for a board: `runtime/...` -> content."""
-    kept = {path: content for path, content in files.items() if path != _HOSTED}
+    kept = {path: content for path, content in files.items() if path not in _HOSTED}
     return {**kept, **_files(board)}
 
 

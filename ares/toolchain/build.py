@@ -1,9 +1,10 @@
 """`build`: compile a generated project for a target, once.
 
 The runtime (everything under `runtime/` in the project) becomes a static library, made once per target
-for all networks; a network adds its own sources and the tracing program. Both are cached by content: a key
-is made of the files, of the very command lines, of the compiler's version and place, and of its tools, libraries and
-variables. A program's key is also its signature, which it prints first, so that a stale binary cannot pass for another.
+for all networks; a network adds its own sources and the tracing program. All of that is said once, in a `Recipe`. Both
+are cached by content: a key is made of the files, of the very command lines, of the compiler's version and place, and
+of its tools, libraries and variables. A program's key is also its signature, which it prints first, so that a stale
+binary cannot pass for another.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ares.ir import Binary, Project, content_digest
+from ares.ir import Binary, Project, Recipe, content_digest
 from ares.toolchain.boards import link_flags, overflow, with_board_files
 from ares.toolchain.cache import Cache, open_cache
 from ares.toolchain.faults import BuildFailure, BuildFault, TooLarge, ToolchainError
@@ -60,16 +61,9 @@ def build(
     if missing is not None:
         raise ToolchainError(f"{target.name}: {missing}")
     workshop = _Workshop(open_cache(), target, progress, since)
-    library = workshop.library(project)
-    signature = signature_of(project, target)
-    commands = _program_commands(project, target, signature)
-    return Binary(
-        path=workshop.program(project, signature, commands, library),
-        target=target.name,
-        signature=signature,
-        compiler=target.compiler_identity(),
-        commands=(*_library_commands(project, target), *commands),
-    )
+    recipe = recipe_of(project, target)
+    library = workshop.library(recipe)
+    return Binary(workshop.program(project.name, recipe, library), recipe)
 
 
 def prepare(
@@ -83,15 +77,39 @@ def prepare(
     Raises as `build` does. Doing it first keeps several processes from waiting for one another.
     """
     workshop = _Workshop(open_cache(), target, progress, since)
-    workshop.library(project)
+    workshop.library(recipe_of(project, target))
     workshop.libc()
 
 
-def signature_of(project: Project, target: Target) -> str:
-    """What the program of this project prints first when it was built for this target by this compiler."""
-    unsigned = _program_commands(project, target, signature="")
-    commands = (*_library_commands(project, target), *unsigned)
-    return _key(content_digest(_files_for(project, target)), commands, target)
+def recipe_of(project: Project, target: Target) -> Recipe:
+    """How this project is built for this target, by the compiler that is here; raises ToolchainError if none is."""
+    board = target.machine.board
+    files = project.files if board is None else with_board_files(project.files, board)
+    runtime = _runtime(files)
+    include = _include_flags(files)
+    library = _library_commands(runtime, target)
+    compiler = target.compiler_identity()
+    made_with = [target.name, compiler, build_ingredients(target)]
+    unsigned = _program_command(project, target, include, signature="")
+    signature = _key([*made_with, (*library, unsigned), content_digest(files)])
+    return Recipe(
+        target=target.name,
+        compiler=compiler,
+        files=files,
+        library=library,
+        library_key=_key([*made_with, library, content_digest(runtime)]),
+        program=_program_command(project, target, include, signature),
+        signature=signature,
+    )
+
+
+def failed_part(recipe: Recipe, failure: BuildFailure) -> Recipe:
+    """The one command that failed, and in the files the library if it takes that."""
+    library = failure.folder / LIBRARY
+    needed = LIBRARY in failure.command and library.is_file()
+    made = {LIBRARY: library.read_bytes()} if needed else {}
+    files = {**recipe.files, **made}
+    return replace(recipe, files=files, library=(), program=failure.command, whole=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +121,27 @@ class _Workshop:
     progress: Callable[[str], None] | None
     since: float
 
-    def library(self, project: Project) -> Path:
-        files = _runtime_files(project, self.target)
-        commands = _library_commands(project, self.target)
-        key = _key(content_digest(files), commands, self.target)
+    def library(self, recipe: Recipe) -> Path:
+        name, key = f"library-{self.target.name}", recipe.library_key
 
         def make(work: Path) -> None:
             self._tell("compiling the runtime")
-            _write(files, work)
-            self._execute(key, commands, work)
+            _write(_runtime(recipe.files), work)
+            self._execute(key, recipe.library, work)
 
-        return self.cache.obtain(f"library-{self.target.name}", key, LIBRARY, make, self.since)
+        return self.cache.obtain(name, key, LIBRARY, make, self.since)
 
-    def program(
-        self, project: Project, signature: str, commands: tuple[_Command, ...], library: Path
-    ) -> Path:
+    def program(self, network: str, recipe: Recipe, library: Path) -> Path:
         self.libc()
+        name, key = f"program-{self.target.name}", recipe.signature
 
         def make(work: Path) -> None:
-            self._tell(f"compiling {project.name}")
-            _write(_files_for(project, self.target), work)
+            self._tell(f"compiling {network}")
+            _write(recipe.files, work)
             (work / LIBRARY).symlink_to(library)
-            self._execute(signature, commands, work)
+            self._execute(key, (recipe.program,), work)
 
-        return self.cache.obtain(
-            f"program-{self.target.name}", signature, PROGRAM, make, self.since
-        )
+        return self.cache.obtain(name, key, PROGRAM, make, self.since)
 
     def libc(self) -> None:
         """Have zig build the C library of the target, once; one at a time, for each of them takes all cores."""
@@ -226,29 +239,19 @@ def _products(command: _Command) -> Iterator[str]:
             yield command[position + 1]
 
 
-def _key(content: str, commands: tuple[_Command, ...], target: Target) -> str:
-    made_with = build_ingredients(target)
-    facts = [target.name, target.compiler_identity(), made_with, commands, content]
+def _key(facts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def _files_for(project: Project, target: Target) -> Mapping[str, bytes]:
-    """The project's files, and the board's where there is no operating system."""
-    board = target.machine.board
-    return project.files if board is None else with_board_files(project.files, board)
-
-
-def _runtime_files(project: Project, target: Target) -> dict[str, bytes]:
-    files = _files_for(project, target)
+def _runtime(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {path: content for path, content in files.items() if path.startswith("runtime/")}
 
 
-def _library_commands(project: Project, target: Target) -> tuple[_Command, ...]:
+def _library_commands(runtime: Mapping[str, bytes], target: Target) -> tuple[_Command, ...]:
     """One command per source: `zig cc -c a.c b.c` compiles the first file only, and says nothing."""
-    files = _runtime_files(project, target)
-    sources = sorted(path for path in files if path.endswith(".c"))
+    sources = sorted(path for path in runtime if path.endswith(".c"))
     objects = [path.removesuffix(".c").replace("/", "-") + ".o" for path in sources]
-    include = _include_flags(files)
+    include = _include_flags(runtime)
     return (
         *(
             (*target.compiler, *target.flags, *include, "-c", source, "-o", built)
@@ -258,23 +261,23 @@ def _library_commands(project: Project, target: Target) -> tuple[_Command, ...]:
     )
 
 
-def _program_commands(project: Project, target: Target, signature: str) -> tuple[_Command, ...]:
+def _program_command(
+    project: Project, target: Target, include: tuple[str, ...], signature: str
+) -> _Command:
     """Compile and link in one command: starting a compiler costs more than compiling a small network."""
     board = target.machine.board
     return (
-        (
-            *target.compiler,
-            *target.flags,
-            f'-DARES_SIGNATURE="{signature}"',
-            *_include_flags(_files_for(project, target)),
-            *project.sources,
-            project.main,
-            LIBRARY,
-            *target.link_flags,
-            *(link_flags(board) if board is not None else ()),
-            "-o",
-            PROGRAM,
-        ),
+        *target.compiler,
+        *target.flags,
+        f'-DARES_SIGNATURE="{signature}"',
+        *include,
+        *project.sources,
+        project.main,
+        LIBRARY,
+        *target.link_flags,
+        *(link_flags(board) if board is not None else ()),
+        "-o",
+        PROGRAM,
     )
 
 

@@ -21,18 +21,11 @@ from typing import Any, Literal, NoReturn, get_args
 
 from ares.toolchain.boards import board_names
 from ares.toolchain.faults import ToolchainError
+from ares.toolchain.machines import PYTHON, SEMIHOSTING
 from ares.toolchain.process import run_process
+from ares.toolchain.selection import names_matching
 from ares.toolchain.target import Char, Family, Machine, Needs, Order, Target, Unknown
-from ares.toolchain.targets import (
-    FREESTANDING,
-    LINK,
-    PYTHON,
-    SECTIONS,
-    SEMIHOSTING,
-    STANDARD,
-    TARGETS,
-    names_matching,
-)
+from ares.toolchain.targets import FREESTANDING, LINK, SECTIONS, STANDARD, TARGETS
 
 COMMAND = "cc"
 """The name of the target that `--cc` gives."""

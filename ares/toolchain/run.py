@@ -13,7 +13,6 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,19 +20,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import Binary, Port, Project, Trace, trace_digest
-from ares.toolchain.build import signature_of
+from ares.toolchain.build import recipe_of
 from ares.toolchain.faults import RunFailure, ToolchainError
 from ares.toolchain.process import FROM_OUTSIDE, Finished, run_process
 from ares.toolchain.target import Target
 from ares.toolchain.targets import TARGETS
-from ares.toolchain.transcript import (
+from ares.toolchain.trace_protocol import (
     BYTE_ORDER,
+    BYTES,
+    DIGEST,
+    PROBE_FAILED,
     PROTOCOL,
-    Shown,
-    check_transcript,
-    dump_lines,
-    expected_lines,
-    last_event,
+    Line,
+    Reading,
+    layer_line,
+    lines_of_run,
+    output_line,
+    read,
 )
 
 Mode = Literal["full", "digests", "outputs"]
@@ -83,9 +86,13 @@ def run(
     """
     target = _target_of(binary) if target is None else target
     data = _checked(binary, project, cases, target)
-    lines = expected_lines(binary.signature, project, target.machine, len(cases), mode)
-    shown, output = _start(binary, target, mode, data, lines, timeout)
-    return tuple(_traces(target.name, project, len(cases), mode, shown, output))
+    points = () if mode == "outputs" else project.points
+    layers = [layer_line(point.layer_index, point.layer, point.tensor) for point in points]
+    shown = [*layers, *map(output_line, range(len(project.outputs)))]
+    numbered = dict.fromkeys(range(len(cases)), shown)
+    lines = lines_of_run(binary.recipe.signature, numbered, target.machine)
+    reading, output = _start(binary, target, mode, data, lines, timeout)
+    return tuple(_traces(target.name, project, len(cases), mode, reading, output))
 
 
 def dump(
@@ -110,10 +117,11 @@ def dump(
             f"{len(project.points)} tensors, {len(cases)} cases"
         )
     data = _checked(binary, project, cases, target)
-    lines = dump_lines(binary.signature, project, target.machine, case, point)
-    shown, output = _start(binary, target, f"dump:{case}:{point}", data, lines, timeout)
     wanted = project.points[point]
-    pieces = _Pieces(target.name, output, shown.digests, wanted.nbytes)
+    shown = {case: [layer_line(wanted.layer_index, wanted.layer, wanted.tensor)]}
+    lines = lines_of_run(binary.recipe.signature, shown, target.machine)
+    reading, output = _start(binary, target, f"dump:{case}:{point}", data, lines, timeout)
+    pieces = _Pieces(target.name, output, reading.values(DIGEST), wanted.nbytes)
     return wanted.to_logical(pieces.take(f"case {case}, tensor {wanted.tensor}", wanted.nbytes)[0])
 
 
@@ -127,7 +135,7 @@ def _checked(
     data = b"".join(_case_bytes(project, number, case) for number, case in enumerate(cases))
     if not data:
         raise ToolchainError(f"{project.name}: nothing to run, there is no case")
-    if signature_of(project, target) != binary.signature:
+    if recipe_of(project, target).signature != binary.recipe.signature:
         raise RunFailure(
             "signature", target.name, f"the program is not a build of this {project.name}"
         )
@@ -136,9 +144,11 @@ def _checked(
 
 def _target_of(binary: Binary) -> Target:
     for target in TARGETS:
-        if target.name == binary.target:
+        if target.name == binary.recipe.target:
             return target
-    raise ToolchainError(f"{binary.target} is not in the table of targets: hand over the Target")
+    raise ToolchainError(
+        f"{binary.recipe.target} is not in the table of targets: hand over the Target"
+    )
 
 
 def _case_bytes(project: Project, number: int, case: Sequence[npt.NDArray[Any]]) -> bytes:
@@ -163,12 +173,12 @@ def _input_bytes(what: str, port: Port, array: npt.NDArray[Any]) -> bytes:
         converted = array.astype(port.dtype.numpy)
     if not np.array_equal(converted, array, equal_nan=True):
         raise ToolchainError(f"{what}: holds values that {port.dtype.value} cannot hold exactly")
-    return converted.astype(port.dtype.numpy.newbyteorder("<")).tobytes()
+    return port.to_bytes(converted)
 
 
 def _start(
-    binary: Binary, target: Target, mode: str, data: bytes, lines: Sequence[str], timeout: float
-) -> tuple[Shown, bytes]:
+    binary: Binary, target: Target, mode: str, data: bytes, lines: Sequence[Line], timeout: float
+) -> tuple[Reading, bytes]:
     """One process: what it printed, checked, and the content of OUTPUT."""
     if not binary.path.is_file():
         raise RunFailure("missing tool", target.name, f"there is no program at {binary.path}")
@@ -192,10 +202,12 @@ def _start(
         full = finished.code == EXIT_FULL or (
             finished.code == EXIT_OUTPUT and shutil.disk_usage(folder).free < _LITTLE_SPACE
         )
-        _check_end(finished, target, lines, timeout, full)
-        shown = check_transcript(target.name, lines, finished.stdout)
+        shown, rest = _whole_lines(finished.stdout)
+        reading = read(shown, lines)
+        _check_end(finished, target, lines, reading.place, timeout, full)
+        _check_lines(target.name, shown, rest, lines, reading)
         output = folder / "output"
-        return shown, output.read_bytes() if output.is_file() else b""
+        return reading, output.read_bytes() if output.is_file() else b""
 
 
 @contextmanager
@@ -212,23 +224,45 @@ def _space(target: Target) -> Iterator[None]:
         ) from error
 
 
+def _whole_lines(text: str) -> tuple[list[str], str]:
+    """Lines that have their newline, and what stands behind them."""
+    *lines, rest = text.split("\n")
+    return lines, rest
+
+
+def _check_lines(
+    target: str, shown: Sequence[str], rest: str, lines: Sequence[Line], reading: Reading
+) -> None:
+    """Raise for the first line that is not as expected."""
+    if rest:
+        raise RunFailure("truncated", target, f"the last line is not whole: {rest!r}")
+    count, due = len(reading.lines), reading.due
+    if due is not None and count < len(shown):
+        words = f"line {count + 1} is {shown[count]!r}, expected {str(due)!r}"
+        raise RunFailure("malformed", target, words)
+    if due is not None:
+        words = f"{count} lines of {len(lines)}, {reading.place}"
+        raise RunFailure("truncated", target, words)
+    if count < len(shown):
+        raise RunFailure("malformed", target, f"{shown[count]!r} after the end")
+
+
 def _check_end(
-    finished: Finished, target: Target, lines: Sequence[str], timeout: float, full: bool
+    finished: Finished, target: Target, lines: Sequence[Line], due: str, timeout: float, full: bool
 ) -> None:
     """Raise for a program that is another one, that something was reported of, or that did not end well by itself."""
-    due = last_event(lines, finished.stdout)
     if finished.code is None:
         raise RunFailure(
             "timeout", target.name, f"ended after {timeout:g} s, {due}", finished.stderr
         )
     shown = finished.stdout.splitlines()
-    if shown and shown[0] != lines[0] and shown[0].startswith(PROTOCOL):
+    if shown and lines[0].fit(shown[0]) is None and shown[0].startswith(PROTOCOL):
         raise RunFailure(
             "signature",
             target.name,
-            f"the program is another one: it says {shown[0]!r}, expected {lines[0]!r}",
+            f"the program is another one: it says {shown[0]!r}, expected {str(lines[0])!r}",
         )
-    if shown[1:2] and shown[1] != lines[1] and shown[1].startswith(BYTE_ORDER):
+    if shown[1:2] and lines[1].fit(shown[1]) is None and shown[1].startswith(BYTE_ORDER):
         raise RunFailure(
             "byte order",
             target.name,
@@ -238,8 +272,8 @@ def _check_end(
     report = _SANITIZER.search(finished.stderr)
     if report is not None:
         raise RunFailure("sanitizer", target.name, f"{report[0]}, {due}", finished.stderr)
-    if finished.code == EXIT_PROBE and shown[2:3] and shown[2].startswith("probe failed "):
-        fault = shown[2].removeprefix("probe failed ")
+    if finished.code == EXIT_PROBE and shown[2:3] and shown[2].startswith(PROBE_FAILED):
+        fault = shown[2].removeprefix(PROBE_FAILED)
         raise RunFailure(
             "probe", target.name, f"floating point is not what clause N9 needs: {fault}"
         )
@@ -296,14 +330,15 @@ class _Pieces:
 
 
 def _traces(
-    target: str, project: Project, cases: int, mode: Mode, shown: Shown, output: bytes
+    target: str, project: Project, cases: int, mode: Mode, reading: Reading, output: bytes
 ) -> Iterator[Trace]:
     points = () if mode == "outputs" else project.points
     layers = sum(point.nbytes for point in points) if mode == "full" else 0
     outputs = 0 if mode == "digests" else sum(port.nbytes for port in project.outputs)
-    pieces = _Pieces(target, output, shown.digests, (layers + outputs) * cases)
+    pieces = _Pieces(target, output, reading.values(DIGEST), (layers + outputs) * cases)
+    stack = next(map(int, reading.values(BYTES)), None)
     for number in range(cases):
-        yield _trace(pieces, project, mode, f"case {number}", shown.stack)
+        yield _trace(pieces, project, mode, f"case {number}", stack)
 
 
 def _trace(pieces: _Pieces, project: Project, mode: Mode, where: str, stack: int | None) -> Trace:
@@ -323,6 +358,5 @@ def _trace(pieces: _Pieces, project: Project, mode: Mode, where: str, stack: int
             continue
         piece, digest = pieces.take(f"{where}, output {port.name}", port.nbytes)
         output_digests.append(digest)
-        array = np.frombuffer(piece, port.dtype.numpy.newbyteorder("<"), prod(port.shape))
-        outputs.append(array.reshape(port.shape).astype(port.dtype.numpy))
+        outputs.append(port.from_bytes(piece))
     return Trace(tensors, digests, tuple(outputs), tuple(output_digests), stack)

@@ -130,6 +130,11 @@ class Target:
     unusable: str = ""
 
     @property
+    def stage(self) -> str:
+        """The stage of the C that is built for it, as verdicts name it."""
+        return f"c[{self.name}]"
+
+    @property
     def install(self) -> str:
         """How to get compiler and runner."""
         return (self.needs + self.machine.needs).advice

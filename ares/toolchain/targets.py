@@ -7,15 +7,39 @@ elsewhere. What was found out about each is in docs/targets.md. Everything is bu
 
 from __future__ import annotations
 
-import difflib
 import platform
-import sys
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ares.toolchain.faults import ToolchainError
+from ares.toolchain.machines import (
+    AARCH64,
+    ALPHA,
+    ARMEL,
+    ARMHF,
+    CORTEX_M4,
+    CORTEX_M7,
+    CORTEX_M55,
+    HOST,
+    HPPA,
+    I686,
+    M68K,
+    MIPS,
+    MIPS64,
+    MIPS64EL,
+    MIPSEL,
+    POWERPC,
+    POWERPC64,
+    POWERPC64LE,
+    PYTHON,
+    RISCV32,
+    RISCV64,
+    S390X,
+    SH4,
+    SPARC64,
+    VIRT_RV32,
+    VIRT_RV32_FPU,
+    WASM32,
+)
 from ares.toolchain.target import Machine, Needs, Target
 
 STANDARD = ("-std=c11", "-ffp-contract=off")
@@ -27,12 +51,6 @@ LINK = ("-Wl,--gc-sections",)
 # The seventh decimal of every float depends on it: refused at the start where the compiler does contract.
 CONTRACT = ("-std=gnu11", "-ffp-contract=fast", *WARNINGS, *SECTIONS)
 
-# With -P, no file that happens to lie in the current folder is taken for a module of ours.
-PYTHON = (sys.executable, "-P")
-
-HOST = Machine(
-    "host", platform.machine(), sys.byteorder, 64 if sys.maxsize > 2**32 else 32, needs=Needs()
-)
 
 _GCC = Needs(commands=("gcc", "ar"), debian=("gcc", "libc6-dev"))
 _CLANG = Needs(commands=("clang-19", "ar"), debian=("clang-19", "libclang-rt-19-dev", "libc6-dev"))
@@ -108,92 +126,6 @@ def _zig(
         **more,
     )
 
-
-def _emulated(
-    name: str,
-    isa: str,
-    qemu: str,
-    order: Literal["little", "big"],
-    bits: Literal[32, 64],
-    char: Literal["signed", "unsigned"],
-    *options: str,
-) -> Machine:
-    """A processor under qemu-user."""
-    command = f"qemu-{qemu}"
-    needs = Needs(commands=(command,), debian=("qemu-user",))
-    return Machine(name, isa, order, bits, char, (command, *options), needs=needs)
-
-
-AARCH64 = _emulated("aarch64", "Armv8-A A64", "aarch64", "little", 64, "unsigned")
-ARMHF = _emulated("armhf", "Armv7-A with VFP", "arm", "little", 32, "unsigned")
-ARMEL = _emulated("armel", "Armv5 without FPU", "arm", "little", 32, "unsigned")
-I686 = _emulated("i686", "x86 with x87", "i386", "little", 32, "signed")
-RISCV32 = _emulated("riscv32", "RV32GC", "riscv32", "little", 32, "unsigned")
-RISCV64 = _emulated("riscv64", "RV64GC", "riscv64", "little", 64, "unsigned")
-S390X = _emulated("s390x", "z/Architecture", "s390x", "big", 64, "unsigned")
-POWERPC = _emulated("powerpc", "PowerPC 32", "ppc", "big", 32, "unsigned")
-POWERPC64 = _emulated("powerpc64", "Power 64", "ppc64", "big", 64, "unsigned")
-POWERPC64LE = _emulated("powerpc64le", "Power 64", "ppc64le", "little", 64, "unsigned")
-MIPS = _emulated("mips", "MIPS32", "mips", "big", 32, "signed")
-MIPSEL = _emulated("mipsel", "MIPS32", "mipsel", "little", 32, "signed")
-MIPS64 = _emulated("mips64", "MIPS64", "mips64", "big", 64, "signed")
-MIPS64EL = _emulated("mips64el", "MIPS64", "mips64el", "little", 64, "signed")
-M68K = _emulated("m68k", "Motorola 68000", "m68k", "big", 32, "signed")
-HPPA = _emulated("hppa", "PA-RISC", "hppa", "big", 32, "signed")
-SPARC64 = _emulated("sparc64", "SPARC V9", "sparc64", "big", 64, "signed")
-SH4 = _emulated("sh4", "SuperH-4", "sh4", "little", 32, "signed", "-L", "/usr/sh4-linux-gnu")
-# Statically linked programs crash under QEMU 7.2.
-ALPHA = _emulated("alpha", "Alpha", "alpha", "little", 64, "signed", "-L", "/usr/alpha-linux-gnu")
-
-WASM32 = Machine(
-    "wasm32",
-    "WebAssembly",
-    "little",
-    32,
-    "signed",
-    (*PYTHON, str(Path(__file__).with_name("wasi.py"))),
-    needs=Needs(modules=("wasmtime",), pip=("wasmtime",)),
-)
-
-# The last word is the program; what it prints goes to standard output.
-SEMIHOSTING = (
-    *("-display", "none", "-monitor", "none", "-serial", "null", "-chardev", "stdio,id=s0"),
-    *("-semihosting-config", "enable=on,target=native,chardev=s0"),
-)
-
-
-def _board(board: str, isa: str, system: str, package: str, *options: str) -> Machine:
-    """A board in qemu-system, without an operating system."""
-    command = f"qemu-system-{system}"
-    return Machine(
-        board,
-        isa,
-        "little",
-        32,
-        "unsigned",
-        (command, *options, *SEMIHOSTING),
-        board,
-        Needs(commands=(command,), debian=(package,)),
-    )
-
-
-def _mps(board: str, isa: str) -> Machine:
-    return _board(board, isa, "arm", "qemu-system-arm", "-M", board)
-
-
-# ARM's development boards.
-CORTEX_M4 = _mps("mps2-an386", "Armv7E-M (Cortex-M4F)")
-CORTEX_M7 = _mps("mps2-an500", "Armv7E-M (Cortex-M7)")
-CORTEX_M55 = _mps("mps3-an547", "Armv8.1-M (Cortex-M55)")
-
-
-def _virt(isa: str) -> Machine:
-    options = ("-M", "virt", "-bios", "none", "-m", "64M")
-    return _board("virt-rv32", isa, "riscv32", "qemu-system-misc", *options)
-
-
-VIRT_RV32 = _virt("RV32IMAC")
-VIRT_RV32_FPU = _virt("RV32IMAFDC")
 
 # Processor -> what Debian calls its compiler and its C library.
 _CROSS = {
@@ -451,34 +383,3 @@ TARGETS = (
         says="microcontroller with FPU",
     ),
 )
-
-
-def default_targets() -> tuple[Target, ...]:
-    """The targets of a run that names none, installed or not."""
-    return tuple(target for target in TARGETS if target.default)
-
-
-def _nearest(word: str, names: Sequence[str]) -> list[str]:
-    """Names that begin with the word, else names that look like it."""
-    begun = [name for name in names if word and name.startswith(word)]
-    return begun[:3] or difflib.get_close_matches(word, names, n=3)
-
-
-def select(globs: Sequence[str]) -> tuple[Target, ...]:
-    """The targets whose names match any of the patterns, in the order of the table.
-
-    Raises ToolchainError for a pattern that matches none.
-    """
-    chosen = names_matching(globs, [target.name for target in TARGETS])
-    return tuple(target for target in TARGETS if target.name in chosen)
-
-
-def names_matching(globs: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The names that match any of the patterns, in their order. ToolchainError where a pattern matches none."""
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
-            near = ", ".join(_nearest(glob, names)) or "none"
-            raise ToolchainError(
-                f"unknown target {glob!r}; nearest: {near} (ares targets lists all)"
-            )
-    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]

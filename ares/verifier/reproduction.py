@@ -16,16 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 import ares
-from ares.ir import Project
-from ares.pipeline.folders import write_whole
-from ares.pipeline.matrix import stage_of
-from ares.toolchain import BuildFailure, Target, build
-from ares.toolchain.boards import with_board_files
-from ares.toolchain.build import LIBRARY, PROGRAM
+from ares.files import write_folder
+from ares.ir import Project, Recipe
+from ares.toolchain import BuildFailure, Target, build, recipe_of
+from ares.toolchain.build import PROGRAM, failed_part
 from ares.toolchain.run import DEFAULT_TIMEOUT
 from ares.verdict import Verdict
 from ares.verifier.user_subject import UserSubject
@@ -52,13 +49,13 @@ class Reproduction:
 
     def write(self, folder: Path) -> None:
         """Write all under a temporary name beside `folder`, then rename; raises OSError, and FileExistsError first."""
-        write_whole(folder, self.files, executable={_SCRIPT})
+        write_folder(folder, self.files, executable={_SCRIPT})
 
 
 def reproduction_of(subject: UserSubject, result: Verification) -> Reproduction | None:
     """What shows the first failure on a target, else what the torch witness rejects; None where no C can show it."""
     failures = result.matrix.failures
-    by_stage = {stage_of(target): target for target in result.matrix.targets}
+    by_stage = {target.stage: target for target in result.matrix.targets}
     failing = {failed.target.name: failed.cases for failed in result.failing}
     everything = range(len(result.cases))
     for verdict in failures:
@@ -92,15 +89,13 @@ def reproduction(
 
     `meant`: tensors by case and name that are expected in place of the golden's.
     """
-    project = subject.guarded_project if target.guarded else subject.project
-    board = target.machine.board
-    files = project.files if board is None else with_board_files(project.files, board)
+    project = subject.project_for(target)
     recipe = _recipe(project, target)
     runner = _runner(target)
     pieces = list(_pieces(subject, project, cases, meant or {}))
     outputs = [piece for piece in pieces if not piece.op_type]
     text = _script_text(subject, target, recipe, runner.words)
-    content = {f"project/{name}": data for name, data in {**files, **recipe.extra}.items()} | {
+    content = {f"project/{name}": data for name, data in recipe.files.items()} | {
         "input.bin": b"".join(_input_bytes(subject, project, number) for number in cases),
         "expected.bin": b"".join(piece.data for piece in pieces),
         "expected.tsv": _table(pieces),
@@ -149,9 +144,8 @@ def _pieces(
                 point.to_memory(arrays[point.tensor]),
             )
         for name, port in zip(subject.graph.outputs, project.outputs, strict=True):
-            little = arrays[name].astype(port.dtype.numpy.newbyteorder("<"))
             axes = tuple(range(len(port.shape)))
-            data = np.ascontiguousarray(little).tobytes()
+            data = port.to_bytes(arrays[name])
             yield _Piece(case, "(output)", name, "", port.dtype.value, port.shape, axes, data)
 
 
@@ -169,10 +163,7 @@ def _table(pieces: Sequence[_Piece]) -> bytes:
 
 def _input_bytes(subject: UserSubject, project: Project, number: int) -> bytes:
     pairs = zip(project.inputs, subject.cases[number].inputs, strict=True)
-    return b"".join(
-        np.ascontiguousarray(array.astype(port.dtype.numpy.newbyteorder("<"))).tobytes()
-        for port, array in pairs
-    )
+    return b"".join(port.to_bytes(array) for port, array in pairs)
 
 
 # The commands of a target, so that they work in any folder.
@@ -182,24 +173,12 @@ _MODE = "@MODE@"
 _Words = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """Commands that build the program, and what they need beside the project. `whole`: they do make it."""
-
-    commands: tuple[_Words, ...]
-    extra: Mapping[str, bytes]
-    whole: bool
-
-
-def _recipe(project: Project, target: Target) -> _Recipe:
+def _recipe(project: Project, target: Target) -> Recipe:
     """Everything that builds the program, or the one command that failed."""
     try:
-        return _Recipe(build(project, target).commands, {}, whole=True)
+        return build(project, target).recipe
     except BuildFailure as error:
-        library = error.folder / LIBRARY
-        needed = LIBRARY in error.command and library.is_file()
-        extra = {LIBRARY: library.read_bytes()} if needed else {}
-        return _Recipe((error.command,), extra, whole=False)
+        return failed_part(recipe_of(project, target), error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +219,7 @@ def _word(word: str) -> str:
 
 
 def _script_text(
-    subject: UserSubject, target: Target, recipe: _Recipe, runner: Sequence[str]
+    subject: UserSubject, target: Target, recipe: Recipe, runner: Sequence[str]
 ) -> str:
     environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in target.run_environment)
     commands = recipe.commands

@@ -1,31 +1,41 @@
 """What an exported project's self-test printed, somewhere, against what it should have: `expected.json` of the project.
 
-The lines are those of docs/trace-protocol.md. What stands before the first and behind the last of them is not
-looked at (boot messages, a prompt), nor are carriage returns; between them nothing is forgiven. Both files are data
-from elsewhere: their size is limited, and whatever is wrong with them has words of its own.
+The lines are those of docs/trace-protocol.md, and `ares.toolchain.trace_protocol` reads them. What stands before the
+first and behind the last of them is not looked at (boot messages, a prompt), nor are carriage returns; between them
+nothing is forgiven. Both files are data from elsewhere: their size is limited, and whatever is wrong with them has
+words of its own.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ares.files import why_no_file
-from ares.toolchain.transcript import BYTE_ORDER, PROTOCOL
+from ares.toolchain.trace_protocol import (
+    ANY_PROTOCOL,
+    COMPLAINT,
+    DIGEST,
+    ORDER,
+    PROBE_FAILED,
+    PROBE_OK,
+    PROTOCOL,
+    Line,
+    Reading,
+    layer_line,
+    lines_of_run,
+    output_line,
+    read,
+)
 from ares.verdict import Outcome, Verdict
 
 EXPECTED = "expected.json"
 LARGEST_FILE = 64 * 2**20
-_WORD = PROTOCOL.split()[0] + " "
-_COMPLAINT = PROTOCOL.split()[0] + ": "
-_DIGEST = re.compile(r"[0-9a-f]{16}")
 _NAME = re.compile(r"[^\s\x00-\x1f]{1,4000}")  # ares.ir.names.is_carried
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
-_LAYER = re.compile(r"layer (0|[1-9][0-9]{0,9}) ")
 _MOST = 10**6
 _LONGEST_QUOTE = 120
 
@@ -36,12 +46,9 @@ class TraceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedLayer:
-    """One line `layer`, and the operation that it is about.
+    """One line `layer`, and the operation that it is about. `index`: of the layer in the project's table."""
 
-    `index`: of the layer in the project's table, None where `expected.json` does not say it.
-    """
-
-    index: int | None
+    index: int
     layer: str
     tensor: str
     op_type: str
@@ -56,6 +63,11 @@ class ExpectedCase:
     layers: tuple[ExpectedLayer, ...]
     outputs: tuple[str, ...]
 
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        layers = [layer_line(layer.index, layer.layer, layer.tensor) for layer in self.layers]
+        return (*layers, *map(output_line, range(len(self.outputs))))
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -63,6 +75,12 @@ class Expected:
 
     signature: str
     cases: tuple[ExpectedCase, ...]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What a right run prints, on any machine."""
+        cases = {number: case.lines for number, case in enumerate(self.cases)}
+        return lines_of_run(self.signature, cases, machine=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +108,21 @@ class Judged:
         }
 
 
-class _Fault(Exception):
+@dataclass(frozen=True, slots=True)
+class _Fault:
     """A line that is not as the protocol has it: kind and words."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    kind: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A digest that was shown, beside the one that is right."""
+class _Tensor:
+    """A tensor that a run shows, and its right digest. An output has no `layer`."""
 
     case: str
     place: str
     layer: str
-    digest: str
     right: str
 
 
@@ -114,45 +131,50 @@ def judge_trace(trace: Path, project: Path) -> Judged:
     expected = read_expected(project)
     text = _read(trace, "what the self-test printed").decode(errors="backslashreplace")
     lines = [line.rstrip("\r ") for line in text.split("\n")]
+    due = expected.lines
     # What was copied by hand may lack the newline at its end.
-    complete = lines[-1] == f"end {len(expected.cases)}"
-    whole, rest = (lines, "") if complete else (lines[:-1], lines[-1])
-    shown: list[_Shown] = []
-    order = [""]
-    fault: _Fault | None = None
-    try:
-        _follow(whole, rest, expected, shown, order)
-    except _Fault as error:
-        fault = error
-    wrong = [line for line in shown if line.digest != line.right]
-    total = sum(len(case.layers) + len(case.outputs) for case in expected.cases)
-    return _judged(project, expected, wrong, total, order[0], fault)
+    whole, rest = (lines, "") if lines[-1] == str(due[-1]) else (lines[:-1], lines[-1])
+    start = next((n for n, line in enumerate(whole) if line.startswith(ANY_PROTOCOL)), len(whole))
+    reading = read(whole[start:], due)
+    fault = _fault(reading, whole, start, rest, expected)
+    tensors = list(_tensors(expected))
+    pairs = zip(tensors, reading.values(DIGEST), strict=False)
+    wrong = [(tensor, found) for tensor, found in pairs if found != tensor.right]
+    order = next(iter(reading.values(ORDER)), "")
+    return _judged(project, expected, wrong, len(tensors), order, fault)
+
+
+def _tensors(expected: Expected) -> Iterator[_Tensor]:
+    """In the order of the lines that end in a digest."""
+    for case in expected.cases:
+        for layer in case.layers:
+            place = f"layer {layer.layer} ({layer.op_type}), tensor {layer.tensor}"
+            yield _Tensor(case.name, place, layer.layer, layer.digest)
+        for index, right in enumerate(case.outputs):
+            yield _Tensor(case.name, f"output {index}", "", right)
 
 
 def _judged(
     project: Path,
     expected: Expected,
-    wrong: Sequence[_Shown],
+    wrong: Sequence[tuple[_Tensor, str]],
     total: int,
     order: str,
     fault: _Fault | None,
 ) -> Judged:
     name = project.resolve().name
-    first = wrong[0] if wrong else None
-    differs = (
-        ""
-        if first is None
-        else (
+    first, found = wrong[0] if wrong else (None, "")
+    differs = ""
+    if first is not None:
+        differs = (
             f"case {first.case}: {first.place} differs\n"
-            f"expected digest {first.right}, found {first.digest}; {len(wrong)} of {total} tensors differ"
+            f"expected digest {first.right}, found {found}; {len(wrong)} of {total} tensors differ"
         )
-    )
     if fault is not None:
-        parts = [f"{fault.kind}: {fault}"]
-        if differs:
-            parts.append(f"before that, {differs}")
-        message, kind, summary = "\n".join(parts), fault.kind, str(fault)
-    elif first is not None:
+        before = f"\nbefore that, {differs}" if differs else ""
+        message, kind = f"{fault.kind}: {fault.message}{before}", fault.kind
+        summary = fault.message
+    elif differs:
         rest = "layers behind it differ because of it; the ones before it are exact"
         message, kind, summary = f"{differs}\n{rest}", "difference", differs
     else:
@@ -160,7 +182,7 @@ def _judged(
         words = f"{count} case{'' if count == 1 else 's'}, {total} tensors: every digest is right"
         verdict = Verdict(name, "trace", Outcome.PASS, words)
         return Judged(verdict, 0, total, order, f"{words} ({order}-endian)")
-    layer = first.layer if first is not None else ""
+    layer = "" if first is None else first.layer
     verdict = Verdict(name, "trace", Outcome.FAIL, message, kind, layer)
     return Judged(verdict, len(wrong), total, order, summary.splitlines()[0])
 
@@ -168,119 +190,60 @@ def _judged(
 # The lines.
 
 
-def _follow(
-    lines: Sequence[str],
-    rest: str,
-    expected: Expected,
-    shown: list[_Shown],
-    order: list[str],
-) -> None:
-    """Go through the lines of a run, and note the digests; raises _Fault at the first line that is out of place."""
-    start = next((number for number, line in enumerate(lines) if line.startswith(_WORD)), None)
-    if start is None:
-        due = f"{PROTOCOL}{expected.signature}"
-        if rest.startswith(_WORD):
-            raise _Fault("truncated", f"it ends with {_quoted(rest)}, expected {due!r} and more")
-        raise _Fault("malformed", f"no line begins with {_WORD!r}; a self-test begins with {due!r}")
-    reader = _Reader(lines, start, rest)
-    _head(reader, expected, order)
-    for number, case in enumerate(expected.cases):
-        reader.exactly(f"case {number}")
-        for layer in case.layers:
-            digest = reader.layer(layer)
-            place = f"layer {layer.layer} ({layer.op_type}), tensor {layer.tensor}"
-            shown.append(_Shown(case.name, place, layer.layer, digest, layer.digest))
-        for index, right in enumerate(case.outputs):
-            digest = reader.value(f"output {index} ", _DIGEST, "DIGEST")
-            shown.append(_Shown(case.name, f"output {index}", "", digest, right))
-    if reader.peek().startswith("stack "):
-        reader.value("stack ", _NUMBER, "BYTES")
-    reader.exactly(f"end {len(expected.cases)}")
+def _fault(
+    reading: Reading, lines: Sequence[str], start: int, rest: str, expected: Expected
+) -> _Fault | None:
+    """What is wrong with the first line that is not the one that was due; None if all are there.
+
+    The run begins at `lines[start]`; `rest` is what has no newline at the end.
+    """
+    if reading.due is None:
+        return None
+    position, due = start + len(reading.lines), str(reading.due)
+    at = f"line {position + 1}"
+    if start == len(lines):
+        return _no_run(rest, due)
+    if position == len(lines):
+        end = f"; its last line {_quoted(rest)} is not whole" if rest else ""
+        words = f"it ends after line {position}, where {due!r} is due{end}"
+        return _Fault("truncated", words)
+    line = lines[position]
+    if position == start:
+        return _another_program(at, line, expected)
+    if line.startswith(COMPLAINT):
+        return _Fault("crash", f"{at}: the program gave up: {_quoted(line)}, {due!r} was due")
+    if line.startswith(ANY_PROTOCOL):
+        words = f"the program started again, where {due!r} was due: a reset or a crash"
+        return _Fault("truncated", f"{at}: {words}")
+    if due == PROBE_OK and line.startswith(PROBE_FAILED):
+        return _Fault(
+            "probe",
+            "binary32 arithmetic of this build is not what clause N9 of docs/numerics.md needs: "
+            f"{_quoted(line.removeprefix(PROBE_FAILED))}; build without -ffast-math and with -ffp-contract=off",
+        )
+    return _Fault("malformed", f"{at} is {_quoted(line)}, expected {due!r}")
 
 
-def _head(reader: _Reader, expected: Expected, order: list[str]) -> None:
-    line = reader.next("")
+def _no_run(rest: str, due: str) -> _Fault:
+    if rest.startswith(ANY_PROTOCOL):
+        return _Fault("truncated", f"it ends with {_quoted(rest)}, expected {due!r} and more")
+    words = f"no line begins with {ANY_PROTOCOL!r}; a self-test begins with {due!r}"
+    return _Fault("malformed", words)
+
+
+def _another_program(at: str, line: str, expected: Expected) -> _Fault:
+    """Of the first line of a run: another protocol, or a build of something else."""
     if not line.startswith(PROTOCOL):
-        raise _Fault(
+        return _Fault(
             "malformed",
-            f"{reader.at} is {_quoted(line)}: another protocol than {PROTOCOL.strip()!r}, which this ARES knows; "
+            f"{at} is {_quoted(line)}: another protocol than {PROTOCOL.strip()!r}, which this ARES knows; "
             "export the project and judge it with the same version",
         )
-    signature = line.removeprefix(PROTOCOL)
-    if signature != expected.signature:
-        raise _Fault(
-            "signature",
-            f"{reader.at}: the program is a build of something else: it says {_quoted(signature)}, the project's "
-            f"{EXPECTED} {expected.signature!r}; build this project and run it again",
-        )
-    order[0] = reader.value(BYTE_ORDER, re.compile("little|big"), "little or big")
-    if reader.peek().startswith("probe failed "):
-        fault = reader.next("").removeprefix("probe failed ")
-        raise _Fault(
-            "probe",
-            f"binary32 arithmetic of this build is not what clause N9 of docs/numerics.md needs: {_quoted(fault)}; "
-            "build without -ffast-math and with -ffp-contract=off",
-        )
-    reader.exactly("probe ok")
-
-
-class _Reader:
-    """The lines of one run, in their order."""
-
-    def __init__(self, lines: Sequence[str], start: int, rest: str) -> None:
-        self._lines = lines
-        self._position = start
-        self._rest = rest
-
-    @property
-    def at(self) -> str:
-        """Where the line that was read last stands in the file."""
-        return f"line {self._position}"
-
-    def peek(self) -> str:
-        return self._lines[self._position] if self._position < len(self._lines) else ""
-
-    def next(self, due: str) -> str:
-        if self._position >= len(self._lines):
-            end = f"; its last line {_quoted(self._rest)} is not whole" if self._rest else ""
-            raise _Fault(
-                "truncated", f"it ends after line {self._position}, where {due!r} is due{end}"
-            )
-        self._position += 1
-        line = self._lines[self._position - 1]
-        if line.startswith(_COMPLAINT):
-            raise _Fault(
-                "crash", f"{self.at}: the program gave up: {_quoted(line)}, {due!r} was due"
-            )
-        if due and line.startswith(_WORD):
-            raise _Fault(
-                "truncated",
-                f"{self.at}: the program started again, where {due!r} was due: a reset or a crash",
-            )
-        return line
-
-    def exactly(self, due: str) -> None:
-        line = self.next(due)
-        if line != due:
-            self._malformed(line, due)
-
-    def value(self, prefix: str, pattern: re.Pattern[str], what: str) -> str:
-        line = self.next(f"{prefix}{what}")
-        value = line.removeprefix(prefix)
-        if not line.startswith(prefix) or not pattern.fullmatch(value):
-            self._malformed(line, f"{prefix}{what}")
-        return value
-
-    def layer(self, layer: ExpectedLayer) -> str:
-        """The digest of a line `layer`."""
-        number = str(layer.index)
-        if layer.index is None:
-            found = _LAYER.match(self.peek())
-            number = found[1] if found is not None else "NUMBER"
-        return self.value(f"layer {number} {layer.layer} {layer.tensor} ", _DIGEST, "DIGEST")
-
-    def _malformed(self, line: str, due: str) -> None:
-        raise _Fault("malformed", f"{self.at} is {_quoted(line)}, expected {due!r}")
+    return _Fault(
+        "signature",
+        f"{at}: the program is a build of something else: it says {_quoted(line.removeprefix(PROTOCOL))}, "
+        f"the project's {EXPECTED} {expected.signature!r}; build this project and run it again",
+    )
 
 
 def _quoted(text: str) -> str:
@@ -307,7 +270,7 @@ def read_expected(project: Path) -> Expected:
     """The digests that an exported project should show. Raises TraceError."""
     path = project / EXPECTED
     if not project.is_dir():
-        raise TraceError(f"{project}: no such folder; --project names what ares export wrote")
+        raise TraceError(f"{project}: no such folder; expected the project that ares export wrote")
     data = _read(path, "the digests of a project that ares export wrote")
     try:
         facts = json.loads(data)
@@ -324,15 +287,15 @@ def read_expected(project: Path) -> Expected:
 def _case(facts: Any) -> ExpectedCase:
     layers = tuple(
         ExpectedLayer(
-            _index(layer.get("index")),
+            _index(layer["index"]),
             _text(layer["layer"], _NAME),
             _text(layer["tensor"], _NAME),
             _text(layer["op_type"], _NAME),
-            _text(layer["digest"], _DIGEST),
+            _text(layer["digest"], DIGEST.pattern),
         )
         for layer in _list(facts["layers"])
     )
-    outputs = tuple(_text(digest, _DIGEST) for digest in _list(facts["outputs"]))
+    outputs = tuple(_text(digest, DIGEST.pattern) for digest in _list(facts["outputs"]))
     return ExpectedCase(_text(facts["name"], _NAME), layers, outputs)
 
 
@@ -342,9 +305,7 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _index(value: Any) -> int | None:
-    if value is None:
-        return None
+def _index(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= _MOST:
         raise TypeError(f"{str(value)[:40]!r} is no index of a layer")
     return value

@@ -4,9 +4,10 @@
  * It needs no files and no command line, so it runs wherever the network does. It prints what the tracing program
  * prints (docs/trace-protocol.md: a digest for every layer of every case), compares each digest with the golden
  * one as it goes, and ends with a line that says how it went. What it printed can also be judged on a desk:
- * `ares verify --trace FILE --project DIR`.
+ * `ares trace FILE DIR`.
  *
- * selftest.c takes the place of runtime/trace/trace_stdio.c. On a board, replace selftest_put.c, too.
+ * selftest.c takes the place of runtime/trace/trace_stdio.c. On a board, replace selftest_put.c, too; start-up code that
+ * measures the stack (runtime/boards/common/board.c of ARES) takes the place of runtime/trace/stack_unknown.c.
  */
 #ifndef ARES_SELFTEST_H
 #define ARES_SELFTEST_H

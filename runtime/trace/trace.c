@@ -36,6 +36,8 @@ typedef struct recorder {
     uint32_t wanted_point; /* dump: the how-manieth observed tensor of the run */
     uint32_t points;       /* observed tensors of this run so far */
     ares_io_status written;
+    ares_trace_line line; /* the one that is being made */
+    ares_trace_listener listener;
 } recorder;
 
 static int is_big_endian(void)
@@ -50,31 +52,6 @@ static int is_big_endian(void)
 static size_t byte_flip(ares_dtype dtype)
 {
     return is_big_endian() ? ares_element_size(dtype) - 1u : 0u;
-}
-
-static void print_number(uint32_t number)
-{
-    char digits[11];
-    size_t at = sizeof digits - 1;
-
-    digits[at] = '\0';
-    do {
-        digits[--at] = (char)('0' + number % 10u);
-        number /= 10u;
-    } while (number > 0u);
-    ares_io_print(&digits[at]);
-}
-
-static void print_digest(uint64_t digest)
-{
-    char line[18];
-
-    for (size_t i = 0; i < 16; ++i) {
-        line[i] = "0123456789abcdef"[(digest >> (60u - 4u * i)) & 15u];
-    }
-    line[16] = '\n';
-    line[17] = '\0';
-    ares_io_print(line);
 }
 
 /* The digest of ares/ir/project.py (trace_digest). */
@@ -107,7 +84,7 @@ static void write_bytes(recorder *to, const uint8_t *bytes, size_t count, size_t
     }
 }
 
-/* Ends a line with the digest of a tensor, and writes the tensor's bytes where they are wanted. */
+/* Makes the line of a tensor, and writes the tensor's bytes where they are wanted. */
 static void show(recorder *to, const void *data, uint32_t elements, ares_dtype dtype)
 {
     const size_t count = (size_t)elements * ares_element_size(dtype);
@@ -117,7 +94,11 @@ static void show(recorder *to, const void *data, uint32_t elements, ares_dtype d
     if (to->mode != MODE_DIGESTS) {
         write_bytes(to, (const uint8_t *)data, count, flip);
     }
-    print_digest(digest_of((const uint8_t *)data, count, flip));
+    to->line.digest = digest_of((const uint8_t *)data, count, flip);
+    ares_trace_print_line(&to->line);
+    if (to->listener != NULL) {
+        to->listener(&to->line);
+    }
 }
 
 static ares_status record_layer(void *context, uint32_t layer_index, const ares_layer *layer,
@@ -128,13 +109,9 @@ static ares_status record_layer(void *context, uint32_t layer_index, const ares_
     const uint32_t point = to->points++;
 
     if (to->mode != MODE_DUMP || point == to->wanted_point) {
-        ares_io_print("layer ");
-        print_number(layer_index);
-        ares_io_print(" ");
-        ares_io_print(layer->name);
-        ares_io_print(" ");
-        ares_io_print(tensor->name);
-        ares_io_print(" ");
+        to->line.layer = layer->name;
+        to->line.tensor = tensor->name;
+        to->line.index = layer_index;
         show(to, data, tensor->elements, tensor->dtype);
         if (to->mode == MODE_DUMP) {
             return ARES_STOPPED;
@@ -245,9 +222,9 @@ static int run_case(recorder *to)
         return complain(TRACE_USAGE, "the network has no observed tensor of that number", "");
     }
     for (uint32_t i = 0; i < subject->num_outputs && to->mode != MODE_DUMP; ++i) {
-        ares_io_print("output ");
-        print_number(i);
-        ares_io_print(" ");
+        to->line.layer = NULL;
+        to->line.tensor = NULL;
+        to->line.index = i;
         show(to, subject->output_buffers[i], subject->outputs[i].elements,
              subject->outputs[i].dtype);
     }
@@ -279,7 +256,7 @@ static int run_cases(recorder *to, uint32_t *count)
             continue;
         }
         ares_io_print("case ");
-        print_number(number);
+        ares_trace_print_number(number);
         ares_io_print("\n");
         code = run_case(to);
         ++*count;
@@ -354,11 +331,11 @@ static int trace_files(recorder *to, const char *input, const char *output)
     const uint32_t stack = ares_io_stack();
     if (stack > 0) {
         ares_io_print("stack ");
-        print_number(stack);
+        ares_trace_print_number(stack);
         ares_io_print("\n");
     }
     ares_io_print("end ");
-    print_number(count);
+    ares_trace_print_number(count);
     ares_io_print("\n");
     if (ares_io_printed() != ARES_IO_OK) {
         return complain_of_output(ares_io_printed(), "cannot write to standard output", "");
@@ -366,7 +343,8 @@ static int trace_files(recorder *to, const char *input, const char *output)
     return TRACE_OK;
 }
 
-int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject)
+int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject,
+                    ares_trace_listener listener)
 {
     static recorder to;
 
@@ -376,6 +354,7 @@ int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject)
     ares_io_print(is_big_endian() ? "byte order big\n" : "byte order little\n");
     to.subject = subject;
     to.written = ARES_IO_OK;
+    to.listener = listener;
     if (argc != 4 || !parse_mode(argv[3], &to)) {
         return complain(TRACE_USAGE,
                         "usage: PROGRAM INPUT OUTPUT full|digests|outputs|dump:<case>:<point>", "");

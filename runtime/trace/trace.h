@@ -9,6 +9,7 @@
 #define ARES_TRACE_H
 
 #include "../inc/executor.h"
+#include "trace_line.h"
 
 /* One input or output of the network, in PyTorch's order of elements. */
 typedef struct ares_trace_port {
@@ -32,7 +33,11 @@ typedef struct ares_trace_subject {
     uint16_t *live;     /* likewise */
 } ares_trace_subject;
 
-/* Returns the exit code of the program. */
-int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject);
+/* Hears of every line that ends in a digest, once it has been printed. */
+typedef void (*ares_trace_listener)(const ares_trace_line *line);
+
+/* Returns the exit code of the program. `listener` is NULL where nobody wants to hear. */
+int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject,
+                    ares_trace_listener listener);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * What the tracing program asks of the machine it runs on: a file to read, a file to write, lines of text.
  *
- * One header, two answers. trace_stdio.c gives the C library's and is part of every generated project; a board
- * without an operating system brings its own (runtime/boards/common/semihosting_io.c). There is one INPUT and one
- * OUTPUT at a time, so nothing here needs a handle, and nothing is allocated.
+ * One header, several answers. trace_stdio.c gives the C library's and is part of every generated project; a board
+ * without an operating system brings its own (runtime/boards/common/semihosting_io.c), and a self-test has its files in
+ * memory (selftest/selftest.c). Of the stack stack_unknown.c says that nobody can know, in place of start-up code that
+ * does. There is one INPUT and one OUTPUT at a time, so nothing here needs a handle, and nothing is allocated.
  *
  * What a program printed must be found again when it crashes a moment later: a line is handed to the system as a
  * whole when its newline comes. OUTPUT may be held back until ares_io_close.

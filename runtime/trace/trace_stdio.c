@@ -79,12 +79,3 @@ void ares_io_complain(const char *text)
 {
     fputs(text, stderr);
 }
-
-void ares_io_measure_stack(void)
-{
-}
-
-uint32_t ares_io_stack(void)
-{
-    return 0;
-}

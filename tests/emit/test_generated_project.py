@@ -12,8 +12,8 @@ import pytest
 
 from ares.golden.store import tensor_digest
 from ares.ir import Project
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.network import NetworkSubject
+from tests.checkout import ZOO
 
 NETWORK = "test_37_zeropad2d"
 STRICT = "-O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
@@ -23,7 +23,7 @@ CC = "gcc" if shutil.which("gcc") else ZIG_CC
 
 @pytest.fixture(scope="module")
 def session() -> NetworkSubject:
-    return NetworkSubject(zoo_paths(NETWORK))
+    return NetworkSubject(ZOO.paths(NETWORK))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def assert_computes_golden(program: Path, session: NetworkSubject) -> None:
     text = run(str(program), str(inputs), str(outputs), "full", folder=program.parent)
     assert text.splitlines()[0].startswith("ares-trace 2 ")
     data = outputs.read_bytes()
-    digests = {line.name: line.digest for line in case.records}
+    digests = {line.name: line.digest for line in case.layers}
     start = 0
     for point in project.points:
         shown = point.to_logical(data[start : start + point.nbytes])

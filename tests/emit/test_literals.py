@@ -12,10 +12,10 @@ import pytest
 
 from ares.emit.literals import (
     SHARED_BYTES,
-    Constants,
-    array_constant,
+    ConstArrays,
     array_reference,
     c_string,
+    const_array,
     float32,
     integer,
     scalar,
@@ -119,7 +119,7 @@ def test_identifiers(text: str, name: str) -> None:
 def test_empty_arrays_are_null() -> None:
     empty = np.zeros(0, np.int32)
     assert array_reference("a", empty) == "NULL"
-    constants = Constants("net")
+    constants = ConstArrays("net")
     found = struct_initialiser(Struct("s", (("table", empty), ("n", 0))), "layer", constants)
     assert found.lines == ("    .table = NULL,", "    .n = 0,")
     assert not constants.arrays
@@ -127,7 +127,7 @@ def test_empty_arrays_are_null() -> None:
 
 def test_names_that_are_one_in_c_are_told_apart() -> None:
     """Layers `a.b` and `a_b`, or a field `b_c` of `a` and `c` of `a_b`: each has its own numbers."""
-    constants = Constants("net")
+    constants = ConstArrays("net")
     small, other = (np.array([n], np.int16) for n in (1, 2))
     large = np.zeros(400, np.int16)
     names = [constants.add("a_b", array) for array in (small, other, large, large + 1, large)]
@@ -144,7 +144,7 @@ def test_names_that_are_one_in_c_are_told_apart() -> None:
 def test_nested_structs_and_arrays_of_structs() -> None:
     inner = Struct("inner", (("table", np.array([1, 2], np.uint8)), ("n", 2)))
     outer = Struct("outer", (("one", inner), ("many", (inner, inner)), ("scale", np.float32(2))))
-    constants = Constants("net")
+    constants = ConstArrays("net")
     found = struct_initialiser(outer, "layer", constants)
     assert list(constants.arrays) == [
         *("net_layer_one_table", "net_layer_many_0_table", "net_layer_many_1_table")
@@ -172,7 +172,7 @@ def test_a_compiler_reads_what_was_meant(tmp_path: Path) -> None:
     lines = ["#include <stddef.h>", "#include <stdint.h>", "#include <string.h>"]
     checks = []
     for name, array in arrays.items():
-        constant = array_constant(name, array)
+        constant = const_array(name, array)
         opening, closing = ("", "") if constant.is_string else ("{", "}")
         lines += [f"static {constant.declaration} = {opening}", *constant.lines, f"{closing};"]
         width = array.dtype.itemsize
@@ -201,7 +201,7 @@ def _escaped(text: str) -> str:
 
 def test_large_arrays_with_the_same_content_stand_once() -> None:
     table = np.arange(SHARED_BYTES // 4, dtype=np.int32)
-    constants = Constants("net")
+    constants = ConstArrays("net")
     assert constants.add("first", table) == "net_first"
     assert constants.add("second", table.copy()) == "net_first"
     assert constants.add("other type", table.view(np.uint32)) == "net_other type"

@@ -19,15 +19,16 @@ from torch import nn
 import ares
 from ares.emit import Vector, emit
 from ares.extract import analyse
+from ares.files import write_folder
 from ares.ir import Graph
 from ares.ir.names import C_KEYWORDS, carried
 from ares.ops import run_reference
-from ares.pipeline.folders import write_whole
 from ares.plan import plan
 from ares.verdict import Outcome
 from ares.verifier.trace import judge_trace
 from tests.emit.test_symbols import STRICT, network, run
 from tests.extract.models import Net, calibrated, identity, linear, seeded
+from tests.slow import slow_but
 
 SHAPE = (1, 3)
 MODULES = (
@@ -114,7 +115,7 @@ def self_test(folder: Path, stem: str) -> str:
 @pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 def test_export_self_test_and_trace(graph: Graph, tmp_path: Path) -> None:
     project = emit(plan(graph), [vector(graph)])
-    write_whole(tmp_path / "out", project.files)
+    write_folder(tmp_path / "out", project.files)
     printed = self_test(tmp_path / "out", "net")
     assert "self-test passed" in printed
     trace = tmp_path / "trace.txt"
@@ -127,6 +128,7 @@ def test_export_self_test_and_trace(graph: Graph, tmp_path: Path) -> None:
     assert judge_trace(trace, tmp_path / "out").verdict.outcome is Outcome.FAIL
 
 
+@pytest.mark.slow
 def test_verify_is_exact(model: nn.Module) -> None:
     found = ares.verify(model, torch.ones(SHAPE), targets=["gcc-O2"], cases=2)
     assert found.passed, found.summary
@@ -190,6 +192,7 @@ DEVICES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 def test_a_model_file_of_any_name(tmp_path: Path) -> None:
     graph, x = network("net", 1)
@@ -205,7 +208,7 @@ def test_a_model_file_of_any_name(tmp_path: Path) -> None:
         assert len({path.lower() for path in project.files}) == len(project.files)
         assert all(path.isascii() and len(path) < 100 for path in project.files)
         folder = tmp_path / str(number)
-        write_whole(folder, project.files)
+        write_folder(folder, project.files)
         stem = project.sources[0].removesuffix(".c")
         assert stem not in C_KEYWORDS
         search = ["-I.", "-Iruntime/inc", "-Iruntime/trace", "-Iselftest"]
@@ -226,7 +229,10 @@ def test_a_model_file_of_any_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "compiler",
-    ["gcc", "arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "musl", "wasi", "windows", "macos"],
+    slow_but(
+        [0, 1],
+        ["gcc", "arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "musl", "wasi", "windows", "macos"],
+    ),
 )
 def test_no_header_of_a_c_library_is_shadowed(compiler: str, tmp_path: Path) -> None:
     """What the runtime's includes reach as `<name.h>`: no network's file has one of these names."""

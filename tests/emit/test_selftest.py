@@ -15,9 +15,10 @@ import pytest
 
 from ares.emit import EXPECTED, Vector, emit
 from ares.ir import trace_digest
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.network import NetworkSubject
 from ares.plan import plan
+from tests.checkout import ZOO
+from tests.slow import one_in
 from tests.toolchain.tiny_network import usable
 
 NETWORK = "test_8_stride2"
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not in
 
 @pytest.fixture(scope="module")
 def session() -> NetworkSubject:
-    return NetworkSubject(zoo_paths(NETWORK))
+    return NetworkSubject(ZOO.paths(NETWORK))
 
 
 def _vectors(session: NetworkSubject) -> list[Vector]:
@@ -95,7 +96,7 @@ BUILDS = {
 }
 
 
-@pytest.mark.parametrize("target", BUILDS)
+@pytest.mark.parametrize("target", one_in(8, BUILDS))
 def test_passes_without_a_warning(project: Path, session: NetworkSubject, target: str) -> None:
     usable(target)
     finished = check(project, **BUILDS[target])

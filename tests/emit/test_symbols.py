@@ -140,7 +140,13 @@ AGAIN = f'{ONE_FILE}#undef LEFT_H\n#include "left/left.h"\n'
         pytest.param(False, "gcc", DECLARED, id="two versions"),
         pytest.param(False, "gcc", ONE_FILE, id="two versions, one file"),
         pytest.param(False, "gcc", AGAIN, id="two versions, one file, the first again"),
-        pytest.param(False, "zig", AGAIN, id="two versions, one file, the first again, clang"),
+        pytest.param(
+            False,
+            "zig",
+            AGAIN,
+            id="two versions, one file, the first again, clang",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_networks_in_one_program(

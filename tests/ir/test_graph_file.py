@@ -14,8 +14,8 @@ from safetensors.numpy import save as save_arrays
 from ares.ir import Graph, GraphFileError, graph_digest, save_graph
 from ares.ir.graph_file import FORMAT
 from ares.ops import read_graph, run_reference
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.network import NetworkSubject
+from tests.checkout import ZOO
 
 NETWORKS = ("test_37_zeropad2d", "test_5_densenet_basic", "test_4_resnet_basic")
 SEED = 20_250_711
@@ -23,7 +23,7 @@ SEED = 20_250_711
 
 @pytest.fixture(scope="module")
 def graphs() -> dict[str, Graph]:
-    return {name: NetworkSubject(zoo_paths(name)).graph for name in NETWORKS}
+    return {name: NetworkSubject(ZOO.paths(name)).graph for name in NETWORKS}
 
 
 @pytest.fixture(scope="module")

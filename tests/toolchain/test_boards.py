@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ares.emit import emit
+from ares.emit import Vector, emit
 from ares.ir import DType, Graph, Project, Tensor, trace_digest
 from ares.ops.requantize import Requantize
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.network import NetworkSubject
 from ares.plan import plan
 from ares.resources import runtime_dir
-from ares.toolchain import TARGETS, Target, ToolchainError, boards, build, dump, run, signature_of
+from ares.toolchain import TARGETS, Target, ToolchainError, boards, build, dump, recipe_of, run
 from ares.toolchain.boards import regions, with_board_files
 from ares.toolchain.faults import RunFailure, TooLarge
 from ares.toolchain.process import run_process
+from tests.checkout import ZOO
+from tests.slow import slow_but
 from tests.toolchain.fake_tools import tool
 from tests.toolchain.tiny_network import (
     IGNORE,
@@ -52,13 +53,13 @@ def arm() -> Target:
 
 @cache
 def _session(name: str) -> NetworkSubject:
-    return NetworkSubject(zoo_paths(name))
+    return NetworkSubject(ZOO.paths(name))
 
 
 # --- what is right passes
 
 
-@pytest.mark.parametrize("level", ["-O0", "-O2", "-Os"])
+@pytest.mark.parametrize("level", slow_but([1], ["-O0", "-O2", "-Os"]))
 def test_every_layer_is_exact(board: Target, level: str) -> None:
     flags = tuple(flag for flag in board.flags if not flag.startswith("-O"))
     target = replace(board, flags=(level, *flags))
@@ -74,6 +75,7 @@ def test_every_layer_is_exact(board: Target, level: str) -> None:
         assert 100 < trace.stack < 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_are_exact(board: Target, network: str) -> None:
     session = _session(network)
@@ -92,6 +94,7 @@ def test_networks_are_exact(board: Target, network: str) -> None:
         assert np.array_equal(output, session.references[0][name])
 
 
+@pytest.mark.slow
 def test_a_path_may_hold_blanks(board: Target, tmp_path: Path) -> None:
     folder = tmp_path / "a folder  full of" / "-append x"
     folder.mkdir(parents=True)
@@ -109,6 +112,40 @@ def test_the_stack_that_a_kernel_uses_is_measured(board: Target) -> None:
     assert plain is not None
     assert deep is not None
     assert 20000 < deep < 20000 + plain
+
+
+PUT = b"""\
+#include "board.h"
+#include "selftest.h"
+
+void ares_selftest_put(const char *text)
+{
+    ares_semihost(SEMIHOST_WRITE0, text);
+}
+"""
+
+
+def test_a_self_test_runs_on_our_start_up(board: Target, tmp_path: Path) -> None:
+    """An exported self-test and the boards' own stack, which is measured, are one program."""
+    session = _session(NETWORKS[0])
+    vectors = [
+        Vector(
+            case.name, case.inputs, tensors, tuple(tensors[name] for name in session.graph.outputs)
+        )
+        for case, tensors in zip(session.golden.cases, session.references, strict=True)
+    ]
+    project = emit(plan(session.graph), vectors)
+    sources = (*project.sources, "selftest/selftest.c", "put.c")
+    files = {**project.files, "put.c": PUT}
+    binary = build(replace(project, files=files, sources=sources, main="selftest.c"), board)
+    command = board.machine.command(binary.path, ())
+    finished = run_process(command, folder=tmp_path, timeout=120)
+    assert finished.code == 0, finished
+    count = len(vectors) * (len(project.points) + len(project.outputs))
+    *lines, end, last = finished.stdout.splitlines()
+    assert last == f"self-test passed: {count} digests are right"
+    assert end == f"end {len(vectors)}"
+    assert 100 < int(lines[-1].removeprefix("stack ")) < 4096
 
 
 # --- what is wrong has its name
@@ -249,16 +286,16 @@ def test_an_unknown_board_is_an_error(arm: Target) -> None:
 def test_board_files_are_part_of_the_signature(
     arm: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    before = signature_of(tiny_project(), arm)
+    before = recipe_of(tiny_project(), arm).signature
     shutil.copytree(runtime_dir(), tmp_path / "runtime")
     script = tmp_path / "runtime" / "boards" / "cortex-m" / "mps2-an386.ld"
     script.write_text(script.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr("ares.toolchain.boards.runtime_dir", lambda: tmp_path / "runtime")
         # Read once in a process: what is compiled and what its signature says are the same.
-        assert signature_of(tiny_project(), arm) == before
+        assert recipe_of(tiny_project(), arm).signature == before
         boards._files.cache_clear()
-        assert signature_of(tiny_project(), arm) != before
+        assert recipe_of(tiny_project(), arm).signature != before
     boards._files.cache_clear()
 
 
@@ -289,6 +326,7 @@ def _symbols(target: Target, file: Path, folder: Path) -> list[tuple[str, str]]:
     return [(row[1], row[0]) for row in rows]
 
 
+@pytest.mark.slow
 def test_kernels_need_nothing_but_memory_functions(board: Target, tmp_path: Path) -> None:
     """Of every kernel there is, not of those that one network uses."""
     sources = sorted((runtime_dir() / "src").glob("*.c"))

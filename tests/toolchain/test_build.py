@@ -21,11 +21,12 @@ from ares.toolchain import (
     Needs,
     ToolchainError,
     build,
+    recipe_of,
     run,
     select,
-    signature_of,
 )
 from ares.toolchain import cache as cache_module
+from ares.toolchain.build import LIBRARY, PROGRAM, failed_part
 from ares.toolchain.cache import KEPT_DAYS, default_root
 from ares.toolchain.process import run_process
 from tests.toolchain.fake_tools import tool
@@ -85,7 +86,7 @@ def test_second_build_compiles_nothing(
     told: list[str] = []
     first = build(project, target, progress=told.append)
     count = len(compilations)
-    assert count == len(first.commands) == 8  # six sources, the archive, the program
+    assert count == len(first.recipe.commands) == 10  # eight sources, the archive, the program
     assert [line for line in told if "tiny" in line]
     made = first.path.stat().st_mtime_ns
     assert build(project, target, progress=told.append) == first
@@ -102,8 +103,8 @@ def test_one_byte_of_the_network_rebuilds_the_program_alone(
     source = project.files["tiny.c"].replace(b"{1, -2, 3, 4,", b"{1, -2, 3, 5,")
     changed = tiny_project(changes={"tiny.c": source})
     second = build(changed, target)
-    assert compilations == [second.commands[-1]]
-    assert second.signature != first.signature
+    assert compilations == [second.recipe.commands[-1]]
+    assert second.recipe.signature != first.recipe.signature
     (trace,) = run(second, changed, [case(1, 2, 3, 4)])
     assert trace.tensors["hidden"].tolist() != [oracle((1, 2, 3, 4))[0]]
 
@@ -122,7 +123,7 @@ def test_one_byte_of_the_runtime_rebuilds_everything(
 def test_other_flags_are_another_build() -> None:
     target, project = any_target(), tiny_project()
     other = replace(target, flags=(*target.flags, "-DOTHER"))
-    assert signature_of(project, target) != signature_of(project, other)
+    assert recipe_of(project, target).signature != recipe_of(project, other).signature
 
 
 def _truncate(program: Path) -> None:
@@ -148,7 +149,7 @@ def test_damaged_entry_is_rebuilt(
     compilations.clear()
     damage(first.path)
     assert build(project, target) == first
-    assert compilations == [first.commands[-1]]
+    assert compilations == [first.recipe.commands[-1]]
     assert run(first, project, [case(1, 2, 3, 4)])
     assert not list((empty_cache / "staging").iterdir())
 
@@ -200,7 +201,7 @@ def test_threads_share_a_cache(empty_cache: Path, compilations: list[tuple[str, 
         thread.join()
     assert len(found) == 3
     assert len(set(found)) == 1
-    assert len(compilations) == 8
+    assert len(compilations) == 10
 
 
 # --- what the compiler refuses, or is not there
@@ -222,6 +223,46 @@ def test_compile_error_names_the_command_and_keeps_the_files(empty_cache: Path) 
     assert not entries  # nothing half built
 
 
+BROKEN = {
+    "the network's": (tiny_project("return nonsense;"), True),
+    "the runtime's": (tiny_project(changes={"runtime/src/linear.c": b"nonsense"}), False),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_part_that_failed_fails_alone(empty_cache: Path, tmp_path: Path, name: str) -> None:
+    """What a folder with a reproduction holds: the one command, and the library where it takes that."""
+    (project, linked), target = BROKEN[name], any_target()
+    with pytest.raises(BuildFailure) as caught:
+        build(project, target)
+    part = failed_part(recipe_of(project, target), caught.value)
+    assert not part.whole
+    assert part.commands == (caught.value.command,)
+    assert (LIBRARY in part.files) == linked
+    for path, content in part.files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    finished = run_process(part.program, folder=tmp_path, timeout=60)
+    assert finished.code not in (0, None)
+    assert "nonsense" in finished.stderr
+
+
+def test_a_recipe_makes_the_program_in_an_empty_folder(tmp_path: Path) -> None:
+    target, project = any_target(), tiny_project()
+    binary = build(project, target)
+    recipe = binary.recipe
+    assert recipe.whole
+    assert recipe == recipe_of(project, target)
+    for path, content in recipe.files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    for command in recipe.commands:
+        finished = run_process(command, folder=tmp_path, timeout=60)
+        assert finished.code == 0, finished.stderr
+    (trace,) = run(replace(binary, path=tmp_path / PROGRAM), project, [case(1, 2, 3, 4)])
+    assert trace.outputs[0].tolist() == [oracle((1, 2, 3, 4))[1]]
+
+
 def test_warnings_are_errors() -> None:
     with pytest.raises(BuildFailure, match="unused"):
         build(tiny_project(f"{IGNORE} int32_t unused = 1; return ARES_OK;"), any_target())
@@ -236,6 +277,7 @@ def test_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         build(tiny_project(), gcc)
 
 
+@pytest.mark.slow
 def test_zig_needs_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     zig = usable("zig-O2")
     monkeypatch.setenv("PATH", "")

@@ -11,7 +11,7 @@ import pytest
 
 from ares.toolchain import BuildFailure, Target, build, select
 from ares.toolchain import ingredients as module
-from ares.toolchain.build import signature_of
+from ares.toolchain.build import recipe_of
 from ares.toolchain.ingredients import build_ingredients, run_ingredients
 from tests.toolchain.tiny_network import any_target, tiny_project
 
@@ -47,10 +47,10 @@ def test_another_assembler_or_linker_is_another_build(
     part = tmp_path / "parts" / tool
     assert any(fact.startswith(f"{part} ") for fact in build_ingredients(gcc))
     project = tiny_project()
-    before = signature_of(project, gcc)
-    assert signature_of(project, gcc) == before
+    before = recipe_of(project, gcc).signature
+    assert recipe_of(project, gcc).signature == before
     part.write_text(f"# another\n{part.read_text(encoding='utf-8')}", encoding="utf-8")
-    assert signature_of(project, gcc) != before
+    assert recipe_of(project, gcc).signature != before
 
 
 @pytest.mark.parametrize("library", ["libc.a", "libgcc.a", "crt1.o"])
@@ -66,29 +66,29 @@ def test_a_file_in_a_searched_folder_is_another_build(
     name: str, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     target, project = any_target(), tiny_project()
-    before = {signature_of(project, target)}
+    before = {recipe_of(project, target).signature}
     (tmp_path / "stdint.h").write_text("one", encoding="utf-8")
     monkeypatch.setenv(name, str(tmp_path))
-    before.add(signature_of(project, target))
+    before.add(recipe_of(project, target).signature)
     (tmp_path / "stdint.h").write_text("three", encoding="utf-8")
     module._files_below.cache_clear()  # a process looks once
-    before.add(signature_of(project, target))
+    before.add(recipe_of(project, target).signature)
     (tmp_path / "new.h").touch()
     module._files_below.cache_clear()
-    before.add(signature_of(project, target))
+    before.add(recipe_of(project, target).signature)
     assert len(before) == 4
 
 
 @pytest.mark.parametrize("name", ["GCC_EXEC_PREFIX", "SOURCE_DATE_EPOCH", "LDEMULATION", "NIX_X"])
 def test_a_variable_that_compilers_read_is_another_build(name: str, monkeypatch: Patch) -> None:
     target, project = any_target(), tiny_project()
-    before = signature_of(project, target)
+    before = recipe_of(project, target).signature
     monkeypatch.setenv(name, "/nowhere")
-    assert signature_of(project, target) != before
+    assert recipe_of(project, target).signature != before
     monkeypatch.setenv("ANOTHER_VARIABLE", "x")
-    now = signature_of(project, target)
+    now = recipe_of(project, target).signature
     monkeypatch.delenv("ANOTHER_VARIABLE")
-    assert signature_of(project, target) == now
+    assert recipe_of(project, target).signature == now
 
 
 def test_a_header_that_a_variable_puts_first_is_compiled_and_not_taken_from_the_cache(

@@ -87,7 +87,7 @@ int main(int argc, char **argv)
     const ares_trace_subject subject = {ARES_SIGNATURE, &tiny_network, arena, sizeof arena, 1, 1,
                                         inputs, outputs, input_buffers, output_buffers,
                                         last_use, live};
-    return ares_trace_main(argc, argv, &subject);
+    return ares_trace_main(argc, argv, &subject, NULL);
 }
 """
 
@@ -96,7 +96,8 @@ RUNTIME = (
     *("inc/linear.h", "inc/numerics.h", "inc/status.h", "inc/symbols.h"),
     *("src/executor.c", "src/float_probe.c", "src/linear.c"),
     *("trace/arena_watch.c", "trace/arena_watch.h", "trace/trace.c", "trace/trace.h"),
-    *("trace/trace_io.h", "trace/trace_stdio.c"),
+    *("trace/stack_unknown.c", "trace/trace_io.h", "trace/trace_line.c", "trace/trace_line.h"),
+    "trace/trace_stdio.c",
 )
 
 

@@ -1,4 +1,4 @@
-"""`ares verify --trace FILE --project DIR`: what a self-test printed on a board that we have never seen."""
+"""`ares trace FILE DIR`: what a self-test printed on a board that we have never seen."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def digest(*place: object) -> str:
     return f"{random.Random(repr(place)).getrandbits(64):016x}"
 
 
-def expected(*, with_index: bool = True) -> dict[str, Any]:
-    index = (lambda number: {"index": number}) if with_index else (lambda number: {})
+def expected() -> dict[str, Any]:
     return {
         "signature": SIGNATURE,
         "cases": [
@@ -36,7 +35,7 @@ def expected(*, with_index: bool = True) -> dict[str, Any]:
                 "name": case,
                 "layers": [
                     {
-                        **index(number),
+                        "index": number,
                         "layer": layer,
                         "tensor": layer,
                         "op_type": op_type,
@@ -71,11 +70,11 @@ def project_fixture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="judge")
-def judge_fixture(tmp_path: Path, project: Path, verify: Run) -> Callable[[str], Outcome]:
+def judge_fixture(tmp_path: Path, project: Path, trace: Run) -> Callable[[str], Outcome]:
     def judge(text: str) -> Outcome:
-        trace = tmp_path / "trace.txt"
-        trace.write_bytes(text.encode())
-        return verify("--trace", trace, "--project", project)
+        printed = tmp_path / "trace.txt"
+        printed.write_bytes(text.encode())
+        return trace(printed, project)
 
     return judge
 
@@ -104,12 +103,6 @@ def test_exact(name: str, judge: Judge) -> None:
     assert (outcome.report["wrong"], outcome.report["total"]) == (0, 8)
     assert outcome.report["byte_order"] == "big"
     assert outcome.out.splitlines()[-1].startswith("EXACT: 2 cases, 8 tensors")
-
-
-def test_without_indices_of_layers(project: Path, judge: Judge) -> None:
-    (project / "expected.json").write_text(json.dumps(expected(with_index=False)))
-    assert judge(text(good_lines())).code == 0
-    assert judge(text(good_lines()).replace("layer 1 conv", "layer x conv")).code == 1
 
 
 def test_the_first_layer_that_differs(judge: Judge) -> None:
@@ -200,6 +193,7 @@ BAD_PROJECTS: dict[str, bytes] = {
     "digest_type": json.dumps(expected()).replace(f'"{digest("edge", "fc")}"', "12").encode(),
     "layer_type": json.dumps(expected()).replace('"conv"', '["conv"]').encode(),
     "index_type": json.dumps(expected()).replace('"index": 1', '"index": "1"').encode(),
+    "no_index": json.dumps(expected()).replace('"index": 1, ', "").encode(),
     "blank": json.dumps(expected()).replace('"conv"', '"co nv"').encode(),
     "cases_type": json.dumps({"signature": SIGNATURE, "cases": {"a": 1}}).encode(),
 }
@@ -211,18 +205,26 @@ def test_a_damaged_project(name: str, project: Path, judge: Judge) -> None:
     refused(judge(text(good_lines())), "expected.json", "export the project again")
 
 
-def test_files_that_are_not_there(tmp_path: Path, project: Path, verify: Run) -> None:
-    trace = tmp_path / "trace.txt"
-    refused(verify("--trace", trace, "--project", project), "trace.txt: no such file")
+def test_files_that_are_not_there(tmp_path: Path, project: Path, trace: Run) -> None:
+    printed = tmp_path / "trace.txt"
+    refused(trace(printed, project), "trace.txt: no such file")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    refused(verify("--trace", pipe, "--project", project), f"{pipe}: is a pipe")
-    trace.write_text(text(good_lines()))
-    refused(verify("--trace", trace, "--project", tmp_path / "no"), "no such folder")
-    refused(verify("--trace", trace, "--project", tmp_path), "expected.json: no such file")
-    with trace.open("wb") as file:
+    refused(trace(pipe, project), f"{pipe}: is a pipe")
+    printed.write_text(text(good_lines()))
+    refused(trace(printed, tmp_path / "no"), "no such folder")
+    refused(trace(printed, tmp_path), "expected.json: no such file")
+    with printed.open("wb") as file:
         file.truncate(2**26 + 1)
-    refused(verify("--trace", trace, "--project", project), "more than 67108864 bytes")
+    refused(trace(printed, project), "more than 67108864 bytes")
+    refused(trace(printed), "Missing argument 'DIR'")
+    refused(trace(), "Missing argument 'FILE'")
+
+
+def test_a_result_that_cannot_be_written(tmp_path: Path, project: Path, trace: Run) -> None:
+    printed = tmp_path / "trace.txt"
+    printed.write_text(text(good_lines()))
+    refused(trace(printed, project, "--json-out", tmp_path), "it is a folder")
 
 
 def test_damaged_traces(tmp_path: Path, project: Path) -> None:
@@ -274,7 +276,7 @@ def test_damaged_expectations(tmp_path: Path, project: Path) -> None:
 @pytest.mark.skipif(
     shutil.which("make") is None or shutil.which("cc") is None, reason="make or cc is not installed"
 )
-def test_an_exported_project(tmp_path: Path, export: Run, verify: Run) -> None:
+def test_an_exported_project(tmp_path: Path, export: Run, trace: Run) -> None:
     folder = tmp_path / "exported"
     outcome = export(folder, "--model-file", write(tmp_path, READY))
     assert outcome.code == 0, outcome.err
@@ -290,11 +292,11 @@ def test_an_exported_project(tmp_path: Path, export: Run, verify: Run) -> None:
         (tmp_path / "trace.txt").write_text(done.stdout)
         return tmp_path / "trace.txt"
 
-    outcome = verify("--trace", printed(), "--project", folder)
+    outcome = trace(printed(), folder)
     assert (outcome.code, outcome.err) == (0, ""), outcome.out
     kernel = folder / "runtime" / "src" / "linear_fp32.c"
     kernel.write_text(kernel.read_text().replace("*out++ = value;", "*out++ = -value;"))
-    outcome = verify("--trace", printed(), "--project", folder)
+    outcome = trace(printed(), folder)
     assert outcome.code == 1
     assert outcome.report["verdict"]["layer"] == "fc"
     assert "layer fc (OP_LINEAR_FP32), tensor fc differs" in outcome.out
