@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
-from ares.documents.pages import outdated  # noqa: E402
-from ares.documents.targets import RECORD, RecordError, summarise  # noqa: E402
+from ares.documents.registry import outdated  # noqa: E402
+from ares.documents.run_summary import SUMMARY, SummaryError, summarise  # noqa: E402
+from ares.files import write_file  # noqa: E402
+from ares.pipeline.catalogue import Zoo  # noqa: E402
 
 USAGE = "usage: python tools/generate_docs.py [--check | --results FILE]"
 
@@ -26,24 +28,21 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] == ["--results"] and len(arguments) == 2:
         try:
-            record = summarise(Path(arguments[1]).read_text(encoding="utf-8"), date.today())
-        except (OSError, UnicodeDecodeError, RecordError) as error:
+            results = Path(arguments[1]).read_text(encoding="utf-8")
+            summary = summarise(results, Zoo(ROOT).subjects, date.today())
+        except (OSError, UnicodeDecodeError, SummaryError) as error:
             print(f"{arguments[1]}: {error}", file=sys.stderr)
             return 2
-        (ROOT / RECORD).write_text(record, encoding="utf-8")
+        write_file(ROOT / SUMMARY, summary.encode())
     elif arguments not in ([], ["--check"]):
         print(USAGE, file=sys.stderr)
         return 2
     check = arguments == ["--check"]
-    try:
-        changes = outdated(ROOT)
-    except RecordError as error:
-        print(error, file=sys.stderr)
-        return 2
+    changes = outdated(ROOT)
     for path, content in changes.items():
         print(f"{'out of date' if check else 'written'}: {path}")
         if not check:
-            (ROOT / path).write_text(content)
+            write_file(ROOT / path, content.encode())
     return 1 if changes and check else 0
 
 

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ares.cli.interrupts import interruptible  # noqa: E402 - found through the line above
-from ares.documents.models import RECORD, read_record  # noqa: E402
-from ares.documents.pages import outdated  # noqa: E402
+from ares.documents.pages.models import PATH, SUMMARY, content, read_summary  # noqa: E402
+from ares.files import write_file  # noqa: E402
 from ares.toolchain import default_targets  # noqa: E402
 from ares.toolchain.process import run_process  # noqa: E402
 
@@ -88,19 +88,17 @@ def _judged(name: str) -> Mapping[str, Any]:
 
 
 def _write(row: Mapping[str, Any], order: Sequence[str]) -> None:
-    """Into the record, after every network: a run that is stopped has lost nothing."""
-    rows = {old["name"]: old for old in read_record(ROOT)["models"]} | {row["name"]: row}
-    record = {
+    """Into the summary, after every network: a run that is stopped has lost nothing."""
+    rows = {old["name"]: old for old in read_summary(ROOT)["models"]} | {row["name"]: row}
+    summary = {
         "date": date.today().isoformat(),
         "versions": {package: version(package) for package in _PACKAGES},
         "targets": [target.name for target in default_targets()],
         "models": [rows[name] for name in order if name in rows],
         "absent": [name for name in order if name not in rows],
     }
-    (ROOT / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for path, content in outdated(ROOT).items():
-        if path == Path(RECORD).with_suffix(".md").as_posix():
-            (ROOT / path).write_text(content, encoding="utf-8")
+    write_file(ROOT / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+    write_file(ROOT / PATH, content(ROOT, "").encode())
 
 
 if __name__ == "__main__":

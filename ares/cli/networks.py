@@ -16,82 +16,91 @@ from rich.text import Text
 
 from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
 from ares.cli.targets import show_targets
-from ares.pipeline.catalogue import UnknownNetwork, network_names, subject_name, suite_names
-from ares.pipeline.matrix import Event, Matrix, missing_tools, run_matrix, stage_of
+from ares.pipeline.catalogue import UnknownNetwork, Zoo
+from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.result_files import as_json, as_junit
 from ares.pipeline.sampling import Sample
-from ares.resources import ResourceError
+from ares.pipeline.schedule import run_matrix
+from ares.resources import ResourceError, checkout_dir
 from ares.tables import Column, fits, fitting_table
-from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
+from ares.toolchain import (
+    TARGETS,
+    Target,
+    ToolchainError,
+    default_targets,
+    missing_tools,
+    select,
+)
 from ares.verdict import Outcome, Verdict
 
 # As many targets as a table of subjects x targets can show side by side.
 _WIDEST = 8
-_MARKS = {
-    Outcome.PASS: Text("ok", "green"),
-    Outcome.FAIL: Text("FAIL", "red"),
-    Outcome.NOT_RUN: Text("-", "yellow"),
-    Outcome.LEFT_OUT: Text("out", "dim"),
-    Outcome.EXPECTED: Text("exp", "cyan"),
-}
+
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME",
+        help="Networks, by name or its beginning (test_4), or suites of operations' cases; default: all.",
+    ),
+]
+TargetNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="T",
+        help="Target name or glob ('*', 's390x-*'); repeatable. Default: the default targets.",
+    ),
+]
+JsonOut = Annotated[
+    Path | None,
+    typer.Option("--json-out", metavar="P", help=f"Write all verdicts as JSON; {DASH}."),
+]
+JunitOut = Annotated[
+    Path | None,
+    typer.Option("--junit-out", metavar="P", help="Write all verdicts as JUnit's XML; - as well."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
+]
+RequireAllTargets = Annotated[
+    bool,
+    typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
+]
+AllCells = Annotated[
+    bool,
+    typer.Option(
+        "--all-cells", help="Run large networks on every target, not on the day's sample."
+    ),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Compute everything anew, also what passed on the same content."),
+]
+ListNetworks = Annotated[
+    bool, typer.Option("--list", help="List the networks and suites and stop.")
+]
+ListTargets = Annotated[
+    bool,
+    typer.Option(
+        "--list-targets",
+        help="List the targets, as `ares targets`: what is missing here and what brings it.",
+    ),
+]
 
 
 def networks(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NAME",
-            help="Networks, by name or its beginning (test_4), or suites of operations' cases; default: all.",
-        ),
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            metavar="T",
-            help="Target name or glob ('*', 's390x-*'); repeatable. Default: the default targets.",
-        ),
-    ] = None,
-    json_out: Annotated[
-        Path | None,
-        typer.Option("--json-out", metavar="P", help=f"Write all verdicts as JSON; {DASH}."),
-    ] = None,
-    junit_out: Annotated[
-        Path | None,
-        typer.Option(
-            "--junit-out", metavar="P", help="Write all verdicts as JUnit's XML; - as well."
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
-    ] = None,
-    require_all_targets: Annotated[
-        bool,
-        typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
-    ] = False,
-    all_cells: Annotated[
-        bool,
-        typer.Option(
-            "--all-cells", help="Run large networks on every target, not on the day's sample."
-        ),
-    ] = False,
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh", help="Compute everything anew, also what passed on the same content."
-        ),
-    ] = False,
-    list_networks: Annotated[
-        bool, typer.Option("--list", help="List the networks and suites and stop.")
-    ] = False,
-    list_targets: Annotated[
-        bool,
-        typer.Option(
-            "--list-targets",
-            help="List the targets, as `ares targets`: what is missing here and what brings it.",
-        ),
-    ] = False,
+    names: Names = None,
+    target: TargetNames = None,
+    json_out: JsonOut = None,
+    junit_out: JunitOut = None,
+    jobs: Jobs = None,
+    require_all_targets: RequireAllTargets = False,
+    all_cells: AllCells = False,
+    fresh: Fresh = False,
+    list_networks: ListNetworks = False,
+    list_targets: ListTargets = False,
 ) -> None:
     """Extract, generate, compile, run and compare networks of the zoo, layer by layer.
 
@@ -105,18 +114,18 @@ def networks(
             listed = select(target) if target else TARGETS
             show_targets(console, listed, missing_tools(listed))
             return
-        known = (*network_names(), *suite_names())
+        zoo = Zoo(checkout_dir())
         if list_networks:
-            for name in known:
+            for name in zoo.subjects:
                 console.print(name, highlight=False)
             return
-        chosen = list(dict.fromkeys(map(subject_name, names))) if names else list(known)
+        chosen = list(dict.fromkeys(map(zoo.subject, names))) if names else list(zoo.subjects)
         targets = select(target) if target else default_targets()
-        sample = Sample(None if all_cells else date.today().toordinal(), known)
-        matrix = _run(console, chosen, targets, jobs, sample, fresh)
+        sample = Sample(None if all_cells else date.today().toordinal(), zoo.subjects)
+        matrix = _run(console, zoo, chosen, targets, jobs, sample, fresh)
     except (UnknownNetwork, ToolchainError, ResourceError) as error:
         fail_usage(str(error))
-    _show(console, matrix)
+    _show(console, matrix, zoo)
     if json_out is not None:
         write_text(json_out, as_json(matrix))
     if junit_out is not None:
@@ -127,6 +136,7 @@ def networks(
 
 def _run(
     console: Console,
+    zoo: Zoo,
     names: Sequence[str],
     targets: Sequence[Target],
     jobs: int | None,
@@ -153,7 +163,7 @@ def _run(
                 for line in lines.of(event):
                     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-        return run_matrix(names, targets, progress, jobs, sample=sample, fresh=fresh)
+        return run_matrix(zoo, names, targets, progress, jobs, sample=sample, fresh=fresh)
 
 
 class _Lines:
@@ -174,7 +184,7 @@ class _Lines:
         return [f"{event.done} of {event.planned}: {subject}"]
 
 
-def _show(console: Console, matrix: Matrix) -> None:
+def _show(console: Console, matrix: Matrix, zoo: Zoo) -> None:
     table = _by_subject(matrix, console.width) if len(matrix.targets) <= _WIDEST else None
     show(console, table or _by_target(matrix, console.width))
     for verdict in matrix.failures:
@@ -188,7 +198,7 @@ def _show(console: Console, matrix: Matrix) -> None:
         f"{verdict.stage} was not run: {verdict.message}" for verdict in matrix.not_run
     ):
         show(console, Text(reason, "yellow", no_wrap=True))
-    show(console, _summary(matrix))
+    show(console, _summary(matrix, zoo))
 
 
 def _by_subject(matrix: Matrix, width: int) -> Table | None:
@@ -198,7 +208,7 @@ def _by_subject(matrix: Matrix, width: int) -> Table | None:
     for name in matrix.subjects:
         row = [cells.get((name, stage)) for stage in matrix.stages]
         seconds = sum(verdict.seconds for verdict in row if verdict)
-        marks = [_MARKS[verdict.outcome].copy() if verdict else Text("") for verdict in row]
+        marks = [_mark(verdict.outcome) if verdict else Text("") for verdict in row]
         rows.append([Text(name), *marks, Text(f"{seconds:.1f}")])
     columns = [Column(heading) for heading in ("network", *matrix.stages, "s")]
     return fitting_table(columns, rows, width) if fits(columns, rows, width) else None
@@ -206,18 +216,18 @@ def _by_subject(matrix: Matrix, width: int) -> Table | None:
 
 def _by_target(matrix: Matrix, width: int) -> Table:
     """A row a stage. What occurs nowhere has no column."""
-    counted = {
-        outcome: heading
-        for outcome, heading in _HEADINGS.items()
+    counted = [
+        outcome
+        for outcome in Outcome
         if outcome in (Outcome.PASS, Outcome.FAIL) or matrix.having(outcome)
-    }
+    ]
     columns = [
         Column("stage"),
         Column("processor", spare=2),
-        *(Column(heading, right=True) for heading in counted.values()),
+        *(Column(outcome.facts.heading, right=True) for outcome in counted),
         Column("s", right=True, spare=1),
     ]
-    processors = {stage_of(target): target.machine.isa for target in matrix.targets}
+    processors = {target.stage: target.machine.isa for target in matrix.targets}
     rows = []
     for stage in matrix.stages:
         own = [verdict for verdict in matrix.verdicts if verdict.stage == stage]
@@ -228,21 +238,16 @@ def _by_target(matrix: Matrix, width: int) -> Table:
     return fitting_table(columns, rows, width)
 
 
-_HEADINGS = {
-    Outcome.PASS: "exact",
-    Outcome.FAIL: "failed",
-    Outcome.EXPECTED: "expected",
-    Outcome.NOT_RUN: "not run",
-    Outcome.LEFT_OUT: "left out",
-}
+def _mark(outcome: Outcome) -> Text:
+    return Text(outcome.facts.mark, outcome.facts.style)
 
 
 def _count(verdicts: Sequence[Verdict], outcome: Outcome) -> Text:
     count = sum(verdict.outcome is outcome for verdict in verdicts)
-    return Text(str(count) if count else "", _MARKS[outcome].style)
+    return Text(str(count) if count else "", outcome.facts.style)
 
 
-def _summary(matrix: Matrix) -> Text:
+def _summary(matrix: Matrix, zoo: Zoo) -> Text:
     """The verdict, then the numbers; the names of what failed last."""
     counts = {outcome: len(matrix.having(outcome)) for outcome in Outcome}
     kept = sum(verdict.kept for verdict in matrix.having(Outcome.PASS))
@@ -250,20 +255,14 @@ def _summary(matrix: Matrix) -> Text:
         f"{counts[Outcome.PASS]} exact" + (f" ({kept} known from the same content)" if kept else "")
     ]
     parts += [
-        f"{counts[outcome]} {word}"
-        for outcome, word in (
-            (Outcome.FAIL, "failed"),
-            (Outcome.EXPECTED, "failed as expected"),
-            (Outcome.NOT_RUN, "not run"),
-            (Outcome.LEFT_OUT, "left out"),
-        )
-        if counts[outcome] or outcome is Outcome.FAIL
+        f"{counts[outcome]} {outcome.facts.counted}"
+        for outcome in Outcome
+        if outcome is not Outcome.PASS and (counts[outcome] or outcome is Outcome.FAIL)
     ]
     bad = sorted({verdict.network for verdict in matrix.failures})
-    stages = {stage_of(target) for target in matrix.targets}
-    seen = any(verdict.stage in stages for verdict in matrix.having(Outcome.PASS))
+    seen = any(verdict.target for verdict in matrix.having(Outcome.PASS))
     word, style = _VERDICTS[(bool(bad), seen)]
-    suites = any(name in suite_names() for name in matrix.subjects)
+    suites = any(map(zoo.is_suite, matrix.subjects))
     what = "network or suite" if suites else "network"
     tail = f" Failed: {', '.join(bad)}." if bad else ""
     return Text(

@@ -8,7 +8,9 @@ What a network's file holds:
 - `dataset()`, only for networks that are trained (`ares.zoo.digits.Dataset`), and `RECIPE`
   (`ares.zoo.training.Recipe`), only when the default one does not suit;
 - `initialise(model)`, only when the counter-based weights of `ares.zoo.weights` are not wanted;
-- `VACUITY`, only when a layer may be constant or saturated: layer's name -> reason.
+- `VACUITY`, only when a layer may be constant or saturated: layer's name -> reason;
+- `DIMENSIONS` (`ares.zoo.dimensions.Dimensions`), where the network's description promises any, and `ACCURACY`, only
+  when a trained network does not reach the usual share of the held-out samples: tests compare.
 
 Relative imports make the file a member of its package, `ares.zoo.imports` says of which one.
 
@@ -31,9 +33,11 @@ from ares.files import why_no_file
 from ares.ir.names import one_line
 from ares.zoo import weights
 from ares.zoo.digits import Dataset
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.imports import import_file, surroundings
 from ares.zoo.training import Recipe
 
+USUAL_ACCURACY = 0.97
 _NO_KWARGS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -119,6 +123,22 @@ class NetworkFile:
             raise self._error(
                 f"RECIPE is {_an(type(found).__name__)}, expected an ares.zoo.training.Recipe"
             )
+        return found
+
+    def dimensions(self) -> Dimensions | None:
+        """What the file promises of the network's size, if anything."""
+        found = getattr(self.module, "DIMENSIONS", None)
+        if not isinstance(found, Dimensions | None):
+            raise self._error(
+                f"DIMENSIONS is {_an(type(found).__name__)}, expected an ares.zoo.dimensions.Dimensions"
+            )
+        return found
+
+    def least_accuracy(self) -> float:
+        """The share of held-out samples that a trained network has to classify correctly."""
+        found = getattr(self.module, "ACCURACY", USUAL_ACCURACY)
+        if not isinstance(found, float):
+            raise self._error(f"ACCURACY is {_an(type(found).__name__)}, expected a float")
         return found
 
     def _function(self, name: str) -> Callable[..., object] | None:

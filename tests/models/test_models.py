@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from ares.documents.models import EXACT, RECORD, models_page, read_record
+from ares.documents.markdown import GENERATED
+from ares.documents.pages.models import EXACT, SUMMARY, models_page, read_summary
 from ares.toolchain import select
 from tests.models.catalogue import MODELS
 from tests.models.judging import judge
+from tests.slow import slow_but
 from tools.record_models import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +30,7 @@ def _require(name: str) -> None:
         pytest.skip("torchvision is not installed: pip install -e .[models]")
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", slow_but([0], QUICK))
 def test_quick_sample_is_exact(name: str) -> None:
     _require(name)
     row = judge(replace(MODELS[name], samples=1), select(["gcc-O2"]))
@@ -38,6 +40,7 @@ def test_quick_sample_is_exact(name: str) -> None:
     assert set(row["seconds"]) == {"build", "check", "verify"}
 
 
+@pytest.mark.slow
 def test_what_brevitas_leaves_behind_is_refused_with_a_reason() -> None:
     _require("squeezenet1_1")
     row = judge(replace(MODELS["squeezenet1_1"], samples=1), ())
@@ -60,11 +63,11 @@ def test_a_model_that_brevitas_cannot_run_is_no_refusal() -> None:
 
 @pytest.fixture(scope="module")
 def recorded() -> Mapping[str, Mapping[str, Any]]:
-    return {row["name"]: row for row in read_record(ROOT)["models"]}
+    return {row["name"]: row for row in read_summary(ROOT)["models"]}
 
 
 def test_every_network_is_recorded_or_named_as_absent(recorded: Mapping[str, Any]) -> None:
-    absent = read_record(ROOT)["absent"]
+    absent = read_summary(ROOT)["absent"]
     assert list(recorded) == [name for name in MODELS if name not in absent]
     assert set(absent) < set(MODELS), "python tools/record_models.py NAME ... records them"
     for name, row in recorded.items():
@@ -101,7 +104,7 @@ def test_advice_that_was_followed_works(recorded: Mapping[str, Any]) -> None:
 
 
 def test_page_says_why() -> None:
-    record = {
+    summary = {
         "date": "2026-01-02",
         "versions": {"torch": "9.9"},
         "targets": ["gcc-O2"],
@@ -128,15 +131,15 @@ def test_page_says_why() -> None:
             }
         ],
     }
-    page = models_page(record, "NOTICE")
-    assert "NOTICE" in page
+    page = models_page(summary)
+    assert GENERATED in page
     assert "1 rows: 1 refused." in page
     assert "| `thing` | 3x64x64 | 7 | refused |  |  |  |  | 1.5 | 0.5 |  | 2.5 | 12 |  |" in page
     assert "- `thing`: refused\n  - `a.b` (Conv2d): two; lines (3 such); advice: change it" in page
 
 
-def test_record_is_plain_json(recorded: Mapping[str, Any]) -> None:
-    text = (ROOT / RECORD).read_text(encoding="utf-8")
+def test_summary_is_plain_json(recorded: Mapping[str, Any]) -> None:
+    text = (ROOT / SUMMARY).read_text(encoding="utf-8")
     assert text == json.dumps(json.loads(text), indent=1) + "\n"
     assert recorded
 

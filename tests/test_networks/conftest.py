@@ -2,7 +2,8 @@
 
 `pytest tests/test_networks/test_4_resnet_basic.py` collects `check`, `extract`, `reference`, `torch` and one
 `c[<target>]` per default target; `ARES_TARGETS='s390x-*,m4-*' pytest ...` chooses others, by names or patterns with
-commas between. A target that cannot run here is skipped with its reason.
+commas between. A target that cannot run here is skipped with its reason. A few networks are ordinary tests; the others
+are marked slow (`ares networks` runs all of them).
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.expectations import judge
-from ares.pipeline.network import STAGES, NetworkSubject
+from ares.pipeline.network import NetworkSubject
 from ares.toolchain import Target, ToolchainError, default_targets, select
-from ares.verdict import Outcome, Verdict
+from ares.verdict import STAGES, Verdict
+from tests.checkout import ZOO
 
 FOLDER = Path(__file__).parent
+# Small, and between them convolutions, joins, attention and a state space.
+SAMPLE = ("test_3_mlp", "test_4_resnet_basic", "test_13_transformer_simple", "test_18_mamba_block")
 
 
 class VerdictFailure(Exception):
@@ -34,12 +37,15 @@ class StageItem(pytest.Item):
     def __init__(self, *, run: Any, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.run = run
+        # For zig a C library has to be built first: half a minute.
+        if self.path.stem not in SAMPLE or self.name == "c[zig-O2]":
+            self.add_marker(pytest.mark.slow)
 
     def runtest(self) -> None:
         verdict: Verdict = self.run(_session(self.path.stem))
-        if verdict.outcome in (Outcome.NOT_RUN, Outcome.LEFT_OUT):
+        if not verdict.outcome.facts.judged:
             pytest.skip(f"{verdict.stage}: {verdict.outcome.value}: {verdict.message}")
-        if verdict.outcome is Outcome.FAIL:
+        if verdict.outcome.facts.fails:
             raise VerdictFailure(verdict.message)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
@@ -56,12 +62,14 @@ class NetworkFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         for stage in STAGES:
-            yield StageItem.from_parent(self, name=stage, run=lambda s, stage=stage: s.stage(stage))
+            yield StageItem.from_parent(
+                self, name=stage.name, run=lambda s, stage=stage: s.stage(stage)
+            )
         for target in _targets():
             yield StageItem.from_parent(
                 self,
-                name=f"c[{target.name}]",
-                run=lambda s, target=target: judge(s.target(target), target.name),
+                name=target.stage,
+                run=lambda s, target=target: judge(s.target(target)),
             )
 
 
@@ -76,7 +84,7 @@ def _targets() -> tuple[Target, ...]:
 @lru_cache(maxsize=2)
 def _session(name: str) -> NetworkSubject:
     """One session serves all items of a network; xdist keeps a file's items together (--dist loadfile)."""
-    return NetworkSubject(zoo_paths(name))
+    return NetworkSubject(ZOO.paths(name))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ares.nn import QuantAdd
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 RECIPE = Recipe(float_epochs=16, quantised_epochs=2)
@@ -79,3 +80,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=28_573_184,
+    parameters=699_978,
+)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ares.nn import Flatten, LayerNorm
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 class QuantLayerNormBasic(nn.Module):
@@ -29,3 +30,14 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+# LN(784), 784-10
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=7_840,
+    parameters=9_418,
+)
+# 353 of 364 are right.
+ACCURACY = 0.965

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ares.nn import GELU, Flatten
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 class QuantGELUBasic(nn.Module):
@@ -31,3 +32,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=50_816,
+    parameters=50_890,
+)

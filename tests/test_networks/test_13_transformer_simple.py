@@ -18,6 +18,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 TOKENS, DIM = 196, 64
@@ -58,3 +59,14 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+# 320 + (256 + 16,640 + 16,576) + 128 + 650; 196 (256 + 16,384 + 16,384) + 640
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=6_473_344,
+    parameters=34_570,
+)
+# It sees which strokes there are, not where.
+ACCURACY = 0.61

@@ -18,6 +18,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 TOKENS, DIM = 196, 128
@@ -61,3 +62,14 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+# 640 + 4 (512 + 66,048 + 65,920) + 256 + 1,290; 196 (512 + 4 * 131,072) + 1,280
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=102_862_080,
+    parameters=532_106,
+)
+# It sees which strokes there are, not where.
+ACCURACY = 0.58

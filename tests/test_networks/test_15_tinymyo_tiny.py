@@ -17,6 +17,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, PATCH = 5, 200, 20
 TOKENS, DIM = CHANNELS * (SAMPLES // PATCH), 192
@@ -50,3 +51,12 @@ class TinyMyoTinyQuant(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample),)
+
+
+# 4,032 + (768 + 148,224 + 295,872) + 384 + 1,351; 50 (3,840 + 442,368) + 1,344
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 5, 200),),
+    outputs=((1, 7),),
+    macs=22_311_744,
+    parameters=450_631,
+)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantConv1dDepthwise, QuantIdentity, QuantMean, QuantSiLU
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, STEPS = 32, 64
 
@@ -26,3 +27,12 @@ class MambaConv1DTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(STEPS, CHANNELS, sample).transpose(1, 2).contiguous(),)
+
+
+# 32 * 5 + 330; 64 * 32 * 4 + 320
+DIMENSIONS = Dimensions(
+    inputs=((1, 32, 64),),
+    outputs=((1, 10),),
+    macs=8_512,
+    parameters=490,
+)

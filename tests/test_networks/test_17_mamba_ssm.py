@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantIdentity, QuantMean, QuantSSM
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 TOKENS, DIM = 16, 32
 
@@ -25,3 +26,12 @@ class MambaSSMTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(TOKENS, DIM, sample),)
+
+
+# 64 + 96 + 2 * 128 + 128 + 32 + 330; 16 * 384 + 320
+DIMENSIONS = Dimensions(
+    inputs=((1, 16, 32),),
+    outputs=((1, 10),),
+    macs=6_464,
+    parameters=906,
+)

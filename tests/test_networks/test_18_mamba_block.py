@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantIdentity, QuantMambaBlock, QuantMean
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 TOKENS, DIM = 16, 32
 
@@ -25,3 +26,12 @@ class MambaBlockTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(TOKENS, DIM, sample),)
+
+
+# A block: 4,096 + 320 + 128 + 192 + 512 + 256 + 64 + 2,048 = 7,616; 16 * 7,168 multiplications
+DIMENSIONS = Dimensions(
+    inputs=((1, 16, 32),),
+    outputs=((1, 10),),
+    macs=115_008,
+    parameters=7_946,
+)

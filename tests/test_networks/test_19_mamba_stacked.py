@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantIdentity, QuantMambaBlock, QuantMean
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 TOKENS, DIM = 16, 32
 
@@ -27,3 +28,11 @@ class MambaStackedTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(TOKENS, DIM, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 16, 32),),
+    outputs=((1, 10),),
+    macs=344_384,
+    parameters=23_178,
+)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantIdentity, QuantMambaWrapper, QuantMean, QuantPatchEmbed
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, EMBED = 10, 32, 35
 DIM = EMBED * CHANNELS // 2
@@ -29,3 +30,12 @@ class FEMBAPatchEmbedderTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample),)
+
+
+# 175 + 4 * 144,896 + 1,760
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 10, 32),),
+    outputs=((1, 10),),
+    macs=9_171_606,
+    parameters=581_519,
+)

@@ -17,6 +17,7 @@ from ares.nn import (
     QuantPatchEmbed,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, EMBED = 10, 32, 35
 PATCH = (2, 2)
@@ -57,3 +58,12 @@ def create_model() -> nn.Module:
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample),)
+
+
+# test_21's + table 16 * 175 + two LN(175)
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 10, 32),),
+    outputs=((1, 10),),
+    macs=9_171_606,
+    parameters=585_019,
+)

@@ -17,6 +17,7 @@ from ares.nn import (
     QuantPatchEmbed,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, EMBED = 22, 1280, 35
 PATCH = (2, 16)
@@ -57,3 +58,12 @@ def create_model() -> nn.Module:
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample),)
+
+
+# 1,155 + 4 * 313,344 + table 30,800 + 1,540 + 772
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 22, 1280),),
+    outputs=((1, 2),),
+    macs=100_683_010,
+    parameters=1_287_643,
+)

@@ -17,6 +17,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, PATCH = 8, 1000, 20
 TOKENS, DIM = CHANNELS * (SAMPLES // PATCH), 192
@@ -51,3 +52,12 @@ class TinyMyo8Ch400Quant(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample),)
+
+
+# 4,032 + 8 * 444,864 + 384 + 1,158
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 8, 1000),),
+    outputs=((1, 6),),
+    macs=1_417_114_752,
+    parameters=3_564_486,
+)

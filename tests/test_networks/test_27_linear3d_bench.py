@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ares.nn import QuantMean
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 class Linear3DBenchQuant(nn.Module):
@@ -30,3 +31,11 @@ class Linear3DBenchQuant(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(400, 192, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 400, 192),),
+    outputs=((1, 7),),
+    macs=117_966_144,
+    parameters=297_223,
+)

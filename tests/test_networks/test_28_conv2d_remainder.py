@@ -9,6 +9,7 @@ from brevitas.quant import Int8WeightPerChannelFloat, ShiftedUint8ActPerTensorFl
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 class Conv2DRemainderNet(nn.Module):
@@ -34,3 +35,11 @@ class Conv2DRemainderNet(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.picture(1, 28, 28, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=924_656,
+    parameters=5_072,
+)

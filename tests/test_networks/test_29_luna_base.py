@@ -21,6 +21,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, SAMPLES, PATCH = 22, 1280, 40
 STEPS, DIM, WIDE = SAMPLES // PATCH, 64, 256
@@ -89,3 +90,12 @@ def create_model() -> nn.Module:
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(CHANNELS, SAMPLES, sample)[:, 0],)
+
+
+# 18,040 + 128 + 1,408 + (8,192 + 16,640) + 8 * 789,760 + 512 + (256 + 263,168) + 1,285
+DIMENSIONS = Dimensions(
+    inputs=((1, 22, 1280),),
+    outputs=((1, 5),),
+    macs=225_005_824,
+    parameters=6_627_709,
+)

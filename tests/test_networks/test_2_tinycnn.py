@@ -8,6 +8,7 @@ from brevitas.quant import Int8WeightPerChannelFloat, Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 class TinyCNN(nn.Module):
@@ -33,3 +34,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=172_480,
+    parameters=15_898,
+)

@@ -8,6 +8,7 @@ from brevitas.quant import Int8WeightPerChannelFloat, Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 def linear_relu(inputs: int, outputs: int, weight_bits: int, bits: int) -> list[nn.Module]:
@@ -41,3 +42,11 @@ class AutotuneStressNet(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.vector(64, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 64),),
+    outputs=((1, 5),),
+    macs=1_008_877,
+    parameters=1_011_296,
+)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ares.nn import QuantConcatenate, fold_batch_norm
 from ares.zoo import signals, weights
+from ares.zoo.dimensions import Dimensions
 
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, int]) -> list[nn.Module]:
@@ -64,3 +65,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def initialise(model: nn.Module) -> None:
     """The constructor has set and folded the weights: nothing is left to do."""
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 8, 2200), (1, 1, 2, 2200)),
+    outputs=((1, 2),),
+    macs=6_019_424,
+    parameters=30_626,
+)

@@ -10,6 +10,7 @@ from brevitas.quant import (
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 def quant_identity() -> QuantIdentity:
@@ -50,3 +51,11 @@ class ZeroPad2dTestNet(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.eeg(8, 64, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 8, 64),),
+    outputs=((1, 10),),
+    macs=25_856,
+    parameters=1_574,
+)

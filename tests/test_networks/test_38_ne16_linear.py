@@ -5,6 +5,7 @@ from brevitas.quant import Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 class NE16LinearTest(nn.Module):
@@ -24,3 +25,11 @@ class NE16LinearTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(49, 192, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 49, 192),),
+    outputs=((1, 49, 10),),
+    macs=834_176,
+    parameters=17_162,
+)

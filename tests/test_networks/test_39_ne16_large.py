@@ -5,6 +5,7 @@ from brevitas.quant import Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 def linear(outputs: int) -> QuantLinear:
@@ -28,3 +29,11 @@ class NE16LargeTest(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(49, 256, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 49, 256),),
+    outputs=((1, 49, 10),),
+    macs=12_970_496,
+    parameters=264_704,
+)

@@ -10,6 +10,7 @@ from brevitas.quant import (
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 def linear(inputs: int, outputs: int) -> QuantLinear:
@@ -48,3 +49,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=234_752,
+    parameters=235_146,
+)

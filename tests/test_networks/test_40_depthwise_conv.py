@@ -5,6 +5,7 @@ from brevitas.quant import Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 def conv_relu(inputs: int, outputs: int, kernel: int, groups: int = 1) -> list[nn.Module]:
@@ -47,3 +48,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=356_576,
+    parameters=3_946,
+)

@@ -8,6 +8,7 @@ from brevitas.quant import Int8WeightPerChannelFloat, Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 
 def conv_relu(
@@ -53,3 +54,11 @@ class LargeDepthwiseNet(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.picture(3, 64, 64, sample),)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 3, 64, 64),),
+    outputs=((1, 10),),
+    macs=43_878_912,
+    parameters=52_426,
+)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ares.nn import Linear, QuantIdentity, QuantMean, RMSNorm, TransformerBlock
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 TOKENS, DIM = 32, 64
 
@@ -28,3 +29,12 @@ class MinimalLlama(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(TOKENS, DIM, sample),)
+
+
+# 16,640 + 33,088 + 3 * 64 + 260
+DIMENSIONS = Dimensions(
+    inputs=((1, 32, 64),),
+    outputs=((1, 4),),
+    macs=1_573_120,
+    parameters=50_180,
+)

@@ -17,6 +17,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 CHANNELS, STEPS, DIM = 14, 8, 180
 
@@ -52,3 +53,12 @@ class CerebroOriginal(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(STEPS, CHANNELS, sample).transpose(1, 2).contiguous(),)
+
+
+# 37,800 + 6 (97,740 + 32,580 + 260,100 + 720) + 360 + 724
+DIMENSIONS = Dimensions(
+    inputs=((1, 14, 8),),
+    outputs=((1, 4),),
+    macs=261_556_560,
+    parameters=2_385_724,
+)

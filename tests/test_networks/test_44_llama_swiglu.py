@@ -15,6 +15,7 @@ from ares.nn import (
     TransformerBlock,
 )
 from ares.zoo import signals
+from ares.zoo.dimensions import Dimensions
 
 TOKENS, DIM = 16, 64
 
@@ -43,3 +44,12 @@ class LlamaSwiGLU(nn.Module):
 
 def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
     return (signals.tokens(TOKENS, DIM, sample),)
+
+
+# 16,640 + 3 * 64 * 172 + 3 * 64 + 260
+DIMENSIONS = Dimensions(
+    inputs=((1, 16, 64),),
+    outputs=((1, 4),),
+    macs=790_784,
+    parameters=50_116,
+)

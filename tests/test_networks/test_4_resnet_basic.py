@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ares.nn import GlobalAvgPool, QuantAdd
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 RECIPE = Recipe(float_epochs=150, float_rate=1e-2)
@@ -40,3 +41,13 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=1_919_392,
+    parameters=2_618,
+)
+# It sees five or six pixels and then averages over the image.
+ACCURACY = 0.88

@@ -9,6 +9,7 @@ from brevitas.quant import Int8WeightPerChannelFloat
 
 from ares.nn import AvgPool2d, Flatten, MaxPool2d, QuantConcatenate
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 def conv(inputs: int, outputs: int) -> QuantConv2d:
@@ -46,3 +47,11 @@ def example_inputs(sample: int = 0) -> tuple[torch.Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=967_456,
+    parameters=10_834,
+)

@@ -8,6 +8,7 @@ from brevitas.quant import Int8WeightPerChannelFloat, Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 RECIPE = Recipe(float_epochs=20)
@@ -45,3 +46,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(96)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 96, 96),),
+    outputs=((1, 10),),
+    macs=5_317_056,
+    parameters=13_378,
+)

@@ -4,6 +4,7 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 RECIPE = Recipe(float_epochs=100, float_rate=1e-2)
@@ -39,3 +40,13 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=1_028_928,
+    parameters=4_842,
+)
+# It sees five or six pixels and then averages over the image.
+ACCURACY = 0.92

@@ -8,6 +8,7 @@ from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 
 
 def conv_relu(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -49,3 +50,11 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=3_048_352,
+    parameters=18_842,
+)

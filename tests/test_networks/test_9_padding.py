@@ -5,6 +5,7 @@ from brevitas.quant import Int32Bias
 from torch import Tensor, nn
 
 from ares.zoo import digits
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.training import Recipe
 
 RECIPE = Recipe(float_epochs=36, quantised_epochs=2)
@@ -42,3 +43,13 @@ def example_inputs(sample: int = 0) -> tuple[Tensor, ...]:
 
 def dataset() -> digits.Dataset:
     return digits.dataset(28)
+
+
+DIMENSIONS = Dimensions(
+    inputs=((1, 1, 28, 28),),
+    outputs=((1, 10),),
+    macs=21_075_680,
+    parameters=35_226,
+)
+# 353 of 364 are right; another recipe did not improve it.
+ACCURACY = 0.965

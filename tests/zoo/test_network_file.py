@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ares.zoo.dimensions import Dimensions
 from ares.zoo.network_file import NetworkFileError, load_model, load_network_file
 
 NET = """
@@ -101,6 +102,29 @@ def test_initialise_is_counter_based_unless_the_file_has_its_own(tmp_path: Path)
 def test_vacuity(tmp_path: Path) -> None:
     text = NET.format(name="Net") + "VACUITY = {'fc': 'constant on purpose'}\n"
     assert load_network_file(write(tmp_path / "n.py", text)).vacuity["fc"] == "constant on purpose"
+
+
+def test_promises(tmp_path: Path) -> None:
+    """Size and accuracy; a file need promise neither."""
+    plain = load_network_file(write(tmp_path / "a.py", NET.format(name="Net")))
+    assert plain.dimensions() is None
+    assert plain.least_accuracy() == 0.97
+    text = "from ares.zoo.dimensions import Dimensions\nDIMENSIONS = Dimensions(((1, 3),), ((1, 2),), 6, 8)\n"
+    full = load_network_file(
+        write(tmp_path / "b.py", NET.format(name="Net"), text, "ACCURACY = 0.5\n")
+    )
+    assert full.dimensions() == Dimensions(((1, 3),), ((1, 2),), 6, 8)
+    assert full.least_accuracy() == 0.5
+
+
+def test_promises_of_the_wrong_kind(tmp_path: Path) -> None:
+    """Nobody is refused for a name of their own; only who asks is told."""
+    text = NET.format(name="Net") + "DIMENSIONS = (1, 2)\nACCURACY = '97 %'\n"
+    network = load_network_file(write(tmp_path / "n.py", text))
+    with pytest.raises(NetworkFileError, match="DIMENSIONS is a tuple, expected an "):
+        network.dimensions()
+    with pytest.raises(NetworkFileError, match="ACCURACY is a str, expected a float"):
+        network.least_accuracy()
 
 
 def error_of(path: Path, *arguments: object) -> str:

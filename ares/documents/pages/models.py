@@ -1,6 +1,6 @@
 """What became of networks that people really have: `docs/models.json`, from which `docs/models.md` is made.
 
-The record is written by `tools/record_models.py` from a run of every network of `tests/models`, never by hand. This
+The summary is written by `tools/record_models.py` from a run of every network of `tests/models`, never by hand. This
 module knows only its form.
 """
 
@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-RECORD = "docs/models.json"
+from ares.documents.markdown import document, not_recorded
+
+PATH = "docs/models.md"
+SUMMARY = "docs/models.json"
 
 EXACT = "EXACT"
 _GROUPS = {
@@ -28,26 +31,32 @@ _HEADER = (
 )
 
 
-def read_record(root: Path) -> Mapping[str, Any]:
-    """The record, or an empty one where there is none yet."""
-    path = root / RECORD
+def content(root: Path, _current: str) -> str:
+    """The page."""
+    return models_page(read_summary(root))
+
+
+def read_summary(root: Path) -> Mapping[str, Any]:
+    """What is known, nothing where no network was judged yet."""
+    path = root / SUMMARY
     if not path.exists():
         return {"date": "", "versions": {}, "targets": [], "models": [], "absent": []}
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def models_page(record: Mapping[str, Any], notice: str) -> str:
-    """`docs/models.md`."""
-    rows = record["models"]
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    lines = [
-        "# Networks that people have",
-        "",
-        notice,
-        "",
-        f"{_count(rows)} Recorded on {record['date']} with {versions}.",
-        *_absent(record.get("absent", ())),
+def models_page(summary: Mapping[str, Any]) -> str:
+    """The page of a summary."""
+    return document(
+        "Networks that people have", [*_introduction(summary), *_groups(summary["models"])]
+    )
+
+
+def _introduction(summary: Mapping[str, Any]) -> Sequence[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+    return (
+        f"{_count(summary['models'])} Recorded on {summary['date']} with {versions}.",
+        *not_recorded(summary.get("absent", ())),
         "",
         "    python tools/record_models.py mobilenet_v2 tfc_2w2a    judges these two again",
         "    python tools/record_models.py                          judges all, in an hour or two",
@@ -58,7 +67,7 @@ def models_page(record: Mapping[str, Any], notice: str) -> str:
         "network after what `ares check` advises for it was done, as said below the table; for shufflenet_v2, which",
         "Brevitas itself cannot run, after our way round that.",
         "",
-        f"EXACT: on {', '.join(f'`{name}`' for name in record['targets'])}, in every case (pictures, a random and an",
+        f"EXACT: on {', '.join(f'`{name}`' for name in summary['targets'])}, in every case (pictures, a random and an",
         "edge case), every layer's integers are the ones that the model means, and the witness agrees.",
         "",
         "The columns after it compare whole networks, nothing corrected on the way, over the pictures. `equal codes`:",
@@ -72,18 +81,15 @@ def models_page(record: Mapping[str, Any], notice: str) -> str:
         "Seconds by the clock, beside other work on the same two cores: to build and calibrate, to check, to verify on",
         "all targets; processor seconds: of all of it. Peak memory: of the process that does it, and of the largest",
         "tool that it starts (a compiler).",
-    ]
+    )
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for group, title in _GROUPS.items():
         own = [row for row in rows if row["group"] == group]
-        lines += ["", f"## {title}", "", *_HEADER, *(_row(row) for row in own)]
-        lines += ["", *_notes(own)] if any(_noted(row) for row in own) else []
-    return "\n".join([*lines, ""])
-
-
-def _absent(names: Sequence[str]) -> Iterator[str]:
-    """Networks that nobody has judged since they came or since judging changed."""
-    if names:
-        yield f"Not recorded yet: {', '.join(f'`{name}`' for name in names)}."
+        yield from ("", f"## {title}", "", *_HEADER, *(_row(row) for row in own))
+        if any(_noted(row) for row in own):
+            yield from ("", *_notes(own))
 
 
 def _count(rows: Sequence[Mapping[str, Any]]) -> str:
