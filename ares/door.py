@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,7 @@ from ares import checker
 from ares import exporter as exporting
 from ares.checker import check_model
 from ares.exporter import Export, ExportError
-from ares.extract import Analysis, Finding
-from ares.pipeline.folders import is_taken
+from ares.files import is_taken
 from ares.pipeline.trial import named_targets
 from ares.tables import plain
 from ares.toolchain import TARGETS, Target, ToolchainError, default_targets, select
@@ -278,25 +276,12 @@ def _keep(subject: UserSubject, result: Verification, folder: Path) -> Verificat
 # The model and its inputs.
 
 
-class _SessionModel(UserSubject):
-    """A model that no file holds. `refusal`: why Brevitas itself runs it on no input."""
-
-    def __init__(self, given: Given, refusal: Finding | None) -> None:
-        super().__init__(given)
-        self._refusal = refusal
-
-    @cached_property
-    def analysis(self) -> Analysis:
-        if self._refusal is not None:
-            return Analysis((self._refusal,), None)
-        return super().analysis
-
-    def reproduce(self, stage: str) -> str:
-        target = stage.removeprefix("c[").removesuffix("]") if stage.startswith("c[") else ""
-        ours = any(target == each.name for each in TARGETS)
-        # Another is one that the caller has made, and has by a name of its own.
-        chosen = f', targets="{target}"' if ours else f", targets=[{target}]" if target else ""
-        return f"ares.verify(model, example_inputs{chosen})"
+def _again(target: str) -> str:
+    """A session has no command: the call that says it again."""
+    ours = any(target == each.name for each in TARGETS)
+    # Another is one that the caller has made, and has by a name of its own.
+    chosen = f', targets="{target}"' if ours else f", targets=[{target}]" if target else ""
+    return f"ares.verify(model, example_inputs{chosen})"
 
 
 def _user_model(
@@ -313,7 +298,6 @@ def _user_model(
     tensors = tuple(torch.from_numpy(array[:1].copy()) for array in example)
     first = Inputs(tensors, "example_inputs")
     found = find_inputs(copied, first)
-    refusal = found.refusal if isinstance(found, NoInputs) else None
     given = Given(
         name=name,
         model=copied,
@@ -323,10 +307,11 @@ def _user_model(
         origin=origin,
         notes=first.notes,
         cases=cases,
-        again="",  # a session has no command: see `reproduce`
+        again=_again,
         vacuity={},
+        refusal=found.refusal if isinstance(found, NoInputs) else None,
     )
-    return _SessionModel(given, refusal)
+    return UserSubject(given)
 
 
 def _rows(where: str, arrays: Sequence[Array]) -> list[Row]:

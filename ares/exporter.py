@@ -11,7 +11,7 @@ from shlex import quote
 from typing import Any
 
 from ares.emit import Vector, emit
-from ares.pipeline.folders import write_whole
+from ares.files import write_folder
 from ares.plan import PlanError, plan
 from ares.verdict import Outcome
 from ares.verifier.user_subject import UserSubject
@@ -62,7 +62,7 @@ def export(subject: UserSubject, folder: Path) -> Export:
     except PlanError as error:
         raise ExportError(str(error)) from error
     project = emit(planned, vectors)
-    write_whole(folder, project.files)
+    write_folder(folder, project.files)
     return Export(
         network=subject.name,
         folder=folder,
@@ -76,7 +76,7 @@ def export(subject: UserSubject, folder: Path) -> Export:
 
 def _accepted(subject: UserSubject) -> list[Vector]:
     """The golden cases, once every stage before the C has passed."""
-    for stage in subject.STAGES:
+    for stage in subject.stages():
         verdict = subject.stage(stage)
         if verdict.outcome is not Outcome.PASS:
             first = f"{verdict.message.splitlines()[0]} (ares verify says more)"

@@ -22,7 +22,7 @@ from ares.cli.model_options import (
     user_model,
 )
 from ares.cli.output import fail_usage
-from ares.pipeline.folders import is_taken
+from ares.files import is_taken
 
 
 def export_command(

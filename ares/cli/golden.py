@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ares.cli.output import fail_usage
-from ares.pipeline.catalogue import UnknownNetwork, ZooPaths, network_names, zoo_paths
-from ares.resources import ResourceError
+from ares.pipeline.catalogue import UnknownNetwork, Zoo
+from ares.resources import ResourceError, checkout_dir
 
 if TYPE_CHECKING:
     from ares.golden.operations import OperationCase
@@ -52,7 +52,7 @@ def golden(names: Names = None, check: Check = False, retrain: Retrain = False) 
         fail_usage(
             f"operations are recorded from tests: python tools/regenerate_golden.py {OPERATIONS}"
         )
-    _golden(names or network_names(), check=check, retrain=retrain, record=None)
+    _golden(names or None, check=check, retrain=retrain, record=None)
 
 
 def golden_with_operations(record: Record) -> Callable[..., None]:
@@ -66,8 +66,8 @@ def golden_with_operations(record: Record) -> Callable[..., None]:
         Prints what changes (tensors, elements, largest difference; unit cases). Exit code 0: done, or nothing would
         change; 1: with --check, something would change, or a golden was refused; 2: usage.
         """
-        networks = [name for name in names or network_names() if not _is_operations(name)]
-        wanted = not names or len(networks) < len(names)
+        networks = None if not names else [name for name in names if not _is_operations(name)]
+        wanted = not names or len(networks or ()) < len(names)
         _golden(networks, check=check, retrain=retrain, record=record if wanted else None)
 
     return regenerate_golden
@@ -78,16 +78,20 @@ def _is_operations(name: str) -> bool:
     return name == OPERATIONS or name.startswith(f"{OPERATIONS}_")
 
 
-def _golden(names: Iterable[str], *, check: bool, retrain: bool, record: Record | None) -> None:
+def _golden(
+    names: Sequence[str] | None, *, check: bool, retrain: bool, record: Record | None
+) -> None:
+    """`names`: of networks, None for all of them."""
     if check and retrain:
         fail_usage("--check writes nothing and --retrain makes a new state: use one of them")
     try:
-        chosen = [zoo_paths(name) for name in names]
+        zoo = Zoo(checkout_dir())
+        chosen = [zoo.paths(name).name for name in (zoo.networks if names is None else names)]
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
     console = Console(soft_wrap=True, highlight=False)
     changed, refused, total = [], [], 0
-    for results in _results(chosen, retrain, record, console):
+    for results in _results(zoo, chosen, retrain, record, console):
         if isinstance(results, Exception):
             total += 1
             refused.append(results)
@@ -111,7 +115,7 @@ def _golden(names: Iterable[str], *, check: bool, retrain: bool, record: Record 
 
 
 def _results(
-    networks: Sequence[ZooPaths], retrain: bool, record: Record | None, console: Console
+    zoo: Zoo, networks: Sequence[str], retrain: bool, record: Record | None, console: Console
 ) -> Iterable[Sequence[Regenerated] | Exception]:
     """What was regenerated, or why not, one after the other."""
     from ares.extract import ExtractionError
@@ -121,13 +125,13 @@ def _results(
     from ares.zoo.network_file import NetworkFileError
     from ares.zoo.state import StateError
 
-    for paths in track(networks, "goldens", console=console, transient=True, disable=not networks):
+    for name in track(networks, "goldens", console=console, transient=True, disable=not networks):
         try:
-            yield [regenerate(paths, retrain=retrain)]
+            yield [regenerate(zoo.paths(name), retrain=retrain)]
         except (ExtractionError, GoldenError, NetworkFileError, StateError, WitnessError) as error:
             yield error
     if record is not None:
         try:
-            yield regenerate_operations(record())
+            yield regenerate_operations(record(), zoo.golden)
         except GoldenError as error:
             yield error

@@ -23,8 +23,8 @@ import typer
 
 from ares.cli.leaving import no_silent_exit
 from ares.cli.output import complain, fail_usage, shown
-from ares.pipeline.catalogue import UnknownNetwork, zoo_paths
-from ares.resources import ResourceError, current_dir
+from ares.pipeline.catalogue import UnknownNetwork, Zoo
+from ares.resources import ResourceError, checkout_dir, current_dir
 from ares.versions import require_supported_versions
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def choose(
     if model_file is not None:
         return ModelChoice(model_file, model_class, kwargs, shapes, None, state_dict, data)
     try:
-        paths = zoo_paths(test_network or "")
+        paths = Zoo(checkout_dir()).paths(test_network or "")
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
     stored = paths.golden / "state.safetensors"
@@ -249,7 +249,7 @@ def user_model(choice: ModelChoice, cases: int | None, again: str) -> UserSubjec
             origin=found.origin,
             notes=(*loaded.notes, *found.notes),
             cases=cases,
-            again=again,
+            again=lambda target: again + (f" --target {target}" if target else ""),
             vacuity=network.vacuity,
         )
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ares.cli.setup import silence, write_stdout
+from ares.files import write_file
 from ares.tables import plain
 
 USAGE = 2
@@ -88,29 +88,13 @@ def require_writable(*paths: Path | None) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside `path`, then rename; `-` is stdout.
-
-    A symbolic link stays, and what it points to is written; a file keeps its rights. A path that cannot be written is
-    a usage error.
-    """
+    """`write_file`, where `-` is stdout. A path that cannot be written is a usage error."""
     if _is_stdout(path):
         write_stdout(content)
         return
-    temporary: Path | None = None
     try:
-        place = _place(path)
-        if place.exists() and not (place.is_file() or place.is_dir()):
-            # A device or a pipe: there is nothing to put in its place.
-            place.write_bytes(content)
-            return
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as handle:
-            temporary = Path(handle.name)
-            handle.write(content)
-        temporary.chmod(_mode(place))
-        os.replace(temporary, place)
+        write_file(path, content)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         fail_usage(f"cannot write {path}: {error.strerror}")
 
 
@@ -122,12 +106,3 @@ def write_text(path: Path, content: str) -> None:
 def _place(path: Path) -> Path:
     """Where a path leads to, through symbolic links."""
     return Path(os.path.realpath(path))
-
-
-def _mode(place: Path) -> int:
-    """The rights of a file that is there, else what the user's mask leaves of the usual ones."""
-    if place.exists():
-        return place.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

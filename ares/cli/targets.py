@@ -20,10 +20,9 @@ from ares.cli.output import (
     write_text,
 )
 from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
-from ares.pipeline.matrix import missing_tools
 from ares.pipeline.result_files import target_facts
 from ares.tables import Column, fitting_table
-from ares.toolchain import TARGETS, Target, ToolchainError, select
+from ares.toolchain import TARGETS, Target, ToolchainError, missing_tools, select
 
 FORMAT = "ares-targets-1"
 _COLUMNS = (

@@ -19,21 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.golden.audit import statistics
 from ares.golden.merging import SEPARATOR, SINGLE, distinct, key_of, merge, split
 from ares.golden.store import (
     ADVICE,
     MANIFEST,
     Golden,
-    GoldenCase,
     GoldenError,
-    TensorRecord,
     compress,
     decompress,
+    golden_case,
     load_golden,
     pack,
     read_manifest,
-    record,
     required,
     sha256,
     tensor_digest,
@@ -160,13 +157,13 @@ def _make_suite(name: str, cases: Sequence[OperationCase]) -> OperationSuite:
     }
     inputs = tuple(array for case in kept.values() for array in case.inputs)
     _same_as_reference(graph, inputs, arrays)
-    records = _records(graph, arrays)
+    made = golden_case(graph, ORACLE, inputs, arrays)
     facts = {
         "graph_sha256": graph_digest(graph),
         "sources": {case.operation: f"tests/ops/test_{case.operation}.py" for case in cases},
         "counts": {
             "cases": len(kept),
-            "layers": len(records),
+            "layers": len(made.layers),
             "inputs": len(graph.inputs),
             "outputs": len(graph.outputs),
             "operations": _counted(case.operation for case in kept.values()),
@@ -183,9 +180,7 @@ def _make_suite(name: str, cases: Sequence[OperationCase]) -> OperationSuite:
         "duplicates": same,
         "left_out": left_out,
     }
-    return OperationSuite(
-        name, graph, Golden(name, facts, (GoldenCase(ORACLE, inputs, records, arrays),))
-    )
+    return OperationSuite(name, graph, Golden(name, facts, (made,)))
 
 
 def _unfit(case: OperationCase) -> str:
@@ -213,13 +208,6 @@ def _same_as_reference(graph: Graph, inputs: Sequence[Array], arrays: Mapping[st
             raise GoldenError(
                 f"{graph.name}: {tensor.name}: the reference of the merged Graph differs from the case"
             )
-
-
-def _records(graph: Graph, arrays: Mapping[str, Array]) -> tuple[TensorRecord, ...]:
-    return tuple(
-        record(operation, tensor, arrays[tensor.name], statistics(tensor, arrays[tensor.name]))
-        for operation, tensor in graph.produced()
-    )
 
 
 def _content(graph: Graph, inputs: Iterable[Array], tensors: Mapping[str, Array]) -> str:
@@ -254,8 +242,8 @@ def suite_changes(old: OperationSuite | None, new: OperationSuite) -> list[str]:
             for fact in sorted({*old.golden.provenance, *new.golden.provenance})
             if old.golden.provenance.get(fact) != new.golden.provenance.get(fact)
         ]
-    if not lines and old.golden.cases[0].records != new.golden.cases[0].records:
-        lines = [f"{new.name}: records of its layers: changed"]
+    if not lines and old.golden.cases[0].layers != new.golden.cases[0].layers:
+        lines = [f"{new.name}: facts of its layers: changed"]
     return lines
 
 
@@ -268,13 +256,14 @@ def load_operation_suite(folder: Path) -> OperationSuite:
     if golden.network != folder.name or len(golden.cases) != 1:
         raise GoldenError(f"{folder / MANIFEST}: not the manifest of suite {folder.name}; {ADVICE}")
     (case,) = golden.cases
-    lost = [line.name for line in case.records if line.name not in case.arrays]
+    lost = [line.name for line in case.layers if line.name not in case.arrays]
     if lost:
         raise GoldenError(f"{folder}: tensor {lost[0]!r} is not stored whole; {ADVICE}")
     try:
         graph = _load_graph(folder, golden.provenance["graph_sha256"])
         required(golden, graph)
-        for found, expected in zip(case.records, _records(graph, case.arrays), strict=True):
+        again = golden_case(graph, case.name, case.inputs, case.arrays)
+        for found, expected in zip(case.layers, again.layers, strict=True):
             if found != expected:
                 raise GoldenError(
                     f"{folder / MANIFEST}: {found.name}: its record is not the tensor's; {ADVICE}"

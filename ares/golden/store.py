@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from ares.golden.audit import Statistics
+from ares.golden.audit import statistics
 from ares.golden.cases import EDGE, RANDOM, REALISTIC
 from ares.ir import Graph, Operation, Tensor
 
@@ -44,7 +44,7 @@ class GoldenError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class TensorRecord:
+class GoldenLayer:
     """What the manifest says of one layer's tensor in one case."""
 
     name: str
@@ -60,11 +60,11 @@ class TensorRecord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoldenCase:
-    """One case: inputs whole, records of all layers in order, and the arrays that are stored."""
+    """One case: inputs whole, what is known of all layers in order, and the arrays that are stored."""
 
     name: str
     inputs: tuple[Array, ...]
-    records: tuple[TensorRecord, ...]
+    layers: tuple[GoldenLayer, ...]
     arrays: Mapping[str, Array]
 
 
@@ -89,9 +89,20 @@ def tensor_digest(array: Array) -> str:
     return hashlib.sha256(header + little.tobytes()).hexdigest()[:32]
 
 
-def record(operation: Operation, tensor: Tensor, array: Array, found: Statistics) -> TensorRecord:
-    """The manifest's line for a tensor that an operation made."""
-    return TensorRecord(
+def golden_case(
+    graph: Graph, name: str, inputs: tuple[Array, ...], arrays: Mapping[str, Array]
+) -> GoldenCase:
+    """The case in which the Graph's operations make these arrays of these inputs."""
+    produced = list(graph.produced())
+    layers = tuple(_layer(operation, tensor, arrays[tensor.name]) for operation, tensor in produced)
+    return GoldenCase(
+        name, inputs, layers, {tensor.name: arrays[tensor.name] for _, tensor in produced}
+    )
+
+
+def _layer(operation: Operation, tensor: Tensor, array: Array) -> GoldenLayer:
+    found = statistics(tensor, array)
+    return GoldenLayer(
         tensor.name,
         operation.name,
         operation.stem(),
@@ -134,7 +145,7 @@ def pack(golden: Golden, state_size: int, *, whole: bool = False) -> Mapping[str
                 "file": _case_file(case.name),
                 "sha256": sha256(files[_case_file(case.name)]),
                 "stored": stored[case.name],
-                "layers": [asdict(line) for line in case.records],
+                "layers": [asdict(line) for line in case.layers],
             }
             for case in golden.cases
         ],
@@ -199,10 +210,10 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
     if sha256(data) != entry["sha256"]:
         raise GoldenError(f"{path}: its bytes are not those that the manifest records; {ADVICE}")
     arrays = _unpack_arrays(path, data)
-    records = tuple(
-        TensorRecord(**{**line, "shape": tuple(line["shape"])}) for line in entry["layers"]
+    layers = tuple(
+        GoldenLayer(**{**line, "shape": tuple(line["shape"])}) for line in entry["layers"]
     )
-    by_name = {line.name: line for line in records}
+    by_name = {line.name: line for line in layers}
     tensors = {key: array for key, array in arrays.items() if not key.startswith(_INPUT)}
     inputs = [arrays[f"{_INPUT}{i}"] for i in range(len(arrays) - len(tensors))]
     if sorted(tensors) != sorted(entry["stored"]):
@@ -210,7 +221,7 @@ def _load_case(folder: Path, entry: Any) -> GoldenCase:
     for key, array in tensors.items():
         if key not in by_name or tensor_digest(array) != by_name[key].digest:
             raise GoldenError(f"{path}: tensor {key!r} is not the one in the manifest; {ADVICE}")
-    return GoldenCase(name, tuple(inputs), records, tensors)
+    return GoldenCase(name, tuple(inputs), layers, tensors)
 
 
 def _case_file(name: str) -> str:
@@ -278,11 +289,11 @@ def _short(value: object) -> str:
 
 def _case_changes(where: str, old: GoldenCase, new: GoldenCase) -> list[str]:
     lines = []
-    before = {line.name: line for line in old.records}
+    before = {line.name: line for line in old.layers}
     for number, (a, b) in enumerate(zip(old.inputs, new.inputs, strict=False)):
         if a.tobytes() != b.tobytes():
             lines.append(f"{where}: input {number} changed")
-    for line in new.records:
+    for line in new.layers:
         known = before.get(line.name)
         if known is None:
             lines.append(f"{where}: {line.name}: new tensor")
@@ -290,12 +301,12 @@ def _case_changes(where: str, old: GoldenCase, new: GoldenCase) -> list[str]:
             lines.append(f"{where}: {line.name}: {_amount(old, new, line)}")
         elif known != line:
             lines.append(f"{where}: {line.name}: record changed")
-    names = {line.name for line in new.records}
+    names = {line.name for line in new.layers}
     lines += [f"{where}: {name}: tensor is gone" for name in before if name not in names]
     return lines
 
 
-def _amount(old: GoldenCase, new: GoldenCase, line: TensorRecord) -> str:
+def _amount(old: GoldenCase, new: GoldenCase, line: GoldenLayer) -> str:
     a, b = old.arrays.get(line.name), new.arrays.get(line.name)
     if a is None or b is None:
         return "changed (not stored whole)"
@@ -336,7 +347,7 @@ def _described_arrays(graph: Graph, case: GoldenCase) -> Iterator[tuple[str, str
         known = index < len(graph.inputs)
         name = graph.inputs[index] if known else f"input {index}"
         yield name, _described(array.dtype.name, array.shape)
-    for line in case.records:
+    for line in case.layers:
         yield line.name, _described(line.dtype, line.shape)
 
 

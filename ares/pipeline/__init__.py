@@ -1,5 +1,5 @@
-"""From a network's file to verdicts: the only place that knows all stages and their order.
+"""Subjects through their stages and onto their targets: the only place that knows all stages and their order.
 
-Import from the modules: `zoo` (which networks there are) and `matrix` are light, `session` and `regenerate` import
-torch.
+Import from the modules: `catalogue` (what there is to judge), `matrix` and `schedule` are light, `network` and
+`regenerate` import torch.
 """

@@ -1,4 +1,4 @@
-"""Where the zoo lies: `tests/test_networks/<name>.py` and `golden/<name>/` of the checkout."""
+"""What there is to judge in a checkout: `tests/test_networks/<name>.py` with `golden/<name>/`, and `golden/ops_*/`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from ares.golden.operations import operation_suites
-from ares.resources import checkout_dir
-
-ZOO_STAGES = ("check", "extract", "reference", "torch")
-SUITE_STAGES = ("extract", "reference")
+from ares.verdict import STAGES, Stage
 
 
 class UnknownNetwork(ValueError):
@@ -29,30 +26,62 @@ class ZooPaths:
     golden: Path
 
 
-def network_names() -> tuple[str, ...]:
-    """All networks of the zoo, by number, then by name."""
-    folder = checkout_dir() / "tests" / "test_networks"
-    return tuple(sorted((path.stem for path in folder.glob("test_*.py")), key=network_order))
+@dataclass(frozen=True)
+class Zoo:
+    """The networks and the suites of operations' cases in the checkout at `root`, as they were when first asked for."""
 
+    root: Path
 
-@cache
-def suite_names() -> tuple[str, ...]:
-    """The suites of the operations' unit cases, which run beside the networks."""
-    return operation_suites(checkout_dir() / "golden")
+    @property
+    def golden(self) -> Path:
+        """The folder of all goldens."""
+        return self.root / "golden"
 
+    @property
+    def sources(self) -> Path:
+        """The folder of the networks' files."""
+        return self.root / "tests" / "test_networks"
 
-def zoo_paths(name: str) -> ZooPaths:
-    """Paths of a network by its name, as `subject_name` takes it; raises UnknownNetwork."""
-    stem = _known(name, network_names())
-    root = checkout_dir()
-    return ZooPaths(stem, root / "tests" / "test_networks" / f"{stem}.py", root / "golden" / stem)
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """All networks, by number, then by name."""
+        stems = (path.stem for path in self.sources.glob("test_*.py"))
+        return tuple(sorted(stems, key=network_order))
 
+    @cached_property
+    def suites(self) -> tuple[str, ...]:
+        """The suites of the operations' unit cases, which run beside the networks."""
+        return operation_suites(self.golden)
 
-def subject_name(name: str) -> str:
-    """A network or a suite by its name (with or without `.py`), or by what only its name begins with: `test_4` is
-    test_4_resnet_basic. Raises UnknownNetwork.
-    """
-    return _known(name, (*network_names(), *suite_names()))
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return (*self.networks, *self.suites)
+
+    def is_suite(self, name: str) -> bool:
+        return name in self.suites
+
+    def stages(self, name: str) -> tuple[Stage, ...]:
+        """The stages that a subject has before the C."""
+        return tuple(stage for stage in STAGES if not (stage.of_model and self.is_suite(name)))
+
+    def paths(self, name: str) -> ZooPaths:
+        """Paths of a network by its name, as `subject` takes it; raises UnknownNetwork."""
+        stem = _known(name, self.networks)
+        return ZooPaths(stem, self.sources / f"{stem}.py", self.golden / stem)
+
+    def subject(self, name: str) -> str:
+        """A network or a suite by its name (with or without `.py`), or by what only its name begins with: `test_4` is
+        test_4_resnet_basic. Raises UnknownNetwork.
+        """
+        return _known(name, self.subjects)
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """Every file that a subject is made from: its source, what it may import beside it, its golden."""
+        golden = sorted(path for path in (self.golden / name).glob("*") if path.is_file())
+        if self.is_suite(name):
+            return tuple(golden)
+        beside = [path for path in self.sources.glob("*.py") if not path.match("test_*.py")]
+        return (self.paths(name).source, *sorted(beside), *golden)
 
 
 def _known(name: str, known: Sequence[str]) -> str:
@@ -68,16 +97,6 @@ def _known(name: str, known: Sequence[str]) -> str:
     raise UnknownNetwork(
         f"no network named {stem!r}; nearest: {', '.join(near) or 'none'} (ares networks --list shows all)"
     )
-
-
-def subject_files(name: str) -> tuple[Path, ...]:
-    """Every file that a network or a suite is made from: its source, what it may import beside it, its golden."""
-    golden = sorted(path for path in (checkout_dir() / "golden" / name).glob("*") if path.is_file())
-    if name in suite_names():
-        return tuple(golden)
-    paths = zoo_paths(name)
-    beside = [path for path in paths.source.parent.glob("*.py") if not path.match("test_*.py")]
-    return (paths.source, *sorted(beside), *golden)
 
 
 def network_order(name: str) -> tuple[int, str]:

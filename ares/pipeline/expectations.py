@@ -56,9 +56,9 @@ EXPECTATIONS = (
 )
 
 
-def judge(verdict: Verdict, target: str, table: Sequence[Expectation] = EXPECTATIONS) -> Verdict:
-    """The verdict of a network on a target, in the light of what is expected there."""
-    row = next((row for row in table if row.covers(verdict.network, target)), None)
+def judge(verdict: Verdict, table: Sequence[Expectation] = EXPECTATIONS) -> Verdict:
+    """The verdict of a network on a target, in the light of what is expected there; of a stage, as it is."""
+    row = next((row for row in table if row.covers(verdict.network, verdict.target)), None)
     if row is None or verdict.outcome not in (Outcome.PASS, Outcome.FAIL):
         return verdict
     where = f"expected since {row.since}: {row.fault} ({row.reason})"

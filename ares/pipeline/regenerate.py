@@ -5,11 +5,10 @@ Nothing is written when a witness objects or the evidence is vacuous; files that
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,21 @@ import numpy as np
 from ares import __version__
 from ares.emit import emit
 from ares.extract import extract
+from ares.files import write_file
 from ares.golden import (
     STATE,
     Case,
     Golden,
     GoldenCase,
     GoldenError,
+    Statistics,
     audit,
     changes,
+    golden_case,
     load_golden,
     make_cases,
     pack,
-    record,
     sha256,
-    statistics,
 )
 from ares.golden.operations import (
     OperationCase,
@@ -48,7 +48,6 @@ from ares.pipeline.catalogue import ZooPaths
 from ares.pipeline.fidelity import fidelity
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.plan import plan
-from ares.resources import checkout_dir
 from ares.toolchain import build, default_targets, run
 from ares.witness import Judgement, Witness
 from ares.zoo.network_file import NetworkFile, load_network_file
@@ -69,25 +68,19 @@ class Regenerated:
     gone: tuple[Path, ...] = ()
 
     def write(self) -> None:
-        """Write every changed file under a temporary name, then put them in place; remove what is gone."""
+        """Write every changed file, each whole or not at all; remove what is gone."""
         for path, data in self.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-                handle.write(data)
-            os.chmod(handle.name, 0o644)
-            os.replace(handle.name, path)
+            write_file(path, data)
         for path in self.gone:
             path.unlink() if path.is_file() else path.rmdir()
 
 
-def regenerate_operations(
-    cases: Sequence[OperationCase], root: Path | None = None
-) -> tuple[Regenerated, ...]:
-    """The suites of these unit cases against those stored under `root` (default: the checkout's `golden/`).
+def regenerate_operations(cases: Sequence[OperationCase], folder: Path) -> tuple[Regenerated, ...]:
+    """The suites of these unit cases against those stored in `folder`, which holds all goldens.
 
     Writes nothing. Raises GoldenError when the merged Graphs do not give what the cases say.
     """
-    folder = root or checkout_dir() / "golden"
     suites = make_suites(cases)
     results = []
     for suite in suites:
@@ -165,23 +158,19 @@ def _golden_case(graph: Graph, case: Case, network: NetworkFile) -> GoldenCase:
         arrays = run_reference(graph, case.inputs)
     except GraphError as error:
         raise GoldenError(f"case {case.name}: {error}") from error
-    found = {
-        tensor.name: (tensor.size, statistics(tensor, arrays[tensor.name]))
-        for _, tensor in graph.produced()
-    }
+    made = golden_case(graph, case.name, case.inputs, arrays)
     if case.saturation_limit is not None:
+        found = {
+            line.name: (prod(line.shape), Statistics(line.saturated, line.distinct))
+            for line in made.layers
+        }
         vacuous = audit(found, case.saturation_limit, network.vacuity)
         if vacuous:
             raise GoldenError(
                 f"{graph.name}: case {case.name}: vacuous evidence: {'; '.join(vacuous)}; "
                 "calibrate the network, or give the reason in VACUITY of its file"
             )
-    records = tuple(
-        record(operation, tensor, arrays[tensor.name], found[tensor.name][1])
-        for operation, tensor in graph.produced()
-    )
-    kept = {tensor.name: arrays[tensor.name] for _, tensor in graph.produced()}
-    return GoldenCase(case.name, case.inputs, records, kept)
+    return made
 
 
 def _accepted(model: Any, graph: Graph, cases: Sequence[GoldenCase]) -> tuple[Judgement, ...]:

@@ -32,7 +32,7 @@ def as_junit(matrix: Matrix) -> str:
     root = ElementTree.Element("testsuites", name="ares", time=f"{matrix.seconds:.3f}")
     for name in matrix.subjects:
         verdicts = [verdict for verdict in matrix.verdicts if verdict.network == name]
-        skipped = [v for v in verdicts if v.outcome in (Outcome.NOT_RUN, Outcome.LEFT_OUT)]
+        skipped = [v for v in verdicts if not v.outcome.facts.judged]
         suite = ElementTree.SubElement(
             root,
             "testsuite",
@@ -62,7 +62,7 @@ def _junit_case(suite: ElementTree.Element, verdict: Verdict) -> None:
         first = next(iter(text.splitlines()), verdict.fault)
         failure = ElementTree.SubElement(case, "failure", type=verdict.fault, message=first)
         failure.text = text
-    elif verdict.outcome in (Outcome.NOT_RUN, Outcome.LEFT_OUT):
+    elif not verdict.outcome.facts.judged:
         ElementTree.SubElement(case, "skipped", message=f"{verdict.outcome.value}: {text}")
     elif text:
         ElementTree.SubElement(case, "system-out").text = f"{verdict.outcome.value}: {text}"

@@ -9,15 +9,12 @@ from pathlib import Path
 from ares.golden import Golden
 from ares.golden.operations import OperationSuite, load_operation_suite
 from ares.ir import Graph
-from ares.pipeline.catalogue import SUITE_STAGES
 from ares.pipeline.subject import Subject
-from ares.verdict import Verdict
+from ares.verdict import EXTRACT, REFERENCE, Stage, Verdict
 
 
 class SuiteSubject(Subject):
     """A stored suite; its golden is what the oracles of the tests said."""
-
-    STAGES = SUITE_STAGES
 
     def __init__(self, folder: Path) -> None:
         self.name = folder.name
@@ -39,11 +36,11 @@ class SuiteSubject(Subject):
         """`load_operation_suite` has compared the two."""
         _ = self.suite
 
-    def stages(self) -> Mapping[str, Callable[[], Verdict]]:
-        return {"extract": self._extract, "reference": self._reference}
+    def stages(self) -> Mapping[Stage, Callable[[], Verdict]]:
+        return {EXTRACT: self._extract, REFERENCE: self.judge_reference}
 
     def _extract(self) -> Verdict:
-        return self._pass("extract", f"{len(self.graph.operations)} operations")
+        return self.succeed(EXTRACT.name, f"{len(self.graph.operations)} operations")
 
     def whose_fault(self, case: int, tensor: str, c_agrees: bool | None = None) -> str:
         if self.reference_agrees(case, tensor):

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
-class Outcome(enum.Enum):
-    """Only PASS is a pass; `message` gives the reason for the others.
-
-    NOT_RUN: something that was needed is not installed. LEFT_OUT: by a written rule (the sample of the day, a board
-    without the memory). EXPECTED: it failed in the very way that the table of expectations says.
-    """
-
-    PASS = "pass"
-    FAIL = "fail"
-    NOT_RUN = "not run"
-    LEFT_OUT = "left out"
-    EXPECTED = "expected"
-
+from ares.verdict.outcome import Outcome
 
 _OF_THE_EQUIPMENT = ("missing tool", "toolchain", "disk full", "killed")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One cell of the matrix network x stage (x target).
+    """One cell of the matrix network x stage, or network x target.
 
-    `fault` is the kind of failure ("difference", "build", "signature", "timeout", ...), `layer` the first layer
-    concerned; `message` is the whole report; `seconds` the time that the stage took. `kept`: not computed in this
-    run but in an earlier one, from the same content. `stack`: bytes of stack that a board used.
+    `stage` is the name of a `Stage`, or a target's own stage, and `target` that target's name. `fault` is the kind of
+    failure ("difference", "build", "signature", "timeout", ...), `layer` the first layer concerned; `message` is the
+    whole report; `seconds` the time that the stage took. `kept`: not computed in this run but in an earlier one, from
+    the same content. `stack`: bytes of stack that a board used.
     """
 
     network: str
@@ -43,6 +30,7 @@ class Verdict:
     seconds: float = 0.0
     kept: bool = False
     stack: int | None = None
+    target: str = ""
 
     @property
     def compared_nothing(self) -> bool:
@@ -53,6 +41,7 @@ class Verdict:
         return {
             "network": self.network,
             "stage": self.stage,
+            "target": self.target,
             "outcome": self.outcome.value,
             "fault": self.fault,
             "layer": self.layer,

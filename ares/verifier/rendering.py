@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from ares.verifier.verification import LayerLine, Verification
 
 _UNCUT = 400  # columns: a table is as wide as it needs to be
-_WORDS = {
-    Outcome.PASS: "[green]ok[/]",
-    Outcome.FAIL: "[bold red]FAILED[/]",
-    Outcome.NOT_RUN: "[yellow]not run[/]",
-    Outcome.LEFT_OUT: "[yellow]left out[/]",
-    Outcome.EXPECTED: "[cyan]fails as expected[/]",
-}
 
 
 def parts(
@@ -78,10 +71,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _stage(verdict: Verdict) -> str:
+    facts = verdict.outcome.facts
     said = verdict.message if verdict.outcome is not Outcome.FAIL else f"{verdict.fault}, see above"
     tail = f": {escape(said)}" if said else ""
     when = "known from an earlier run" if verdict.kept else f"{verdict.seconds:.1f} s"
-    return f"{escape(verdict.stage)} {_WORDS[verdict.outcome]}{tail} ({when})"
+    return f"{escape(verdict.stage)} [{facts.style}]{facts.word}[/]{tail} ({when})"
 
 
 _COLUMNS = (

@@ -7,7 +7,7 @@ the given samples (else the example inputs), then random values over the whole r
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,22 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.checker import first_reason, judge
-from ares.extract import Analysis
+from ares.extract import Analysis, Finding
 from ares.golden import (
     Case,
     Golden,
-    GoldenCase,
     Statistics,
     audit,
+    golden_case,
     make_cases,
-    record,
     statistics,
 )
 from ares.ir import Graph, GraphError, Tensor
 from ares.ops import run_reference
-from ares.pipeline.network import NetworkSubject
+from ares.pipeline.model_stages import FAULTS, NOT_MAPPABLE, ModelStages, mapped
+from ares.pipeline.subject import Subject
 from ares.user_files import UserInputError
-from ares.verdict import Verdict
+from ares.verdict import REFERENCE, Stage, Verdict
 from ares.witness import Judgement, Witness
 
 Array = npt.NDArray[Any]
@@ -40,16 +40,15 @@ Row = tuple[Array, ...]
 MOST_ROWS = 64
 """Samples that are judged when nobody says how many."""
 
-_NOT_MAPPABLE = "not mappable"  # how stage `check` calls its own fault
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """What a user hands over: a model in evaluation mode, inputs that `forward` runs on, samples, how many cases.
 
     `example` are tensors of torch; `rows` one sample each, empty where only the example is given; `origin` says in
-    words where the inputs come from, `notes` what was done to them. `again` is the command that repeats the run,
-    `vacuity` excuses layers (layer -> reason).
+    words where the inputs come from, `notes` what was done to them. `again` makes the command that repeats the run, on
+    one target where it is given a name. `vacuity` excuses layers (layer -> reason). `refusal`: why Brevitas itself runs
+    the model on no input.
     """
 
     name: str
@@ -58,31 +57,35 @@ class Given:
     rows: Sequence[Row]
     origin: str
     cases: int | None
-    again: str
+    again: Callable[[str], str]
     vacuity: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    refusal: Finding | None = None
 
 
-class UserSubject(NetworkSubject):
-    """The stages of one model that is not in the zoo; `restored` is what it was given."""
+class UserSubject(Subject):
+    """The stages of one model that is not in the zoo."""
+
+    FAULTS = FAULTS
 
     def __init__(self, given: Given) -> None:
-        # Not NetworkSubject's: there are no paths. Everything that it reads from them is overridden below.
         self.name = given.name
         self.given = given
         self._asking = threading.Lock()
 
     @cached_property
-    def restored(self) -> tuple[Any, Any]:
-        return self.given.model, None
+    def analysis(self) -> Analysis:
+        if self.given.refusal is not None:
+            return Analysis((self.given.refusal,), None)
+        return judge(self.given.model, self.given.example, self.name, allow_uncalibrated=False)
 
     @cached_property
-    def analysis(self) -> Analysis:
-        return judge(self.given.model, self.given.example, self.name, allow_uncalibrated=False)
+    def graph(self) -> Graph:
+        return mapped(self.name, self.analysis)
 
     def refusal(self, verdict: Verdict) -> str:
         """The first reason why the model cannot be mapped, and how many more; "" where `verdict` is about another."""
-        if verdict.fault != _NOT_MAPPABLE:
+        if verdict.fault != NOT_MAPPABLE:
             return ""
         return first_reason([str(finding) for finding in self.analysis.errors])
 
@@ -137,7 +140,9 @@ class UserSubject(NetworkSubject):
     @cached_property
     def golden(self) -> Golden:
         pairs = zip(self.cases, self.references, strict=True)
-        cases = tuple(_golden_case(self.graph, case, arrays) for case, arrays in pairs)
+        cases = tuple(
+            golden_case(self.graph, case.name, case.inputs, arrays) for case, arrays in pairs
+        )
         return Golden(self.name, {}, cases)
 
     def check_golden(self) -> None:
@@ -185,17 +190,29 @@ class UserSubject(NetworkSubject):
             ]
         return tuple(found)
 
+    @cached_property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """The torch witness on the reference's codes of all cases."""
+        return self._judge(range(len(self.cases)))
+
+    @property
+    def _model_stages(self) -> ModelStages:
+        return ModelStages(self, lambda: self.analysis, self._judge, lambda: self.judgements)
+
+    def stages(self) -> Mapping[Stage, Callable[[], Verdict]]:
+        return self._model_stages.around(self._reference)
+
     def _reference(self) -> Verdict:
+        """The reference ran; the golden is what it computed."""
         self.check_golden()
-        return self._pass("reference", f"{len(self.cases)} cases")
+        return self.succeed(REFERENCE.name, f"{len(self.cases)} cases")
 
     def whose_fault(self, case: int, tensor: str, c_agrees: bool | None = None) -> str:
         with self._asking:  # targets are compared side by side, the model is one
-            return super().whose_fault(case, tensor, c_agrees)
+            return self._model_stages.whose_fault(case, tensor, c_agrees)
 
-    def reproduce(self, stage: str) -> str:
-        target = stage.removeprefix("c[").removesuffix("]") if stage.startswith("c[") else ""
-        return self.given.again + (f" --target {target}" if target else "")
+    def again(self, target: str = "") -> str:
+        return self.given.again(target)
 
 
 def _row(tensors: Sequence[Any]) -> Row:
@@ -230,16 +247,6 @@ def _made(graph: Graph, row: Row, series: int) -> list[Case]:
         return list(make_cases(graph, row)[1:])
     other = replace(graph, name=f"{graph.name}/{series}")
     return [replace(case, name=f"{case.name}_{series}") for case in make_cases(other, row)[1:]]
-
-
-def _golden_case(graph: Graph, case: Case, arrays: Mapping[str, Array]) -> GoldenCase:
-    produced = list(graph.produced())
-    records = tuple(
-        record(operation, tensor, arrays[tensor.name], statistics(tensor, arrays[tensor.name]))
-        for operation, tensor in produced
-    )
-    kept = {tensor.name: arrays[tensor.name] for _, tensor in produced}
-    return GoldenCase(case.name, case.inputs, records, kept)
 
 
 def _of_case(judgement: Judgement, number: int) -> Judgement:

@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from ares.golden.store import tensor_digest
 from ares.pipeline import expectations
-from ares.pipeline.front import KEPT_OUTCOMES, Front, Store, cell_key, look_again
-from ares.pipeline.matrix import Event, Matrix, stage_of
+from ares.pipeline.compiled import RunSettings
+from ares.pipeline.front import Front, Store
+from ares.pipeline.keys import Keys
+from ares.pipeline.matrix import Event, Matrix
 from ares.toolchain import Target, ToolchainError
 from ares.toolchain.process import side_by_side
-from ares.verdict import Outcome, Verdict
+from ares.verdict import REFERENCE, Outcome, Verdict
 from ares.verifier.user_subject import UserSubject
 from ares.witness import WitnessError
 
@@ -97,8 +100,8 @@ class Verification:
 
     @property
     def exact_targets(self) -> tuple[str, ...]:
-        stages = {verdict.stage for verdict in self.matrix.having(Outcome.PASS)}
-        return tuple(target.name for target in self.matrix.targets if stage_of(target) in stages)
+        exact = {verdict.target for verdict in self.matrix.having(Outcome.PASS)}
+        return tuple(target.name for target in self.matrix.targets if target.name in exact)
 
     @property
     def deviation(self) -> float:
@@ -170,17 +173,18 @@ def verify(
     `fresh`: neither verdicts nor programs of an earlier run are taken over.
     """
     start = time.monotonic()
-    subject.since = time.time() if fresh else 0.0
-    planned = len(subject.STAGES) + len(targets)
+    planned = len(subject.stages()) + len(targets)
     verdicts: list[Verdict] = []
-    for stage in subject.STAGES:
-        progress(Event((stage,), len(verdicts), planned))
+    for stage in subject.stages():
+        progress(Event((stage.name,), len(verdicts), planned))
         verdicts.append(subject.stage(stage))
-        if stage != "torch" and verdicts[-1].outcome is Outcome.FAIL:
+        failed = verdicts[-1].outcome is Outcome.FAIL
+        if failed and (stage.gives_graph or stage.gives_codes):
             # Without a Graph there is no C, and without a reference nothing to compare it with.
             seconds = time.monotonic() - start
             return _result(subject, Matrix(tuple(verdicts), seconds, tuple(targets)), ())
-    compared = _targets(subject, targets, jobs, progress)
+    settings = RunSettings(since=time.time() if fresh else 0.0)
+    compared = _targets(subject, targets, jobs, progress, settings)
     verdicts += [verdict for verdict, _ in compared]
     matrix = Matrix(tuple(verdicts), time.monotonic() - start, tuple(targets))
     pairs = zip(targets, compared, strict=True)
@@ -193,25 +197,29 @@ _Compared = tuple[Verdict, tuple[tuple[int, str], ...]]
 
 
 def _targets(
-    subject: UserSubject, targets: Sequence[Target], jobs: int | None, progress: Progress
+    subject: UserSubject,
+    targets: Sequence[Target],
+    jobs: int | None,
+    progress: Progress,
+    settings: RunSettings,
 ) -> list[_Compared]:
     """The verdict on each target, in their order, and which cases differ there."""
     with suppress(*subject.FAULTS):  # every target will say so
         # What the threads share is made once, before there are any.
         _ = subject.shows, subject.guarded_project
-    before = len(subject.STAGES)
+    before = len(subject.stages())
     planned = before + len(targets)
     told: SimpleQueue[str] = SimpleQueue()  # by the threads, and passed on by this one
-    subject.tell = told.put
+    settings = replace(settings, tell=told.put)
     workers = max(1, min(jobs or os.cpu_count() or 1, len(targets)))
     with side_by_side(workers) as pool:
         futures: dict[Future[_Compared], Target] = {
-            pool.submit(_compare, subject, target): target for target in targets
+            pool.submit(_compare, subject, target, settings): target for target in targets
         }
         left = set(futures)
         ended: set[Future[_Compared]] = set()
         while left:
-            running = tuple(stage_of(futures[f]) for f in futures if f in left and f.running())
+            running = tuple(futures[f].stage for f in futures if f in left and f.running())
             new = tuple(future.result()[0] for future in ended)
             progress(Event(running, planned - len(left), planned, new))
             while not told.empty():
@@ -220,33 +228,36 @@ def _targets(
         return [future.result() for future in futures]
 
 
-def _compare(subject: UserSubject, target: Target) -> _Compared:
-    verdict = expectations.judge(_verdict(subject, target), target.name)
+def _compare(subject: UserSubject, target: Target, settings: RunSettings) -> _Compared:
+    verdict = expectations.judge(_verdict(subject, target, settings))
     if verdict.outcome is not Outcome.FAIL or verdict.fault not in _DIFFERENCES:
         return verdict, ()
     # The verdict is about the first case that differs; another one may differ in an earlier layer.
-    alone = [(number, subject.target(target, number)) for number in range(len(subject.cases))]
+    alone = [
+        (number, subject.target(target, number, settings)) for number in range(len(subject.cases))
+    ]
     return verdict, tuple(
         (number, found.layer) for number, found in alone if found.outcome is Outcome.FAIL
     )
 
 
-def _verdict(subject: UserSubject, target: Target) -> Verdict:
+def _verdict(subject: UserSubject, target: Target, settings: RunSettings) -> Verdict:
     """What a target makes of all cases: kept from an earlier run of the same C on the same inputs, or computed."""
+    compute = partial(subject.target, target, settings=settings)
     if not target.machine.tells_version:
-        return subject.target(
-            target
+        return (
+            compute()
         )  # by another version of its runner, which nobody could tell, it may be another
     faults: tuple[type[Exception], ...] = (*subject.FAULTS, ToolchainError)
     try:
         store, key = Store(), _key(subject, target)
     except faults:
-        return subject.target(target)  # which says what is wrong
-    kept = None if subject.since else store.verdict(key)
+        return compute()  # which says what is wrong
+    kept = None if settings.since else store.verdict(key)
     if kept is not None:
         return kept
-    verdict = subject.target(target)
-    if expectations.judge(verdict, target.name).outcome not in KEPT_OUTCOMES:
+    verdict = compute()
+    if not expectations.judge(verdict).outcome.facts.kept:
         store.forget_verdict(key)
     elif _key(subject, target) == key:  # nothing was changed meanwhile
         store.keep_verdict(key, verdict)
@@ -254,15 +265,14 @@ def _verdict(subject: UserSubject, target: Target) -> Verdict:
 
 
 def _key(subject: UserSubject, target: Target) -> str:
-    look_again()
     front = Front.of(subject, ())
     inputs = (tensor_digest(array) for case in subject.cases for array in case.inputs)
-    return cell_key(front, (), target, inputs=(subject.name, *inputs))
+    return Keys().cell(front, (), target, inputs=(subject.name, *inputs))
 
 
 def _result(subject: UserSubject, matrix: Matrix, failing: tuple[Failing, ...]) -> Verification:
     stages = {verdict.stage: verdict.outcome for verdict in matrix.verdicts}
-    reached = stages.get("reference") is Outcome.PASS
+    reached = stages.get(REFERENCE.name) is Outcome.PASS
     notes = list(subject.given.notes)
     if reached and subject.left_out:
         notes.append(
@@ -287,8 +297,7 @@ def _lines(
 ) -> tuple[LayerLine, ...]:
     graph = subject.graph
     order = [operation.name for operation in graph.operations]
-    outcomes = {verdict.stage: verdict.outcome for verdict in matrix.verdicts}
-    exact = [t.name for t in matrix.targets if outcomes.get(stage_of(t)) is Outcome.PASS]
+    exact = {verdict.target for verdict in matrix.having(Outcome.PASS)}
     first = {
         failed.target.name: min((layer for _, layer in failed.cases), key=order.index)
         for failed in failing
