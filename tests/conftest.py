@@ -1,16 +1,50 @@
-"""Commands as fixtures. What they need is imported when one is asked for: most tests do without."""
+"""What is slow, and commands as fixtures. What these need is imported when one is asked for: most tests do without."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checker.models import Outcome, read_report
 
 Run = Callable[..., Outcome]
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run what is marked slow too, as CI does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked slow, but not where its file or itself is named, or -m chooses."""
+    if config.option.slow or config.option.markexpr:
+        return
+    named = {Path(config.invocation_params.dir, word.partition("::")[0]) for word in config.args}
+    slow = [item for item in items if item.get_closest_marker("slow") and item.path not in named]
+    left_out = {*slow}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=slow)
+    config.stash[LEFT_OUT] = len(slow)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker of xdist leaves out the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    count = config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(
+            f"{count} slow tests were left out: --slow runs them too, as CI does"
+        )
 
 
 @pytest.fixture(name="run")
@@ -66,6 +100,14 @@ def export(run: Run) -> Run:
     from ares.cli.export import export_command
 
     return lambda *arguments: run(export_command, *arguments)
+
+
+@pytest.fixture
+def trace(run: Run, tmp_path: Path) -> Run:
+    """`ares trace`; the report is its JSON."""
+    from ares.cli.trace import trace_command
+
+    return lambda *arguments: run(trace_command, "--json-out", tmp_path / "report.json", *arguments)
 
 
 @pytest.fixture

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 import ares
 from tests.examples.pages import DOCS, blocks, follow
 from tests.extract.models import fast_target
+from tests.slow import one_in
 
 PAGE = DOCS / "from-plain-torch.md"
 HELD_OUT = 297
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("make") and shutil.which("cc")), reason="needs make and cc")
 def test_the_page_works(tmp_path: Path) -> None:
     printed = follow(PAGE, tmp_path)
@@ -184,7 +186,7 @@ def test_a_scale_for_each_channel(page_modules: Callable[[str], ModuleType]) -> 
     exact(model)
 
 
-@pytest.mark.parametrize("kind", [nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid])
+@pytest.mark.parametrize("kind", one_in(4, [nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid]))
 def test_quantise_behind(kind: type[nn.Module], page_modules: Callable[[str], ModuleType]) -> None:
     def network() -> nn.Module:
         conv, pool = nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1)

@@ -18,6 +18,7 @@ def test_what_is_saved() -> None:
     assert names == ["digits.py", "train.py", "main.c"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("make") and shutil.which("cc")), reason="needs make and cc")
 def test_the_page_works(tmp_path: Path) -> None:
     printed = follow(PAGE, tmp_path)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from ares.nn import Permute, Reshape
 from tests.examples.commands import try_line
+from tests.slow import one_in
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "migration.md"
 SPECIFIED = (
@@ -80,7 +81,7 @@ def test_every_row_of_the_specification_has_both() -> None:
         assert "after" in kinds or (title not in SPECIFIED and "refused" not in kinds)
 
 
-@pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.name)
+@pytest.mark.parametrize("block", one_in(3, EXAMPLES), ids=lambda block: block.name)
 def test_example(block: Block, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(f"{IMPORTS}\n\n{block.code}")
     line = f"ares check --model-file model.py --input-shape {block.shape} --json-out report.json"

@@ -11,6 +11,7 @@ import pytest
 from ares.cli.check import check_command
 from ares.ops import COMPOSITES
 from tests.checker.models import PRELUDE, Outcome, model_source, write
+from tests.slow import one_in, slow_but
 
 Check = Callable[..., Outcome]
 
@@ -31,7 +32,7 @@ SAMPLE = {
 OP_TYPES = {kind.op_type for kind in COMPOSITES}
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.parametrize("name", slow_but([3, 5], SAMPLE))
 def test_networks_of_the_zoo(name: str, check: Check) -> None:
     class_name, composites = SAMPLE[name]
     found = check("--test-network", name, "--model-class", class_name)
@@ -85,7 +86,7 @@ FITS = [
 ]
 
 
-@pytest.mark.parametrize("fits", FITS, ids=lambda fits: fits.layer.split("(")[0])
+@pytest.mark.parametrize("fits", one_in(3, FITS), ids=lambda fits: fits.layer.split("(")[0])
 def test_a_composite_is_one_line_and_then_its_stages(
     fits: Fits, tmp_path: Path, check: Check
 ) -> None:
@@ -239,7 +240,7 @@ OF_THE_INPUT = ("sequence", "keys", "channels times steps", "inside a block", "p
 
 
 @pytest.mark.parametrize("how", ["example", "input shape", "inferred"])
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
+@pytest.mark.parametrize("wrong", one_in(3, WRONG), ids=lambda wrong: wrong.name)
 def test_sizes_that_do_not_fit(wrong: Wrong, how: str, tmp_path: Path, check: Check) -> None:
     shape = ", ".join(map(str, (1, *wrong.shape)))
     source = tokens_model(wrong.layer).replace("1, 6, 6", shape)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ares.pipeline.catalogue import ZooPaths, zoo_paths
+from ares.pipeline.catalogue import Zoo, ZooPaths
 from tests.checker.models import PRELUDE, Outcome, model_source, write
+from tests.checkout import ZOO
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def test_compatible_though_never_calibrated(
 
 
 def test_network_of_the_zoo(check: Callable[..., Outcome]) -> None:
-    paths = zoo_paths("test_1_simplecnn")
+    paths = ZOO.paths("test_1_simplecnn")
     found = check("--test-network", paths.name, "--model-class", "SimpleCNN")
     assert (found.code, found.err) == (0, "")
     assert found.report["network"] == "test_1_simplecnn"
@@ -234,7 +235,7 @@ def test_stored_state_that_does_not_fit_is_a_warning(
     source = write(tmp_path, model_source())
     (tmp_path / "state.safetensors").write_bytes(b"of an older model")
     paths = ZooPaths("test_0_new", source, tmp_path)
-    monkeypatch.setattr("ares.cli.model_options.zoo_paths", lambda name: paths)
+    monkeypatch.setattr(Zoo, "paths", lambda zoo, name: paths)
     found = check("--test-network", "test_0_new")
     assert found.code == 0
     (warning,) = (f for f in found.report["findings"] if f["layer"] == "")

@@ -12,6 +12,7 @@ from ares.toolchain import TARGETS
 from ares.verdict import Outcome as VerdictOutcome
 from tests.checker.models import EXAMPLE, PRELUDE, Outcome, model_source, refused, write
 from tests.checker.wild_models import REFUSED, SUPPORTED
+from tests.slow import one_in
 
 Run = Callable[..., Outcome]
 
@@ -22,7 +23,7 @@ TARGET = next(
 )
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", one_in(3, SUPPORTED))
 def test_supported(name: str, tmp_path: Path, check: Run) -> None:
     wild = SUPPORTED[name]
     path = write(tmp_path, wild.source)
@@ -32,12 +33,12 @@ def test_supported(name: str, tmp_path: Path, check: Run) -> None:
     assert advice == ([wild.warns] if wild.warns else [])
     with code_of_the_user():
         subject = user_model(choose(path, None, None, None, None), 2, "ares verify")
-        for stage in subject.STAGES:
+        for stage in subject.stages():
             verdict = subject.stage(stage)
             assert verdict.outcome is VerdictOutcome.PASS, verdict.message
 
 
-@pytest.mark.parametrize("name", [name for name, wild in SUPPORTED.items() if wild.c])
+@pytest.mark.parametrize("name", one_in(4, [name for name, wild in SUPPORTED.items() if wild.c]))
 def test_supported_in_c(name: str, tmp_path: Path, verify: Run) -> None:
     path = write(tmp_path, SUPPORTED[name].source)
     outcome = verify("--model-file", path, "--target", TARGET)
@@ -45,7 +46,7 @@ def test_supported_in_c(name: str, tmp_path: Path, verify: Run) -> None:
     assert outcome.report["exact_targets"] == [TARGET]
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", one_in(2, REFUSED))
 def test_refused(name: str, tmp_path: Path, check: Run) -> None:
     wild = REFUSED[name]
     outcome = check("--model-file", write(tmp_path, wild.source))

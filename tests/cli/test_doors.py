@@ -56,6 +56,7 @@ def test_the_specifications_command(tmp_path: Path) -> None:
     assert "compatible: 9 layers" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_doors_work_where_ares_is_not_installed(tmp_path: Path) -> None:
     # -S: without site-packages, hence without the editable install; the dependencies come back by path.
     path = write(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ares.pipeline.catalogue import zoo_paths
 from ares.pipeline.network import NetworkSubject
 from tests.checker.models import Outcome, model_source, write
+from tests.checkout import ZOO
 
 Run = Callable[..., Outcome]
 NETWORK = "test_37_zeropad2d"
@@ -27,7 +27,7 @@ def test_writes_the_project_that_is_verified(export: Run, tmp_path: Path) -> Non
     folder = tmp_path / "deep" / "project"
     outcome = export(folder, "--test-network", NETWORK)
     assert outcome.code == 0, outcome.err
-    verified, written = NetworkSubject(zoo_paths(NETWORK)).project.files, _files(folder)
+    verified, written = NetworkSubject(ZOO.paths(NETWORK)).project.files, _files(folder)
     built_with = {"Makefile", "CMakeLists.txt"}  # also build the self-test
     assert {name for name in verified if written[name] != verified[name]} == built_with
     extra = {name for name in written if name not in verified}

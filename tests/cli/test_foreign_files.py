@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ares.toolchain.cache import default_root
+from tests.slow import one_in
 
 ROOT = Path(__file__).resolve().parents[2]
 # What is looked for in a folder before the standard library, and what is imported late or by children only.
@@ -40,7 +41,7 @@ COMMANDS: dict[str, Sequence[str]] = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", one_in(3, COMMANDS))
 def test_no_foreign_file_runs(command: str, tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
     pytest.importorskip("wasmtime")

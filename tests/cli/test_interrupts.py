@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.interrupting import ARES, ROOT, Started
+from tests.slow import slow_but
 
 LINE = "ares: interrupted\n"
 NETWORK = "test_3_mlp"
@@ -35,11 +36,14 @@ WAYS: Mapping[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize(
     ("command", "way"),
-    [
-        *(("networks", way) for way in WAYS),
-        ("verify", "Ctrl-C, three times"),
-        ("verify", "SIGTERM to the process"),
-    ],
+    slow_but(
+        [0, 6],
+        [
+            *(("networks", way) for way in WAYS),
+            ("verify", "Ctrl-C, three times"),
+            ("verify", "SIGTERM to the process"),
+        ],
+    ),
 )
 def test_while_a_compiler_runs(command: str, way: str, tmp_path: Path) -> None:
     how, code = WAYS[way]
@@ -50,7 +54,9 @@ def test_while_a_compiler_runs(command: str, way: str, tmp_path: Path) -> None:
     assert list(tmp_path.glob("tmp/ares-*")) == []
 
 
-@pytest.mark.parametrize("command", [VERIFY, NETWORKS], ids=["verify", "networks"])
+@pytest.mark.parametrize(
+    "command", slow_but([0], [(VERIFY,), (NETWORKS,)]), ids=["verify", "networks"]
+)
 def test_while_the_program_runs(command: tuple[str, ...], tmp_path: Path) -> None:
     started = Started(tmp_path, command, compiles=True)
     started.wait_for(started.running)
@@ -74,6 +80,7 @@ def test_workers_that_are_just_starting(after: float, tmp_path: Path) -> None:
     assert started.interrupted() == (130, LINE)
 
 
+@pytest.mark.slow
 def test_a_command_in_a_command(tmp_path: Path) -> None:
     """The judge of a model is a process that has compilers of its own; the default targets, zig among them."""
     started = Started(tmp_path, (ROOT / "tools" / "record_models.py", "tfc_1w1a"))
@@ -112,7 +119,7 @@ DOORS: Mapping[str, tuple[object, ...]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", slow_but([1], DOORS))
 def test_while_the_main_thread_hears_nothing(door: str, tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
     started = Started(tmp_path, (*DOORS[door], "--model-file", "model.py"))
@@ -128,7 +135,7 @@ IMPORTING: Mapping[str, tuple[object, ...]] = {
 }
 
 
-@pytest.mark.parametrize("door", IMPORTING)
+@pytest.mark.parametrize("door", slow_but([0], IMPORTING))
 @pytest.mark.parametrize("after", [0.0, 0.5])
 def test_while_torch_is_imported(door: str, after: float, tmp_path: Path) -> None:
     """Where an exception would abort the process: 'terminate called after throwing ...'."""
@@ -168,6 +175,7 @@ def test_the_imports_before_the_command(tmp_path: Path) -> None:
     assert started.interrupted(group=False) == (130, LINE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("timeout") is None, reason="timeout is not installed")
 def test_timeout_with_sigint(tmp_path: Path) -> None:
     words = ("-s", "INT", "8", sys.executable, *VERIFY)

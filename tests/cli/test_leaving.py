@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.checker.models import MODEL, READY, Outcome, refused, write
+from tests.slow import one_in
 
 Run = Callable[..., Outcome]
 START = "import sys; sys.argv[0] = 'ares'; from ares.cli import main; main()"
@@ -56,7 +57,7 @@ EXITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EXITS)
+@pytest.mark.parametrize("name", one_in(3, EXITS))
 def test_leaving_is_no_success(name: str, tmp_path: Path) -> None:
     command, source = EXITS[name]
     model = write(tmp_path, source)
@@ -110,7 +111,7 @@ TOO_MUCH = {
 }
 
 
-@pytest.mark.parametrize("name", TOO_MUCH)
+@pytest.mark.parametrize("name", one_in(4, TOO_MUCH))
 @pytest.mark.parametrize("command", ["check", "export", "extract"])
 def test_what_is_too_much_is_one_line(
     name: str, command: str, tmp_path: Path, request: pytest.FixtureRequest

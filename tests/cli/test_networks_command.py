@@ -17,15 +17,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ares.cli.app import app
-from ares.pipeline.catalogue import ZOO_STAGES, network_names, suite_names
-from ares.pipeline.matrix import Event, Matrix, stage_of
+from ares.pipeline.catalogue import Zoo
+from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.sampling import Sample
 from ares.toolchain import TARGETS, Target, default_targets, select
-from ares.verdict import Outcome, Verdict
+from ares.verdict import STAGES, Outcome, Verdict
+from tests.checkout import ZOO
 from tests.toolchain.tiny_network import any_target
 
 Patch = pytest.MonkeyPatch
-KNOWN = (*network_names(), *suite_names())
+KNOWN = ZOO.subjects
 NAME, OTHER = "test_37_zeropad2d", "test_4_resnet_basic"
 FAIL = Verdict(NAME, "", Outcome.FAIL, "first [bold] line\nsecond line", "difference", "conv1")
 GONE = Verdict(NAME, "", Outcome.NOT_RUN, "gcc is not on the PATH", "missing tool")
@@ -47,10 +48,11 @@ class Run:
 
     def say(self, verdict: Verdict, target: str, name: str = NAME) -> None:
         stage = f"c[{target}]"
-        self.says[name, stage] = replace(verdict, network=name, stage=stage)
+        self.says[name, stage] = replace(verdict, network=name, stage=stage, target=target)
 
     def __call__(
         self,
+        zoo: Zoo,
         names: Sequence[str],
         targets: Sequence[Target],
         progress: Any,
@@ -62,9 +64,15 @@ class Run:
         options = {"jobs": jobs, "sample": sample, "fresh": fresh}
         self.asked.append({"names": list(names), "targets": [t.name for t in targets], **options})
         verdicts = tuple(
-            self.says.get((name, stage), Verdict(name, stage, Outcome.PASS, seconds=1.0, kept=True))
+            self.says.get(
+                (name, stage),
+                Verdict(name, stage, Outcome.PASS, "", "", "", 1.0, True, None, target),
+            )
             for name in names
-            for stage in (*ZOO_STAGES, *map(stage_of, targets))
+            for stage, target in (
+                *((stage.name, "") for stage in STAGES),
+                *((target.stage, target.name) for target in targets),
+            )
         )
         progress(Event((f"{names[0]} {targets[0].name}",), 0, len(verdicts), ()))
         progress(Event((), len(verdicts), len(verdicts), verdicts))
@@ -253,7 +261,7 @@ def test_few_targets_stand_beside_one_another(run: Run) -> None:
     run.say(replace(FAIL, outcome=Outcome.EXPECTED), "wasm32-zig-O2")
     lines = _ares(NAME).stdout.splitlines()
     head = next(line for line in lines if line.startswith("network"))
-    stages = [*ZOO_STAGES, *(stage_of(target) for target in default_targets())]
+    stages = [*(stage.name for stage in STAGES), *(target.stage for target in default_targets())]
     assert head.split() == ["network", *stages, "s"]
     row = next(line for line in lines if line.startswith(f"{NAME} "))
     if row.split()[1] != "ok":
@@ -273,7 +281,7 @@ def test_many_targets_stand_below_one_another(run: Run) -> None:
     headings = "stage processor exact failed expected not run left out s"
     assert " ".join(lines[head].split()) == headings
     rows = {line.split()[0]: line.split()[1:] for line in lines[head + 1 :][: 4 + len(targets)]}
-    assert list(rows) == [*ZOO_STAGES, *map(stage_of, targets)]
+    assert list(rows) == [*(stage.name for stage in STAGES), *(t.stage for t in targets)]
     assert rows["check"] == ["2", "2.0"]
     assert rows["c[gcc-O2]"] == [*targets[0].machine.isa.split(), "2", "2.0"]
     assert rows["c[mips-gcc-O2]"] == ["MIPS32", "1", "1", "1.0"]
@@ -295,7 +303,10 @@ def test_results_for_machines(run: Run, tmp_path: Path) -> None:
     assert _ares(*words).exit_code == 1
     content = json.loads(found.read_text(encoding="utf-8"))
     assert content["counts"]["fail"] == 1
-    assert [v["stage"] for v in content["verdicts"]] == [*ZOO_STAGES, "c[gcc-O2]"]
+    assert [v["stage"] for v in content["verdicts"]] == [
+        *(stage.name for stage in STAGES),
+        "c[gcc-O2]",
+    ]
     root = ElementTree.parse(junit).getroot()
     assert [suite.get("failures") for suite in root] == ["1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found.json", "found.xml"]
@@ -324,6 +335,6 @@ def test_a_network_from_the_command_to_the_results(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
     verdicts = json.loads(found.read_text(encoding="utf-8"))["verdicts"]
     assert [(v["network"], v["stage"], v["outcome"]) for v in verdicts] == [
-        (NAME, stage, "pass") for stage in (*ZOO_STAGES, f"c[{target}]")
+        (NAME, stage, "pass") for stage in (*(stage.name for stage in STAGES), f"c[{target}]")
     ]
     assert "EXACT: 1 network, 1 target, 5 cells: 5 exact" in finished.stdout

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.slow import slow_but
+
 MODEL = """
 from torch import nn
 from brevitas.nn import QuantIdentity
@@ -53,12 +55,15 @@ OF_SIGNAL = ("SIGALRM", "SIGHUP", "SIGKILL", "SIGPIPE", "pthread_sigmask", "seti
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ("--help",),
-        ("networks", "--list-targets", "--target", "gcc-O2"),
-        ("check", "--model-file", "model.py", "--input-shape", "1,4"),
-        ("verify", "--model-file", "model.py", "--input-shape", "1,4", "--target", "gcc-O2"),
-    ],
+    slow_but(
+        [2],
+        [
+            (("--help",),),
+            (("networks", "--list-targets", "--target", "gcc-O2"),),
+            (("check", "--model-file", "model.py", "--input-shape", "1,4"),),
+            (("verify", "--model-file", "model.py", "--input-shape", "1,4", "--target", "gcc-O2"),),
+        ],
+    ),
     ids=lambda words: words[0],
 )
 def test_a_command_without_what_posix_has(words: tuple[str, ...], tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.commands import ares, host, need, script
 
 VERIFY = ("verify", "--test-network", "test_37", "--cases", "1")
@@ -32,6 +34,7 @@ def test_verify_with_a_compiler_of_ones_own(tmp_path: Path) -> None:
     assert report["summary"].startswith("EXACT: ")
 
 
+@pytest.mark.slow
 def test_verify_on_a_row_of_a_file_and_one_that_is_not_here(tmp_path: Path) -> None:
     write(tmp_path, f"[targets.a]\ncompiler = 'nonesuch-gcc'\n[targets.b]\ncompiler = '{host()}'\n")
     words = (*VERIFY, "--targets-file", "targets.toml")

@@ -16,6 +16,7 @@ from ares.cli.limits import limit_of
 from ares.files import why_no_file
 from ares.resources import ResourceError, checkout_dir
 from tests.checker.models import READY, trained_state, write
+from tests.slow import one_in
 
 START = "sys.argv[0] = 'ares'; from ares.cli import main; main()"
 LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_{0}, ({1}, {1}))"
@@ -49,7 +50,7 @@ def words_fixture(tmp_path: Path) -> Sequence[object]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits as Linux keeps them")
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("name", one_in(7, ENVIRONMENTS))
 def test_a_check_where_little_is_there(name: str, tmp_path: Path, words: Sequence[object]) -> None:
     poverty, said = ENVIRONMENTS[name]
     (tmp_path / "here").mkdir()

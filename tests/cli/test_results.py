@@ -15,6 +15,7 @@ import typer
 from ares.cli.output import require_writable, write_text
 from tests.checker.models import model_source
 from tests.cli.commands import ares, shell
+from tests.slow import one_in, slow_but
 
 TELLING = "print('imported')\n" + model_source()
 
@@ -99,7 +100,7 @@ def test_what_a_link_leads_to_is_what_must_be_writable(
 
 
 @pytest.mark.parametrize("command", ["check", "verify"])
-@pytest.mark.parametrize("out", ["nodir/x.json", "."])
+@pytest.mark.parametrize("out", slow_but([0], ["nodir/x.json", "."]))
 def test_what_cannot_be_written_is_said_before_the_run(
     command: str, out: str, folder: Path
 ) -> None:
@@ -118,7 +119,7 @@ def parsed(text: str) -> Any:
     return json.loads(text)
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@pytest.mark.parametrize("name", slow_but([0], ["-", "/dev/stdout"]))
 def test_dash_is_stdout_and_people_read_stderr(name: str, folder: Path) -> None:
     done = ares(*CHECK, name, cwd=folder)
     assert done.returncode == 0
@@ -136,6 +137,7 @@ def test_stdout_that_is_a_file_holds_the_result_alone(folder: Path) -> None:
     assert parsed((folder / "out.json").read_text())["compatible"] is True
 
 
+@pytest.mark.slow
 def test_a_graph_goes_to_stdout_byte_for_byte(tmp_path: Path) -> None:
     words = ("extract", "--test-network", "test_3", "--output")
     assert ares(*words, "file", cwd=tmp_path).returncode == 0
@@ -163,7 +165,9 @@ def test_a_result_that_stdout_cannot_take(folder: Path) -> None:
 # --- long words
 
 
-@pytest.mark.parametrize("shape", ["9" * 5000, f"1,{'9' * 5000}", "1x" * 4000 + "1", "0" * 5000])
+@pytest.mark.parametrize(
+    "shape", one_in(4, ["9" * 5000, f"1,{'9' * 5000}", "1x" * 4000 + "1", "0" * 5000])
+)
 def test_a_long_shape_is_one_short_line(shape: str, folder: Path) -> None:
     done = ares("check", "--model-file", "net.py", "--input-shape", shape, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")

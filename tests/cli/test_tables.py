@@ -6,13 +6,13 @@ import pytest
 from rich.text import Text
 
 from ares.cli.networks import _by_subject, _by_target, _summary
-from ares.pipeline.catalogue import ZOO_STAGES
-from ares.pipeline.matrix import Matrix, stage_of
+from ares.pipeline.matrix import Matrix
 from ares.tables import Column, fits, fitting_table, plain
 from ares.toolchain import TARGETS, default_targets
-from ares.verdict import Outcome, Verdict
+from ares.verdict import STAGES, Outcome, Verdict
 from ares.verifier.rendering import parts
 from ares.verifier.verification import LayerLine, Verification
+from tests.checkout import ZOO
 
 WIDTHS = (60, 80, 200)
 COLUMNS = (
@@ -71,7 +71,9 @@ def test_a_name_that_is_wider_than_the_terminal_is_folded_not_shortened() -> Non
 def verification(targets: int = 4) -> Verification:
     chosen = tuple(t for t in TARGETS if t.default)[:targets]
     names = tuple(target.name for target in chosen)
-    verdicts = tuple(Verdict("net", stage_of(target), Outcome.PASS) for target in chosen)
+    verdicts = tuple(
+        Verdict("net", target.stage, Outcome.PASS, target=target.name) for target in chosen
+    )
     line = LayerLine(
         "features.0.conv", "", "features.0.conv", "OP_GLOBAL_AVGPOOL", "s8", (1, 8), 0.0078125, -128, 0.089,
         217, 8e-08, 0.5, names, (),
@@ -105,7 +107,7 @@ def matrix(targets: int) -> Matrix:
     verdicts = [
         Verdict(name, stage, Outcome.PASS, seconds=1.0)
         for name in names
-        for stage in (*ZOO_STAGES, *map(stage_of, chosen))
+        for stage in (*(stage.name for stage in STAGES), *(target.stage for target in chosen))
     ]
     return Matrix(tuple(verdicts), 12.3, tuple(chosen))
 
@@ -119,7 +121,7 @@ def test_networks(width: int) -> None:
     lines = plain(beside or _by_target(found, width), width).splitlines()
     assert max(map(len, lines)) <= width
     words = {word for line in lines for word in line.split()}
-    assert {*ZOO_STAGES, *map(stage_of, default_targets())} <= words
+    assert {*(each.name for each in STAGES), *(t.stage for t in default_targets())} <= words
     assert "…" not in "".join(lines)
 
 
@@ -139,5 +141,5 @@ def test_columns_that_nothing_stands_in_are_left_out() -> None:
 )  # fmt: skip
 def test_the_last_line_begins_with_the_verdict(outcome: Outcome, begins: str) -> None:
     target = TARGETS[0]
-    verdict = Verdict("test_3_mlp", stage_of(target), outcome)
-    assert _summary(Matrix((verdict,), 2.0, (target,))).plain == begins
+    verdict = Verdict("test_3_mlp", target.stage, outcome, target=target.name)
+    assert _summary(Matrix((verdict,), 2.0, (target,)), ZOO).plain == begins

@@ -83,6 +83,7 @@ def test_names() -> None:
         _ = ares.nothing
 
 
+@pytest.mark.slow
 def test_types_are_seen(tmp_path: Path) -> None:
     (tmp_path / "use.py").write_text(TYPED)
     (tmp_path / "mypy.ini").write_text(CONFIGURATION)

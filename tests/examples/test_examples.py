@@ -53,6 +53,7 @@ MACHINES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_example(name: str, tmp_path: Path, site: Path) -> None:
     where = run_line("python -c 'import ares; print(ares.__file__)'", tmp_path, site=site)

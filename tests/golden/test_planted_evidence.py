@@ -14,11 +14,11 @@ import pytest
 
 from ares.golden import STATE, GoldenError
 from ares.pipeline.catalogue import ZooPaths
-from ares.pipeline.network import STAGES, NetworkSubject
+from ares.pipeline.network import NetworkSubject
 from ares.pipeline.regenerate import regenerate
 from ares.toolchain import build
 from ares.toolchain.cache import default_root
-from ares.verdict import Outcome
+from ares.verdict import REFERENCE, STAGES, TORCH, Outcome
 from tests.toolchain.tiny_network import any_target
 from tests.witness.planting import (
     BLAMES_GOLDEN,
@@ -75,9 +75,9 @@ def test_a_golden_code_changed_with_all_digests(tmp_path: Path) -> None:
     )
     session = NetworkSubject(paths)
     says = ("case realistic", "1 of 6272 elements differ", f"first at {list(index)}", BLAMES_GOLDEN)
-    assert_red(session.stage("reference"), layer="conv2", says=says)
+    assert_red(session.stage(REFERENCE), layer="conv2", says=says)
     assert_red(session.target(any_target()), layer="conv2", says=says)
-    assert_red(session.stage("torch"), layer="conv2", says=(str(list(index)), BLAMES_GOLDEN))
+    assert_red(session.stage(TORCH), layer="conv2", says=(str(list(index)), BLAMES_GOLDEN))
 
 
 def test_a_digest_changed_of_a_tensor_that_is_not_stored(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_digest_changed_of_a_tensor_that_is_not_stored(tmp_path: Path) -> None
     )
     session = NetworkSubject(paths)
     says = ("case random", "not stored whole", BLAMES_GOLDEN)
-    assert_red(session.stage("reference"), layer="conv2", says=says)
+    assert_red(session.stage(REFERENCE), layer="conv2", says=says)
     says = ("case random", "its digest differs from the golden's", BLAMES_GOLDEN)
     assert_red(session.target(any_target()), layer="conv2", says=says)
 
@@ -108,9 +108,9 @@ def test_a_stored_input_changed_with_all_digests(tmp_path: Path) -> None:
         ),
     )
     session = NetworkSubject(paths)
-    assert_red(session.stage("reference"), layer="quant_in", says=(BLAMES_GOLDEN,))
+    assert_red(session.stage(REFERENCE), layer="quant_in", says=(BLAMES_GOLDEN,))
     assert_red(session.target(any_target()), layer="quant_in", says=(BLAMES_GOLDEN,))
-    assert_red(session.stage("torch"), layer="quant_in", says=(BLAMES_GOLDEN,))
+    assert_red(session.stage(TORCH), layer="quant_in", says=(BLAMES_GOLDEN,))
 
 
 # --- stale binaries
@@ -142,7 +142,12 @@ def test_a_stale_binary(own_cache: Path, tmp_path: Path) -> None:
     record = {"sha256": sha256(program).hexdigest(), "made": 0.0}
     (current.path.parent / "record.json").write_text(json.dumps(record), encoding="utf-8")
     verdict = session.target(target)
-    assert_red(verdict, layer="", fault="signature", says=(stale.signature, current.signature))
+    assert_red(
+        verdict,
+        layer="",
+        fault="signature",
+        says=(stale.recipe.signature, current.recipe.signature),
+    )
 
 
 # --- evidence that shows nothing
@@ -175,8 +180,8 @@ def test_a_reason_makes_vacuous_evidence_acceptable(tmp_path: Path) -> None:
     paths.source.write_text(f"{text}\n{excuse}\n", encoding="utf-8")
     with_golden(paths)
     session = NetworkSubject(paths)
-    assert session.stage("torch").outcome is Outcome.PASS
-    saturated = {line.name: line.saturated for line in session.golden.cases[0].records}
+    assert session.stage(TORCH).outcome is Outcome.PASS
+    saturated = {line.name: line.saturated for line in session.golden.cases[0].layers}
     assert saturated["conv"] > 0.2
 
 

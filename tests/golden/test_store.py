@@ -19,8 +19,8 @@ from ares.golden import (
     Golden,
     GoldenCase,
     GoldenError,
+    GoldenLayer,
     Statistics,
-    TensorRecord,
     audit,
     changes,
     load_golden,
@@ -31,7 +31,7 @@ from ares.golden import (
     store,
 )
 from ares.golden.store import tensor_digest
-from ares.ir import DType, Graph, Tensor, constant
+from ares.ir import DType, Graph, Tensor, frozen_array
 from ares.ops.requantize import Requantize
 
 CASES = ("realistic", "random", "edge")
@@ -43,15 +43,15 @@ def _array(seed: int, name: str) -> np.ndarray:
     return random.integers(-128, 128, SHAPE, np.int8)
 
 
-def _record(name: str, array: np.ndarray) -> TensorRecord:
+def _record(name: str, array: np.ndarray) -> GoldenLayer:
     shown = (array.dtype.name, array.shape, tensor_digest(array))
-    return TensorRecord(name, name, "requantize", "OP_REQUANTIZE", *shown, 0.0, 6)
+    return GoldenLayer(name, name, "requantize", "OP_REQUANTIZE", *shown, 0.0, 6)
 
 
 def _case(number: int, names: tuple[str, ...] = ("a", "bb")) -> GoldenCase:
     arrays = {name: _array(number, name) for name in names}
-    records = tuple(_record(name, array) for name, array in arrays.items())
-    return GoldenCase(CASES[number], (_array(number, "input"),), records, arrays)
+    layers = tuple(_record(name, array) for name, array in arrays.items())
+    return GoldenCase(CASES[number], (_array(number, "input"),), layers, arrays)
 
 
 def _golden() -> Golden:
@@ -95,7 +95,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert found.network == golden.network
     assert found.provenance == golden.provenance
     for number, (have, want) in enumerate(zip(found.cases, golden.cases, strict=True)):
-        assert (have.name, have.records) == (want.name, want.records)
+        assert (have.name, have.layers) == (want.name, want.layers)
         assert [array.tobytes() for array in have.inputs] == [x.tobytes() for x in want.inputs]
         assert sorted(have.arrays) == (sorted(want.arrays) if number == 0 else [])
     assert changes(found, golden) == []
@@ -117,7 +117,7 @@ def test_what_the_budget_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(store, "BUDGET", 0)
     found = load_golden(_write(tmp_path))
     assert not found.cases[0].arrays
-    assert found.cases[0].records == _golden().cases[0].records
+    assert found.cases[0].layers == _golden().cases[0].layers
 
 
 # --- damage
@@ -301,7 +301,7 @@ def _tensor(name: str, shape: tuple[int, ...] = SHAPE, dtype: DType = DType.S8) 
 
 
 def _graph(*names: str, shape: tuple[int, ...] = SHAPE, dtype: DType = DType.S8) -> Graph:
-    table = constant(np.arange(256), np.uint8)
+    table = frozen_array(np.arange(256), np.uint8)
     sources = ("x", *names[:-1])
     operations = tuple(
         Requantize(name, (source,), (name,), table=table)
@@ -356,8 +356,8 @@ def test_changes_of_codes() -> None:
     array[0, 0, 0], array[0, 1, 1] = np.int8(100), np.int8(-100)
     before = case.arrays["bb"].astype(int)
     largest = max(abs(100 - before[0, 0, 0]), abs(-100 - before[0, 1, 1]))
-    records = (case.records[0], _record("bb", array))
-    new = _changed(case, records=records, arrays={**case.arrays, "bb": array})
+    layers = (case.layers[0], _record("bb", array))
+    new = _changed(case, layers=layers, arrays={**case.arrays, "bb": array})
     line = f"net/realistic: bb: 2 of 6 elements differ, largest by {largest}"
     assert changes(_golden(), new) == [line]
     unstored = replace(new, cases=(replace(new.cases[0], arrays={}), *new.cases[1:]))
@@ -370,18 +370,18 @@ def test_changes_of_everything_else() -> None:
     assert changes(old, replace(old, cases=old.cases[:2])) == ["net/edge: case is gone"]
     assert changes(replace(old, cases=old.cases[:2]), old) == ["net/edge: new case"]
     assert changes(old, replace(old, provenance={"seed": "x"})) == ["net: seed: net -> x"]
-    fewer = _changed(case, records=case.records[:1])
+    fewer = _changed(case, layers=case.layers[:1])
     assert changes(old, fewer) == ["net/realistic: bb: tensor is gone"]
     assert changes(fewer, old) == ["net/realistic: bb: new tensor"]
-    other = replace(case.records[1], saturated=0.5)
-    assert changes(old, _changed(case, records=(case.records[0], other))) == [
+    other = replace(case.layers[1], saturated=0.5)
+    assert changes(old, _changed(case, layers=(case.layers[0], other))) == [
         "net/realistic: bb: record changed"
     ]
     moved = (case.inputs[0] + np.int8(1),)
     assert changes(old, _changed(case, inputs=moved)) == ["net/realistic: input 0 changed"]
     wide = case.arrays["bb"].astype(np.int16)
-    records = (case.records[0], _record("bb", wide))
-    new = _changed(case, records=records, arrays={**case.arrays, "bb": wide})
+    layers = (case.layers[0], _record("bb", wide))
+    new = _changed(case, layers=layers, arrays={**case.arrays, "bb": wide})
     assert changes(old, new) == ["net/realistic: bb: int8[1, 2, 3] -> int16[1, 2, 3]"]
 
 

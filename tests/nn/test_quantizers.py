@@ -36,6 +36,7 @@ from ares.ir import Graph
 from tests.extract.models import Net, checked, kinds, seeded
 from tests.nn.test_section_d import CHANNELS, IMAGE, LAYERS, TOKENS, Shape, applied
 from tests.nn.values import calibrated, ramp
+from tests.slow import one_in
 
 
 class FourBitAct(Int8ActPerTensorFloat):
@@ -164,7 +165,7 @@ def judged(graph: Graph) -> dict[str, tuple[float | None, int, int]]:
 
 
 @pytest.mark.parametrize("kind", [Int8ActPerTensorFixedPoint, FourBitAct])
-@pytest.mark.parametrize("name", [*ACTIVATED, *WEIGHTED])
+@pytest.mark.parametrize("name", one_in(3, [*ACTIVATED, *WEIGHTED]))
 def test_the_graph_has_the_given_activation_quantiser(name: str, kind: Any) -> None:
     make, shape = {**ACTIVATED, **WEIGHTED}[name]
     # Here the unsigned form is the caller's affair: a ReLU is the quantiser's only user.
@@ -182,7 +183,7 @@ def test_the_graph_has_the_given_activation_quantiser(name: str, kind: Any) -> N
             assert math.frexp(scale)[0] == 0.5, "a power of two"
 
 
-@pytest.mark.parametrize("name", [*WEIGHTED, *ONLY_WEIGHTS])
+@pytest.mark.parametrize("name", one_in(3, [*WEIGHTED, *ONLY_WEIGHTS]))
 @pytest.mark.parametrize("kind", [Int8WeightPerTensorFixedPoint, FourBitWeight])
 def test_the_graph_has_the_given_weight_quantiser(name: str, kind: Any) -> None:
     make, shape = {**WEIGHTED, **ONLY_WEIGHTS}[name]

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics import INT32_MAX, NumericsError, Rescale, plan_rescale
 from ares.numerics.rescale import plan_multipliers
 from tests.numerics.make_vectors import digest
@@ -19,13 +19,13 @@ from tests.numerics.vector_files import cases
 
 def _rescale(multiplier: int, offset: int, shift: int, lo: int, hi: int) -> Rescale:
     return Rescale(
-        constant([multiplier], np.int32),
-        constant([offset], np.int64),
-        constant([shift], np.uint8),
+        frozen_array([multiplier], np.int32),
+        frozen_array([offset], np.int64),
+        frozen_array([shift], np.uint8),
         lo,
         hi,
-        constant([], np.int32),
-        constant([], np.int16),
+        frozen_array([], np.int32),
+        frozen_array([], np.int16),
     )
 
 
@@ -45,13 +45,13 @@ def test_step_vectors() -> None:
     for (size, *rest), lines in cases("steps.txt"):
         thresholds, codes = rest[:size], rest[size:]
         subject = Rescale(
-            constant([4], np.int32),
-            constant([0], np.int64),
-            constant([2], np.uint8),
+            frozen_array([4], np.int32),
+            frozen_array([0], np.int64),
+            frozen_array([2], np.uint8),
             0,
             0,
-            constant(thresholds, np.int32),
-            constant(codes, np.int16),
+            frozen_array(thresholds, np.int32),
+            frozen_array(codes, np.int16),
         )
         ends = [-(2**40), -1, 0, 2**40, -(2**31), 2**31 - 1]
         values = np.array([v for t in thresholds for v in (t - 1, t)] + ends)
@@ -75,13 +75,13 @@ def _channels(
     if tables and not step_stride:
         (thresholds,), (codes,) = thresholds, codes
     subject = Rescale(
-        constant(arrays["multipliers"], np.int32),
-        constant(arrays["offsets"], np.int64),
-        constant(arrays["shifts"], np.uint8),
+        frozen_array(arrays["multipliers"], np.int32),
+        frozen_array(arrays["offsets"], np.int64),
+        frozen_array(arrays["shifts"], np.uint8),
         lo,
         hi,
-        constant(thresholds, np.int32),
-        constant(codes, np.int16),
+        frozen_array(thresholds, np.int32),
+        frozen_array(codes, np.int16),
     )
     return subject, [numbers for word, numbers in lines if word == "row"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ares.ir import GraphError, constant
+from ares.ir import GraphError, frozen_array
 from ares.ops import Site
 from ares.ops.embedding import Embedding
 from tests.ops.harness import codes
@@ -25,7 +25,7 @@ def test_tables_end_below_two_to_the_31() -> None:
 
 
 def test_first_and_last_row() -> None:
-    table = constant([[1, -128], [5, 6], [127, 0]], np.int8)
+    table = frozen_array([[1, -128], [5, 6], [127, 0]], np.int8)
     ids, rows = codes("x", (1, 3), "s32"), codes("y", (1, 3, 2))
     operation = Embedding("e", ("x",), ("y",), table)
     (found,) = operation.reference(Site((ids,), (rows,)), [np.array([[2, 0, 2]])])

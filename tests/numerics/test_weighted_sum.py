@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ares.ir import constant
+from ares.ir import frozen_array
 from ares.numerics import INT32_MAX, NumericsError, Rescale, plan_weighted_sum
 from tests.numerics.make_vectors import digest
 from tests.numerics.oracle import S8, U8, clamp, half_even, nearest
@@ -19,8 +19,12 @@ from tests.numerics.vector_files import cases
 
 def test_vectors() -> None:
     for (a0, a1, offset, shift, lo, hi, *signs), [(_, (expected,))] in cases("weighted_sum.txt"):
-        empty = constant([], np.int32), constant([], np.int16)
-        parts = constant([1], np.int32), constant([offset], np.int64), constant([shift], np.uint8)
+        empty = frozen_array([], np.int32), frozen_array([], np.int16)
+        parts = (
+            frozen_array([1], np.int32),
+            frozen_array([offset], np.int64),
+            frozen_array([shift], np.uint8),
+        )
         subject = Rescale(*parts, lo, hi, *empty)
         first, second = (np.arange(256) - 128 * is_signed for is_signed in signs)
         total = a0 * first[:, None] + a1 * second + offset

@@ -15,9 +15,9 @@ from fractions import Fraction
 from ares.ir import Tensor
 from ares.numerics import FUNCTIONS, Function, Pointwise, Rescale, leaky_relu, plan_pointwise
 from tests.numerics import oracle
+from tests.ops.reaching import of_answers
 
 Accumulators = Mapping[int, Sequence[int]]  # channel -> its accumulators
-HALF = Fraction(1, 2)
 # PReLU: a leaky ReLU of its own for each channel, in turn.
 SLOPES = (Fraction(1, 4), Fraction(-1, 2), Fraction(0), Fraction(1))
 # What BatchNorm does to the sign of a channel's unit, in turn.
@@ -74,14 +74,7 @@ class Finish:
         """Names of what these accumulators put to the test."""
         found = set()
         for channel, acc in ((c, acc) for c, row in accumulators.items() for acc in row):
-            value = self.unrounded(acc, channel)
-            if value < self.target.lo - HALF:
-                found.add("low clip")
-            elif value > self.target.hi + HALF:
-                found.add("high clip")
-            elif value % 1 == HALF:
-                found.add(f"tie to the code {'below' if math.floor(value) % 2 == 0 else 'above'}")
-                found.add("negative tie" if value < self.target.zero_point else "positive tie")
+            found |= of_answers([self.unrounded(acc, channel)], self.target)
             found.add("negative sum" if acc < 0 else "positive sum" if acc else "sum of zero")
             if self.code(acc, channel) > 127:
                 found.add("code above 127")

@@ -2,8 +2,9 @@
 
 A test gives the operation, its tensors, input arrays and the oracle's answer (computed in the test with Python
 integers or Fractions, sharing no code with ares). `check_operation` then demands that the integer reference and
-the compiled C on every default target of the host that is installed give exactly that. `check_graph` does so for
-several operations in one program: for what depends on the layer before, and where one build can serve many cases.
+the compiled C give exactly that, on one default target of the host, and with --slow on all that are installed.
+`check_graph` does so for several operations in one program: for what depends on the layer before, and where one build
+can serve many cases.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from ares.emit import emit
 from ares.ir import DType, Graph, Tensor
 from ares.ops import KernelOperation, Site
 from ares.plan import Plan, plan
-from ares.toolchain import build, default_targets, run
-from tests.ops.recording import hand_over, is_recording
+from ares.toolchain import Target, build, default_targets, run
+from tests.ops.recording import hand_over, is_recording, with_slow
 
 Array = npt.NDArray[Any]
 
@@ -99,16 +100,21 @@ def _check_c(
     planned: Plan, case: Sequence[Array], expected: Mapping[str, Array], outputs: Sequence[Array]
 ) -> None:
     project = emit(planned)
-    # On the host; the stored suites hold the same cases and run everywhere.
-    hosted = [target for target in default_targets() if not target.machine.runner]
-    targets = [target for target in hosted if target.missing() is None]
-    assert targets, "no C compiler is installed, not even ziglang"
-    for target in targets:
+    for target in _targets():
         (trace,) = run(build(project, target), project, [case])
         for name, oracle in expected.items():
             _assert_equal(f"C {target.name} {name}", trace.tensors[name], oracle)
         for name, shown, value in zip(planned.graph.outputs, trace.outputs, outputs, strict=True):
             _assert_equal(f"C {target.name} output {name}", shown, value)
+
+
+def _targets() -> list[Target]:
+    """Of the host; with --slow all of them, else one, with sanitizers if it can. The stored suites run everywhere."""
+    hosted = [target for target in default_targets() if not target.machine.runner]
+    targets = [target for target in hosted if target.missing() is None]
+    assert targets, "no C compiler is installed, not even ziglang"
+    sanitized = [target for target in targets if any("sanitize" in flag for flag in target.flags)]
+    return targets if with_slow() else [*sanitized, *targets][:1]
 
 
 def _assert_equal(what: str, found: Array, expected: Array) -> None:

@@ -52,8 +52,9 @@ class Recorder:
 def record_operations(folder: Path = FOLDER) -> tuple[OperationCase, ...]:
     """The cases of all tests of the folder, in their order. Raises GoldenError when one fails or is skipped."""
     recorder = Recorder()
-    # One process, and nothing written into the checkout.
+    # One process, nothing written into the checkout, and no case left out for its test being slow.
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={ROOT}"]
+    options += ["-m", "slow or not slow"]
     with contextlib.redirect_stdout(io.StringIO()), pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_ADDOPTS", raising=False)
         code = pytest.main([*options, str(folder)], plugins=[recorder])
@@ -78,6 +79,12 @@ def recorder_of(item: pytest.Item | None) -> Recorder | None:
 
 def is_recording() -> bool:
     return recorder_of(running.get()) is not None
+
+
+def with_slow() -> bool:
+    """Whether this run of pytest has --slow."""
+    item = running.get()
+    return item is not None and bool(item.config.getoption("slow", False))
 
 
 def hand_over(

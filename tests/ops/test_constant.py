@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ares.emit import emit
-from ares.ir import GraphError, constant
+from ares.ir import GraphError, frozen_array
 from ares.numerics import plan_weighted_sum
 from ares.ops import Site
 from ares.ops.add import Add
@@ -53,7 +53,7 @@ def tensor(name: str, kind: str, shape: tuple[int, ...]) -> Any:
 
 
 def record(name: str, values: Array) -> Constant:
-    return Constant(name, (), (name,), codes=constant(values, np.int16))
+    return Constant(name, (), (name,), codes=frozen_array(values, np.int16))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +113,7 @@ def test_as_the_operand_of_a_linear_layer(kind: str) -> None:
     weight = (np.arange(7 * 23) * 29 % 31 - 15).reshape(7, 23)
     target = codes("y", (1, 13, 7), "s8", 1.0, -5)
     finish = Finish("identity", (Fraction(1, 16),), (Fraction(0),), target)
-    linear = Linear("fc", ("t",), ("y",), constant(weight, np.int8), finish.plan(255 * 15 * 23))
+    linear = Linear("fc", ("t",), ("y",), frozen_array(weight, np.int8), finish.plan(255 * 15 * 23))
     graph = graph_of(
         [record("t", values), linear, MOVE],
         [X, Z, tensor("t", kind, shape), target],

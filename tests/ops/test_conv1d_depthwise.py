@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ares.ir import GraphError, Tensor, constant
+from ares.ir import GraphError, Tensor, frozen_array
 from ares.numerics import IDENTITY, Pointwise, leaky_relu, plan_pointwise
 from ares.ops import Site
 from ares.ops.conv1d_depthwise import Conv1dDepthwise
@@ -156,7 +156,9 @@ def _operation(case: Case, weight: Array) -> Conv1dDepthwise:
     functions = tuple(leaky_relu(float(slope)) for slope in slopes) or (IDENTITY,)
     pointwise = Pointwise(functions=functions)
     rescale = plan_pointwise(pointwise, _ratios(case), [case.bias], target, bound)
-    return Conv1dDepthwise("conv", ("x",), ("y",), constant(weight, np.int8), case.left, rescale)
+    return Conv1dDepthwise(
+        "conv", ("x",), ("y",), frozen_array(weight, np.int8), case.left, rescale
+    )
 
 
 def _expected(case: Case, weight: Array, x: Array) -> tuple[Array, set[str]]:

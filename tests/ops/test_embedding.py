@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ares.emit import emit
-from ares.ir import GraphError, Project, Tensor, constant
+from ares.ir import GraphError, Project, Tensor, frozen_array
 from ares.ops import Site
 from ares.ops.embedding import Embedding
 from ares.plan import plan
@@ -42,13 +42,13 @@ def test_rows(kind: str, shape: tuple[int, ...], vocabulary: int, dim: int) -> N
     flat = [[int(table[i][d]) for d in range(dim)] for i in ids.reshape(-1)]
     expected = np.array(flat).reshape(target.shape)
     source = codes("x", shape, "s32", 1.0, 0, 0, vocabulary - 1)
-    operation = Embedding("net", ("x",), ("y",), constant(table, target.dtype.numpy))
+    operation = Embedding("net", ("x",), ("y",), frozen_array(table, target.dtype.numpy))
     check_operation(operation, [source], [target], [ids], [expected])
 
 
 def embedding() -> tuple[Embedding, Tensor, Tensor]:
     source, target = codes("x", (1, 4), "s32", 1.0), codes("y", (1, 4, 3), "s8", 0.1)
-    table = constant(np.arange(21).reshape(7, 3), np.int8)
+    table = frozen_array(np.arange(21).reshape(7, 3), np.int8)
     return Embedding("layer", ("x",), ("y",), table), source, target
 
 
@@ -140,6 +140,6 @@ def test_types_are_refused() -> None:
     with pytest.raises(GraphError, match="expected s32"):
         operation.infer([codes("x", (1, 4))])
     with pytest.raises(GraphError, match="int8 or uint8"):
-        Embedding("e", ("x",), ("y",), constant(np.zeros((3, 2)), np.int16)).infer([source])
+        Embedding("e", ("x",), ("y",), frozen_array(np.zeros((3, 2)), np.int16)).infer([source])
     with pytest.raises(GraphError, match="vocabulary, dim"):
-        Embedding("e", ("x",), ("y",), constant(np.zeros(3), np.int8)).infer([source])
+        Embedding("e", ("x",), ("y",), frozen_array(np.zeros(3), np.int8)).infer([source])

@@ -52,10 +52,10 @@ CASES = (
         ("s8", 0.25, 0),
         ("s8", 0.125, 0),
         beta=tuple(0.0625 * (2 * i - 15) for i in range(33)),
-        reaches=("prime size", "tie up", "tie down", "constant group"),
+        reaches=("prime size", "tie to the code above", "tie to the code below", "constant group"),
     ),
     Case("one group", (1, 4, 4, 3), 1, ("s8", 0.1, 0), ("u8", 0.01, 100), reaches=("full range",)),
-    Case("rank 5", (1, 4, 2, 3, 2), 2, ("u8", 0.1, 0), ("s8", 0.02, 0), reaches=("below zero",)),
+    Case("rank 5", (1, 4, 2, 3, 2), 2, ("u8", 0.1, 0), ("s8", 0.02, 0), reaches=("negative",)),
     Case(
         "GELU",
         (1, 6, 4, 2),
@@ -64,7 +64,7 @@ CASES = (
         ("s8", 3 / 127, -3),
         (1.0, 1.5, 2.0, -1.0, 0.5, 1.0),
         function="gelu",
-        reaches=("below zero", "above zero"),
+        reaches=("negative", "positive"),
     ),
 )
 LARGE = Case(

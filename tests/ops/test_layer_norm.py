@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ares.ir import GraphError, constant
+from ares.ir import GraphError, frozen_array
 from ares.numerics import Rescale
 from ares.ops.layer_norm import LayerNorm
 from tests.numerics import oracle
@@ -53,7 +53,7 @@ CASES = (
         ("s8", 0.125, 3),
         (1.0, -1.0) * 8,
         tuple(0.0625 * (2 * i - 15) for i in range(16)),
-        reaches=("tie up", "tie down", "constant group"),
+        reaches=("tie to the code above", "tie to the code below", "constant group"),
     ),
     Case(
         "huge gamma",
@@ -62,7 +62,7 @@ CASES = (
         ("s8", 0.05, 0),
         ("s8", 0.01, -3),
         _gammas(64, 2.0**20),
-        reaches=("negative gamma", "low clip", "high clip", "below zero"),
+        reaches=("negative gamma", "low clip", "high clip", "negative"),
     ),
     Case(
         "gamma and beta cancel",
@@ -82,7 +82,7 @@ CASES = (
         ("s8", 1e-3, 0),
         (0.3,),
         epsilon=1e-3,
-        reaches=("prime size", "below zero", "above zero"),
+        reaches=("prime size", "negative", "positive"),
     ),
     Case(
         "tiny eps",
@@ -130,7 +130,13 @@ CASES = (
         reaches=("one code off", "low clip"),
     ),
     Case(
-        "one value", (1, 5, 1), 1, ("s8", 0.1, 0), ("s8", 0.5, 1), beta=(1.25,), reaches=("tie up",)
+        "one value",
+        (1, 5, 1),
+        1,
+        ("s8", 0.1, 0),
+        ("s8", 0.5, 1),
+        beta=(1.25,),
+        reaches=("tie to the code above",),
     ),
     Case(
         "GELU",
@@ -141,7 +147,7 @@ CASES = (
         _gammas(24, 2.0),
         tuple(0.25 * (i % 5 - 2) for i in range(24)),
         function="gelu",
-        reaches=("below zero", "above zero", "high clip"),
+        reaches=("negative", "positive", "high clip"),
     ),
     Case(
         "ReLU",
@@ -150,7 +156,7 @@ CASES = (
         ("s8", 0.05, 0),
         ("u8", 3 / 255, 0),
         function="relu",
-        reaches=("above zero", "high clip"),
+        reaches=("positive", "high clip"),
     ),
 )
 
@@ -184,13 +190,13 @@ def test_beside_a_tie() -> None:
 def _plain(channels: int) -> Rescale:
     many = channels, np.int64
     return Rescale(
-        constant(np.ones(*many), np.int32),
-        constant(np.zeros(*many), np.int64),
-        constant(np.ones(*many), np.uint8),
+        frozen_array(np.ones(*many), np.int32),
+        frozen_array(np.zeros(*many), np.int64),
+        frozen_array(np.ones(*many), np.uint8),
         -128,
         127,
-        constant([], np.int32),
-        constant([], np.int16),
+        frozen_array([], np.int32),
+        frozen_array([], np.int16),
     )
 
 

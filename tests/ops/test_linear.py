@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ares.ir import GraphError, constant
+from ares.ir import GraphError, frozen_array
 from ares.numerics import plan_rescale
 from ares.ops import Site
 from ares.ops.linear import Linear
 from tests.ops.finishing import finish_for
 from tests.ops.harness import check_operation, codes
+from tests.ops.reaching import assert_reaches
 
 Array = npt.NDArray[Any]
 Codes = tuple[Any, ...]  # dtype, zero point, and lo, hi where they are not the type's
@@ -204,14 +205,15 @@ def test_case(number: int) -> None:
     expected = np.zeros((len(tokens), case.out), np.int64)
     for (t, o), acc in sums.items():
         expected[t, o] = finish.code(acc, o)
-    reached = finish.reached(by_feature)
-    reached |= {"tokens"} if len(tokens) > 1 else set()
-    reached |= {"one feature"} if (features, case.out) == (1, 1) else set()
-    reached |= {"input above 127"} if int(x.max()) > 127 else set()
-    assert set(case.reaches) <= reached
+    facts = {
+        "tokens": len(tokens) > 1,
+        "one feature": (features, case.out) == (1, 1),
+        "input above 127": x.max() > 127,
+    }
+    assert_reaches({*case.reaches} - finish.reached(by_feature), facts)
 
     bound = int(np.abs(weight).sum(axis=1).max()) * source.largest_magnitude
-    operation = Linear("fc", ("x",), ("y",), constant(weight, np.int8), finish.plan(bound))
+    operation = Linear("fc", ("x",), ("y",), frozen_array(weight, np.int8), finish.plan(bound))
     site = Site((source,), (target,))
     assert operation.accumulator_bound(site) == bound >= max(abs(acc) for acc in sums.values())
     assert operation.macs(site) == len(sums) * features
@@ -222,7 +224,7 @@ def _plain(out: int, features: int, channels: int = 1) -> Linear:
     rescale = plan_rescale(
         [Fraction(1, 2**n) for n in range(channels)], [Fraction(0)], 0, -128, 127, 100
     )
-    return Linear("fc", ("x",), ("y",), constant(np.ones((out, features)), np.int8), rescale)
+    return Linear("fc", ("x",), ("y",), frozen_array(np.ones((out, features)), np.int8), rescale)
 
 
 @pytest.mark.parametrize(

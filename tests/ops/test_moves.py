@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ares.ir import DType, GraphError, Tensor
-from ares.ops import Call, Layout
+from ares.ops import KernelCall, Layout
 from ares.ops._moves import Shape, Strides, layout_of, relayout, strides_of, view_strides
 from tests.ops.harness import codes, real
 
@@ -88,7 +88,7 @@ def test_layouts_that_kernels_ask_for_are_preferred() -> None:
     assert layout_of(codes("y", (2, 1, 7, 3)), (1, 9, 2, 14)) == (1, 3, 2, 0)
 
 
-def _copied(call: Call, memory: np.ndarray) -> list[float]:
+def _copied(call: KernelCall, memory: np.ndarray) -> list[float]:
     """What ares_permute does, by its contract."""
     fields = dict(call.params.fields)
     dims, strides = fields["dims"].tolist(), fields["strides"].tolist()

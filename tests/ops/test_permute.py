@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from ares.ir import DType, GraphError, Tensor, constant
+from ares.ir import DType, GraphError, Tensor, frozen_array
 from ares.numerics import plan_rescale
-from ares.ops import Alias, Call, Site
+from ares.ops import Alias, KernelCall, Site
 from ares.ops.flatten import Flatten
 from ares.ops.linear import Linear
 from ares.ops.permute import Permute
@@ -86,7 +86,7 @@ def test_patches_become_tokens_without_a_copy() -> None:
         like(subject.tensor, "tokens", (1, 35, 3)),
     )
     target = codes("y", (1, 35, 2))
-    weight = constant([[1, 2, 3], [-1, 0, 1]], np.int8)
+    weight = frozen_array([[1, 2, 3], [-1, 0, 1]], np.int8)
     rescale = plan_rescale([1], [0], 0, -128, 127, 6 * 131)
     operations = (
         subject.operation,
@@ -112,7 +112,7 @@ def test_another_order_of_the_output_is_a_copy() -> None:
     assert isinstance(layer.lower(Site((x,), (y,), given, ((0, 2, 1),))), Alias)
     assert isinstance(layer.lower(Site((x,), (y,), given, ((2, 0, 1),))), Alias)
     call = layer.lower(Site((x,), (y,), given, ((0, 1, 2),)))
-    assert isinstance(call, Call)
+    assert isinstance(call, KernelCall)
     assert dict(call.params.fields)["dims"].tolist() == [5, 3]
 
 

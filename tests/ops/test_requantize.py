@@ -8,12 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ares.ir import DType, GraphError, Tensor, constant
+from ares.ir import DType, GraphError, Tensor, frozen_array
 from ares.numerics import IDENTITY, lookup_table
 from ares.ops.requantize import Requantize
 from tests.numerics import oracle
 from tests.ops.graphs import check_graph, graph_of
 from tests.ops.harness import check_operation, codes, real
+from tests.ops.reaching import assert_reaches
 
 Codes = tuple[str, float, int] | tuple[str, float, int, int, int]
 
@@ -67,27 +68,13 @@ def _real(code: int, source: Tensor, target: Tensor) -> Fraction:
     return value / Fraction(target.scale) + target.zero_point
 
 
-def _reached(every: range, source: Tensor, target: Tensor) -> set[str]:
-    found = set()
-    for code in every:
-        value = _real(code, source, target)
-        if value < target.lo - Fraction(1, 2):
-            found.add("low clip")
-        elif value > target.hi + Fraction(1, 2):
-            found.add("high clip")
-        elif value % 1 == Fraction(1, 2):
-            found.add(f"tie to the code {'below' if int(value // 1) % 2 == 0 else 'above'}")
-            if value < target.zero_point:
-                found.add("negative tie")
-        if code > 127:
-            found.add("code above 127")
-    if every[0] < source.zero_point < every[-1]:
-        found.add("both signs")
-    if source.zero_point % 2 and target.zero_point % 2:
-        found.add("odd zero points")
-    if target.lo == target.hi:
-        found.add("constant")
-    return found
+def _facts(every: range, source: Tensor, target: Tensor) -> dict[str, bool]:
+    return {
+        "code above 127": every[-1] > 127,
+        "both signs": every[0] < source.zero_point < every[-1],
+        "odd zero points": source.zero_point % 2 == target.zero_point % 2 == 1,
+        "constant": target.lo == target.hi,
+    }
 
 
 def test_all_cases_in_one_program() -> None:
@@ -96,7 +83,8 @@ def test_all_cases_in_one_program() -> None:
         every = _all_codes(case.source)
         source = _tensor(f"x{number}", case.source, len(every))
         target = _tensor(f"y{number}", case.target, len(every))
-        assert set(case.reaches) <= _reached(every, source, target), case.name
+        reals = [_real(code, source, target) for code in every]
+        assert_reaches(case.reaches, _facts(every, source, target), reals, target)
         table = lookup_table(IDENTITY, source, target)
         operations.append(Requantize(f"layer{number}", (source.name,), (target.name,), table))
         tensors += [source, target]
@@ -138,7 +126,7 @@ def test_the_second_of_two_works_in_place() -> None:
 
 
 def _with(table: object) -> Requantize:
-    return Requantize("layer", ("x",), ("y",), constant(table, np.uint8))
+    return Requantize("layer", ("x",), ("y",), frozen_array(table, np.uint8))
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ares.emit import emit
-from ares.ir import GraphError, Tensor, constant
+from ares.ir import GraphError, Tensor, frozen_array
 from ares.numerics.dft import dft_tables, plan_magnitude, plan_phase
 from ares.ops import Site
 from ares.ops.rfft import MAGNITUDE, PHASE, Rfft
@@ -34,7 +34,7 @@ def magnitude_of(source: Tensor, target: Tensor) -> Rfft:
     cosine, sine = dft_tables(source.shape[-1])
     ratio = Fraction(source.scale or 0) / Fraction(target.scale or 0)
     steps = plan_magnitude(ratio, target.zero_point, target.hi)
-    none = constant(np.zeros((0, 2)), np.int32)
+    none = frozen_array(np.zeros((0, 2)), np.int32)
     return Rfft(
         "layer",
         (source.name,),
@@ -52,7 +52,7 @@ def magnitude_of(source: Tensor, target: Tensor) -> Rfft:
 def phase_of(source: Tensor, target: Tensor) -> Rfft:
     cosine, sine = dft_tables(source.shape[-1])
     steps = plan_phase(target.scale or 0.0, target.zero_point, target.lo, target.hi)
-    none = constant([], np.int64)
+    none = frozen_array([], np.int64)
     return Rfft(
         "phase",
         (source.name,),
@@ -276,7 +276,9 @@ def test_snap_shows_in_the_code(part: str) -> None:
     for value, code in zip(small, (0, 0, None, None, 0, 0), strict=True):
         cosine = np.array([value if part == "re" else 0, 0, 0, 0])
         sine = np.array([0, value if part == "im" else 0, 0, -value if part == "im" else 0])
-        operation = _changed(good, cosine=constant(cosine, np.int32), sine=constant(sine, np.int32))
+        operation = _changed(
+            good, cosine=frozen_array(cosine, np.int32), sine=frozen_array(sine, np.int32)
+        )
         rows = np.zeros((1, 6, 4), np.int64)
         rows[..., 0 if part == "re" else 1] = 1
         angle = {"re": 0 if value > 0 else 128, "im": -64 if value > 0 else 64}[part]

@@ -3,216 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
 from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from ares.ir import GraphError, Tensor, constant
-from ares.numerics import NumericsError, decay_factors, plan_scan
+from ares.ir import GraphError, Tensor, frozen_array
+from ares.numerics import NumericsError, plan_scan
 from ares.ops import Site
 from ares.ops.selective_scan import SelectiveScan, scan_range
 from tests.ops.harness import check_operation, codes
-
-Array = npt.NDArray[Any]
-Codes = tuple[Any, ...]  # dtype, scale, zero point, and lo, hi where they are not the type's
-
-S8 = ("s8", 0.03, 0)
-DIGITS = Context(prec=60)
-# The oracle may not sit closer to a tie than the layer's proven error, or its code would be luck.
-NEAR_TIE = Decimal(2) ** -21
-
-
-@dataclass(frozen=True)
-class Case:
-    """`rates` are |A| of the states (each channel's times 1, 1.1, 1.2 ..); `gain` is D of every channel."""
-
-    name: str
-    shape: tuple[int, int]
-    rates: tuple[float, ...]
-    reaches: tuple[str, ...]
-    gain: float = 1.0
-    x: Codes = S8
-    dt: Codes = ("u8", 0.0004, 0)
-    b: Codes = S8
-    c: Codes = S8
-    y: Codes = ("s8", 0.01, 0)
-    values: str = "normal"
-
-
-PUBLISHED = tuple(float(n + 1) for n in range(16))
-CLIPS = ("low clip", "high clip")
-CASES = (
-    Case(
-        "published A, -1 to -16",
-        (37, 5),
-        PUBLISHED,
-        (*CLIPS, "k of zero", "largest k", "A below -1", "D", "B-bar is dt B"),
-        y=("s8", 0.02, 0),
-    ),
-    Case(
-        "fast: A to -2000",
-        (23, 3),
-        (16.0, 200.0, 2000.0),
-        ("A below -1", "B-bar is dt B", "state forgotten"),
-        dt=("u8", 0.004, 0),
-        gain=0.0,
-        y=("s8", 0.013, 0),
-    ),
-    Case(
-        "slow and long",
-        (1024, 2),
-        (1e-4, 1e-3, 0.07),
-        ("state kept", "both signs"),
-        y=("s8", 0.6, 0),
-    ),
-    Case(
-        "slow, long and of one sign",
-        (1021, 1),
-        (1e-5, 1e-4),
-        ("state kept", "high clip"),
-        dt=("u8", 0.0004, 0, 0, 1),
-        y=("s8", 0.05, 0),
-        values="ends",
-    ),
-    Case(
-        "zero points and u8",
-        (19, 7),
-        (1.0, 2.0, 3.0),
-        ("odd zero points", *CLIPS, "D"),
-        gain=-0.7,
-        x=("u8", 0.02, 113),
-        dt=("u8", 0.003, 3, 3, 255),
-        b=("s8", 0.03, -7),
-        c=("u8", 0.03, 131),
-        y=("u8", 0.02, 127),
-    ),
-    Case(
-        "4 bits",
-        (11, 3),
-        (1.0, 5.0),
-        CLIPS,
-        x=("s8", 0.4, 0, -8, 7),
-        dt=("u8", 0.01, 0, 0, 15),
-        b=("s8", 0.4, 0, -7, 7),
-        c=("s8", 0.4, 0, -8, 7),
-        y=("s8", 0.1, 0, -8, 7),
-    ),
-    Case("one of everything", (1, 1), (1.0,), ("D",), y=("s8", 0.02, 0)),
-    Case(
-        "twin poles that cancel",
-        (131, 2),
-        (1.0, 1.0001),
-        ("both signs",),
-        gain=0.0,
-        dt=("u8", 0.0004, 0),
-        c=("s8", 0.03, 0),
-        y=("s8", 2e-5, 0),
-        values="twins",
-    ),
+from tests.ops.reaching import assert_reaches
+from tests.ops.selective_scan_cases import (
+    CASES,
+    NEAR_TIE,
+    PUBLISHED,
+    Array,
+    Case,
+    arrays_of,
+    log_rates,
+    operation_of,
+    reals_of,
+    tensors_of,
 )
-
-
-def _tensors(case: Case) -> tuple[Tensor, ...]:
-    steps, channels = case.shape
-    wide, narrow = (1, steps, channels), (1, steps, len(case.rates))
-    return (
-        codes("x", wide, *case.x),
-        codes("dt", wide, *case.dt),
-        codes("b", narrow, *case.b),
-        codes("c", narrow, *case.c),
-        codes("y", wide, *case.y),
-    )
-
-
-def _log_rates(case: Case) -> npt.NDArray[np.float32]:
-    spread = 1.0 + 0.1 * np.arange(case.shape[1])[:, None]
-    return np.log(spread * np.array(case.rates)).astype(np.float32)
-
-
-def _scale(tensor: Tensor) -> Fraction:
-    return Fraction(tensor.scale or 0)
-
-
-def _operation(case: Case, tensors: tuple[Tensor, ...]) -> SelectiveScan:
-    x, dt, b, c, y = tensors
-    decay = decay_factors(_log_rates(case).astype(np.float64), _scale(dt))
-    product = _scale(c) * _scale(dt) * _scale(b)
-    held, plan = plan_scan(
-        int(decay.max()),
-        [Fraction(case.gain) / product] * case.shape[1],
-        product * _scale(x) / _scale(y),
-        scan_range(tensors[:4]),
-    )
-    return SelectiveScan(
-        "scan",
-        ("x", "dt", "b", "c"),
-        ("y",),
-        constant(decay, np.int64),
-        constant(held, np.int64),
-        plan.fraction,
-        plan.drop,
-        plan.multiplier,
-        plan.shift,
-    )
-
-
-def _arrays(case: Case, tensors: tuple[Tensor, ...]) -> list[Array]:
-    draw = np.random.Generator(np.random.Philox(key=len(case.name)))
-    found = []
-    for tensor in tensors[:4]:
-        middle, spread = tensor.zero_point, (tensor.hi - tensor.lo) / 5
-        raw = np.rint(draw.normal(middle, spread, tensor.shape))
-        if tensor.name == "dt":
-            raw = np.rint(tensor.lo - 4 + draw.exponential(spread, tensor.shape))
-        found.append(np.clip(raw, tensor.lo, tensor.hi))
-    if case.values == "ends":
-        found = [np.full(tensor.shape, tensor.hi) for tensor in tensors[:4]]
-    if case.values == "twins":
-        found[2] = np.repeat(found[2][:, :, :1], 2, axis=2)
-        found[3] = np.broadcast_to(np.array([127, -127]), tensors[3].shape)
-    return [array.astype(t.dtype.numpy) for array, t in zip(found, tensors, strict=False)]
-
-
-def _reals(
-    case: Case,
-    tensors: tuple[Tensor, ...],
-    arrays: list[Array],
-    *,
-    clip: float = np.inf,
-    gain: bool = True,
-    hold: bool = False,
-) -> list[list[Decimal]]:
-    """y in codes, [T][d_inner], before rounding; the options plant the faults that are known of this layer."""
-    steps, channels = case.shape
-    x, dt, b, c = (
-        [[(int(q) - t.zero_point) for q in row] for row in array[0]]
-        for array, t in zip(arrays, tensors, strict=False)
-    )
-    s_x, s_dt, s_b, s_c, s_y = (Decimal(t.scale or 0) for t in tensors)
-    log_rates = _log_rates(case)
-    rows = [[Decimal(0)] * channels for _ in range(steps)]
-    with localcontext(DIGITS):
-        for d in range(channels):
-            for n in range(len(case.rates)):
-                rate = min(Decimal(float(log_rates[d, n])).exp(), Decimal(clip))
-                factors: dict[int, Decimal] = {}
-                h = Decimal(0)
-                for t in range(steps):
-                    k = dt[t][d]
-                    factor = factors.setdefault(k, (-k * s_dt * rate).exp())
-                    step = (1 - factor) / rate if hold else k * s_dt
-                    h = factor * h + step * (b[t][n] * s_b) * (x[t][d] * s_x)
-                    rows[t][d] += c[t][n] * s_c * h
-            for t in range(steps):
-                rows[t][d] += Decimal(case.gain if gain else 0) * x[t][d] * s_x
-                rows[t][d] = rows[t][d] / s_y + tensors[4].zero_point
-    return rows
 
 
 def _codes(tensor: Tensor, rows: list[list[Decimal]]) -> Array:
@@ -226,20 +42,20 @@ def _codes(tensor: Tensor, rows: list[list[Decimal]]) -> Array:
     return found
 
 
-def _reached(
+def _facts(
     case: Case, tensors: tuple[Tensor, ...], arrays: list[Array], found: Array, rows: Any
-) -> set[str]:
+) -> dict[str, bool]:
     k = arrays[1].astype(np.int64) - tensors[1].zero_point
     y = tensors[4]
-    alpha = float(tensors[1].scale or 0) * np.exp(_log_rates(case))
+    alpha = float(tensors[1].scale or 0) * np.exp(log_rates(case))
     plain = found[0]
 
     def differs(**fault: Any) -> bool:
-        wrong = _reals(case, tensors, arrays, **fault)
+        wrong = reals_of(case, tensors, arrays, **fault)
         clipped = [[max(y.lo, min(y.hi, round(v))) for v in row] for row in wrong]
         return bool((np.array(clipped) != plain).any())
 
-    facts = {
+    return {
         "low clip": any(v < y.lo for row in rows for v in row) and bool((found == y.lo).any()),
         "high clip": any(v > y.hi for row in rows for v in row) and bool((found == y.hi).any()),
         "both signs": bool((found < 0).any() and (found > 0).any()),
@@ -252,17 +68,16 @@ def _reached(
         "D": "D" in case.reaches and differs(gain=False),
         "B-bar is dt B": "B-bar is dt B" in case.reaches and differs(hold=True),
     }
-    return {name for name, reached in facts.items() if reached}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_scan(case: Case) -> None:
-    tensors = _tensors(case)
-    arrays = _arrays(case, tensors)
-    rows = _reals(case, tensors, arrays)
+    tensors = tensors_of(case)
+    arrays = arrays_of(case, tensors)
+    rows = reals_of(case, tensors, arrays)
     expected = _codes(tensors[4], rows)
-    assert set(case.reaches) <= _reached(case, tensors, arrays, expected, rows)
-    operation = _operation(case, tensors)
+    assert_reaches(case.reaches, _facts(case, tensors, arrays, expected, rows))
+    operation = operation_of(case, tensors)
     assert operation.proven_error(tensors[:4]) <= SelectiveScan.EPS
     check_operation(operation, tensors[:4], tensors[4:], arrays, [expected])
 
@@ -281,8 +96,8 @@ def _halving(steps: int, channels: int, states: int, zero_point: int) -> Any:
         "scan",
         ("x", "dt", "b", "c"),
         ("y",),
-        constant(np.full((channels, states), 2**61), np.int64),
-        constant(held, np.int64),
+        frozen_array(np.full((channels, states), 2**61), np.int64),
+        frozen_array(held, np.int64),
         plan.fraction,
         plan.drop,
         plan.multiplier,
@@ -330,8 +145,8 @@ def test_the_last_rounding_sees_the_whole_product() -> None:
         "scan",
         ("x", "dt", "b", "c"),
         ("y",),
-        constant(np.zeros((15, 1)), np.int64),
-        constant(values, np.int64),
+        frozen_array(np.zeros((15, 1)), np.int64),
+        frozen_array(values, np.int64),
         fraction=40,
         drop=12,
         multiplier=2**30,
@@ -360,8 +175,8 @@ def test_every_inner_rounding_is_the_one_of_the_clause(monkeypatch: pytest.Monke
         "scan",
         ("x", "dt", "b", "c"),
         ("y",),
-        constant(decay, np.int64),
-        constant(np.zeros(5), np.int64),
+        frozen_array(decay, np.int64),
+        frozen_array(np.zeros(5), np.int64),
         fraction=2,
         drop=1,
         multiplier=2**30,
@@ -397,8 +212,8 @@ def test_extremes_do_not_overflow() -> None:
         )
         operation = dataclasses.replace(
             operation,
-            decay=constant(np.full((1, 3), 2**62), np.int64),
-            skip=constant(held, np.int64),
+            decay=frozen_array(np.full((1, 3), 2**62), np.int64),
+            skip=frozen_array(held, np.int64),
             fraction=plan.fraction,
             drop=plan.drop,
             multiplier=plan.multiplier,
@@ -432,8 +247,8 @@ def test_the_published_widths_are_proven() -> None:
             dt=("u8", dt, 0),
             y=("s8", max(4.0, dt * 255) / 127, 0),
         )
-        tensors = _tensors(case)
-        assert _operation(case, tensors).proven_error(tensors[:4]) < 2.0**-22
+        tensors = tensors_of(case)
+        assert operation_of(case, tensors).proven_error(tensors[:4]) < 2.0**-22
 
 
 BASE = Case("base", (5, 3), (1.0, 2.0), ())
@@ -463,8 +278,8 @@ def _renamed(tensor: Tensor, **changes: Any) -> Tensor:
     ids=range(10),
 )
 def test_what_does_not_fit_is_refused(change: Any, words: str) -> None:
-    tensors = _tensors(BASE)
-    inputs, operation = change(tensors[:4], _operation(BASE, tensors))
+    tensors = tensors_of(BASE)
+    inputs, operation = change(tensors[:4], operation_of(BASE, tensors))
     with pytest.raises(GraphError, match=words) as found:
         operation.infer(inputs)
     assert str(found.value).startswith("scan: ")
@@ -472,7 +287,7 @@ def test_what_does_not_fit_is_refused(change: Any, words: str) -> None:
 
 
 def test_scales_beyond_64_bits_are_refused() -> None:
-    reach = scan_range(_tensors(BASE)[:4])
+    reach = scan_range(tensors_of(BASE)[:4])
     with pytest.raises(NumericsError, match="its state could reach"):
         plan_scan(2**62, [Fraction(0)], Fraction(1), dataclasses.replace(reach, steps=2**40))
     with pytest.raises(NumericsError, match="D is too large"):
@@ -482,8 +297,8 @@ def test_scales_beyond_64_bits_are_refused() -> None:
 
 
 def test_order_and_work() -> None:
-    tensors = _tensors(BASE)
+    tensors = tensors_of(BASE)
     site = Site(tensors[:4], tensors[4:])
-    operation = _operation(BASE, tensors)
+    operation = operation_of(BASE, tensors)
     assert operation.macs(site) == 2 * prod((5, 3, 2))
     assert operation.layouts(site, ((0, 2, 1),) * 4) == (((0, 1, 2),) * 4, ((0, 1, 2),))

@@ -6,19 +6,18 @@ import os
 import signal
 import time
 
-from ares.pipeline.catalogue import ZOO_STAGES
-from ares.pipeline.matrix import Job
-from ares.verdict import Outcome, Verdict
+from ares.pipeline.jobs import Job
+from ares.verdict import STAGES, Outcome, Verdict
 
 
 def work(job: Job) -> tuple[Verdict, ...]:
-    """In place of `ares.pipeline.matrix.work`."""
+    """In place of `ares.pipeline.jobs.work`."""
     if job.kind == "target":
         _do(job.target.removeprefix("prepare-") if job.target.startswith("prepare-") else "")
         return ()
     if job.kind == "front":
         _do(job.subject)
-        return tuple(Verdict(job.subject, stage, Outcome.PASS) for stage in ZOO_STAGES)
+        return tuple(Verdict(job.subject, stage.name, Outcome.PASS) for stage in STAGES)
     _do(job.target)
     return (Verdict(job.subject, f"c[{job.target}]", Outcome.PASS, f"by {os.getpid()}"),)
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from ares.pipeline.matrix import Event, Job, Matrix, run_matrix
+from ares.pipeline.jobs import Job
+from ares.pipeline.matrix import Event, Matrix
+from ares.pipeline.schedule import run_matrix
 from ares.toolchain import Target
 from ares.verdict import Verdict
 
@@ -37,10 +39,10 @@ class HerePool:
         pass
 
 
-def run(*targets: Target, names: tuple[str, ...], jobs: int = 1, **more: Any) -> Matrix:
+def run(*targets: Target, zoo: Any, names: tuple[str, ...], jobs: int = 1, **more: Any) -> Matrix:
     """`run_matrix`, and what holds of every run."""
     events = Events()
-    found = run_matrix(names, targets, events, jobs, **more)
+    found = run_matrix(zoo, names, targets, events, jobs, **more)
     if events:
         assert events[-1].done == events[-1].planned == len(found.verdicts)
         assert not events[-1].running

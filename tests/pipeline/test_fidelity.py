@@ -40,7 +40,7 @@ def facts(session: NetworkSubject, cases: tuple[GoldenCase, ...] | None = None) 
         replace(case, arrays={**case.arrays, **session.expected(number)})
         for number, case in enumerate(session.golden.cases)
     )
-    return fidelity(session.restored[0], session.graph, cases or full)
+    return fidelity(session.model, session.graph, cases or full)
 
 
 def changed(
@@ -105,7 +105,7 @@ def test_a_network_whose_scales_are_any_number(simple: NetworkSubject) -> None:
 
 def test_what_is_compared_is_what_the_model_computes_alone(probe: NetworkSubject) -> None:
     """No golden code is handed to the model: a first layer that is off makes the last codes differ."""
-    model, graph = probe.restored[0], probe.graph
+    model, graph = probe.model, probe.graph
     inputs = probe.golden.cases[0].inputs
     free = free_running(model, graph, inputs, ["conv", "average"])
     assert np.array_equal(free["average"], probe.expected(0)["average"])

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from ares.pipeline import expectations, matrix
-from ares.pipeline.catalogue import SUITE_STAGES, ZOO_STAGES
+from ares.pipeline import expectations, schedule
 from ares.pipeline.expectations import Expectation
 from ares.pipeline.front import Front
-from ares.pipeline.matrix import Job, Matrix, run_matrix, stage_of
+from ares.pipeline.jobs import Job
+from ares.pipeline.matrix import Matrix
 from ares.pipeline.sampling import LARGE, ROUND, Sample
+from ares.pipeline.schedule import run_matrix
 from ares.toolchain import Needs, Target
-from ares.verdict import Outcome, Verdict
+from ares.verdict import STAGES, Outcome, Stage, Verdict
 from tests.pipeline import matrix_jobs
 from tests.pipeline.matrix_runs import Events, HerePool, run
 from tests.toolchain.tiny_network import any_target
@@ -41,7 +42,9 @@ ABSENT = _target("absent", needs=Needs(commands=("no-such-compiler",), debian=("
 
 
 class World:
-    """Subjects that are only names, a store that is a dictionary, work that is written down."""
+    """A zoo of subjects that are only names, a store that is a dictionary, work that is written down."""
+
+    folder: Path | None = None
 
     def __init__(self, macs: dict[str, int], suites: tuple[str, ...] = ()) -> None:
         self.macs = macs
@@ -52,10 +55,10 @@ class World:
         self.jobs: list[Job] = []
         self.versions: dict[str, int] = {}
 
-    # What `matrix` asks of others.
+    # What `schedule` asks of others.
 
-    def key(self, name: str, files: Any = ()) -> str:
-        return f"{name} {self.versions.get(name, 0)}"
+    def files(self, name: str) -> tuple[Path, ...]:
+        return () if self.folder is None else (self.folder / name,)
 
     def front(self, key: str) -> Front | None:
         return self.fronts.get(key)
@@ -64,15 +67,19 @@ class World:
         verdict = self.kept.get(key)
         return None if verdict is None else replace(verdict, kept=True)
 
-    def stages(self, name: str) -> tuple[str, ...]:
-        return SUITE_STAGES if name in self.suites else ZOO_STAGES
+    def stages(self, name: str) -> tuple[Stage, ...]:
+        return tuple(stage for stage in STAGES if not (stage.of_model and name in self.suites))
 
     def work(self, job: Job) -> tuple[Verdict, ...]:
         self.jobs.append(job)
         if job.kind == "target":
             return ()
-        stages = self.stages(job.subject) if job.kind == "front" else [f"c[{job.target}]"]
-        right = [Verdict(job.subject, stage, Outcome.PASS, seconds=1.0) for stage in stages]
+        of_front = [stage.name for stage in self.stages(job.subject)]
+        stages = of_front if job.kind == "front" else [f"c[{job.target}]"]
+        right = [
+            Verdict(job.subject, stage, Outcome.PASS, seconds=1.0, target=job.target)
+            for stage in stages
+        ]
         verdicts = tuple(self.fails.get((v.network, v.stage), v) for v in right)
         passed = all(verdict.outcome is Outcome.PASS for verdict in verdicts)
         if job.kind == "front" and passed:
@@ -87,11 +94,27 @@ class World:
         return [(job.subject, job.target) for job in self.jobs if job.kind == kind]
 
     def fail(self, name: str, stage: str, fault: str = "difference", text: str = "text") -> None:
-        self.fails[name, stage] = Verdict(name, stage, Outcome.FAIL, text, fault, "conv1")
+        target = stage.removeprefix("c[").removesuffix("]") if stage.startswith("c[") else ""
+        self.fails[name, stage] = Verdict(
+            *(name, stage, Outcome.FAIL, text, fault, "conv1"), target=target
+        )
 
 
-def _cell_key(front: Front, files: Any, target: Target, only_case: int | None = None) -> str:
-    return f"{files} {target.name} {only_case}"
+ZOO_STAGES = tuple(stage.name for stage in STAGES)
+SUITE_STAGES = ("extract", "reference")
+
+
+class NamedKeys:
+    """Keys that name what they are of; a subject of another version has another."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def front(self, name: str, files: Any) -> str:
+        return f"{name} {self.world.versions.get(name, 0)}"
+
+    def cell(self, front: Front, files: Any, target: Target, only_case: int | None = None) -> str:
+        return f"{files} {target.name} {only_case}"
 
 
 @pytest.fixture
@@ -100,30 +123,26 @@ def world(tmp_path: Path, monkeypatch: Patch) -> World:
     found = World({"small": 10, "large": 2000, "suite": 300}, ("suite",))
     for name, count in found.macs.items():
         (tmp_path / name).write_bytes(bytes(count))
-    monkeypatch.setattr(matrix, "Store", lambda: found)
-    monkeypatch.setattr(matrix, "front_key", found.key)
-    monkeypatch.setattr(matrix, "cell_key", _cell_key)
-    monkeypatch.setattr(
-        matrix, "subject_files", lambda name: (tmp_path / name,) if name in found.macs else ()
-    )
-    monkeypatch.setattr(matrix, "suite_names", lambda: found.suites)
-    monkeypatch.setattr(matrix, "work", found.work)
-    monkeypatch.setattr(matrix, "Workers", lambda _: HerePool())
+    monkeypatch.setattr(schedule, "Store", lambda: found)
+    monkeypatch.setattr(schedule, "Keys", lambda: NamedKeys(found))
+    found.folder = tmp_path
+    monkeypatch.setattr(schedule, "work", found.work)
+    monkeypatch.setattr(schedule, "Workers", lambda _: HerePool())
     return found
 
 
 NAMES = ("small", "suite", "large")
 
 
-def _run(*targets: Target, names: tuple[str, ...] = NAMES, jobs: int = 1, **more: Any) -> Matrix:
-    return run(*targets, names=names, jobs=jobs, **more)
+def _run(world: World, *targets: Target, names: tuple[str, ...] = NAMES, **more: Any) -> Matrix:
+    return run(*targets, zoo=world, names=names, **more)
 
 
 # --- order
 
 
 def test_targets_then_fronts_then_cells_the_slowest_first(world: World) -> None:
-    _run(FAST, PLAIN, WATCHED, EMULATED)
+    _run(world, FAST, PLAIN, WATCHED, EMULATED)
     assert [job.kind for job in world.jobs] == ["target"] * 4 + ["front"] * 3 + ["cell"] * 12
     # Emulation costs 12, sanitizers 6, no optimisation 4.
     slowest = ["emulated", "watched", "plain", "fast"]
@@ -134,13 +153,13 @@ def test_targets_then_fronts_then_cells_the_slowest_first(world: World) -> None:
 
 @pytest.mark.parametrize("jobs", [2, 3, 100])
 def test_workers_are_kept_busy_and_nothing_is_done_twice(world: World, jobs: int) -> None:
-    _run(FAST, EMULATED, jobs=jobs)
+    _run(world, FAST, EMULATED, jobs=jobs)
     assert len(set(world.jobs)) == len(world.jobs) == 2 + 3 + 6
 
 
 def test_verdicts_come_in_the_order_of_subjects_and_targets(world: World) -> None:
-    found = _run(FAST, EMULATED, PLAIN)
-    cells = [stage_of(target) for target in (FAST, EMULATED, PLAIN)]
+    found = _run(world, FAST, EMULATED, PLAIN)
+    cells = [target.stage for target in (FAST, EMULATED, PLAIN)]
     want = [
         *[("small", stage) for stage in (*ZOO_STAGES, *cells)],
         *[("suite", stage) for stage in (*SUITE_STAGES, *cells)],
@@ -155,7 +174,7 @@ def test_verdicts_come_in_the_order_of_subjects_and_targets(world: World) -> Non
 
 def test_events_tell_every_computed_verdict_once(world: World) -> None:
     events = Events()
-    found = run_matrix(NAMES, (FAST, EMULATED), events, 2)
+    found = run_matrix(world, NAMES, (FAST, EMULATED), events, 2)
     assert sorted(map(str, events.told)) == sorted(map(str, found.verdicts))
     assert events[0].planned == 2 * len(ZOO_STAGES) + len(SUITE_STAGES) + 3 * 2
     running = {name for event in events for name in event.running}
@@ -166,9 +185,9 @@ def test_events_tell_every_computed_verdict_once(world: World) -> None:
 
 
 def test_nothing_is_computed_twice_on_the_same_content(world: World) -> None:
-    first = _run(FAST, EMULATED)
+    first = _run(world, FAST, EMULATED)
     world.jobs.clear()
-    second = _run(FAST, EMULATED)
+    second = _run(world, FAST, EMULATED)
     assert not world.jobs
     assert [v.outcome for v in second.verdicts] == [v.outcome for v in first.verdicts]
     cells = [verdict for verdict in second.verdicts if verdict.stage.startswith("c[")]
@@ -176,9 +195,9 @@ def test_nothing_is_computed_twice_on_the_same_content(world: World) -> None:
 
 
 def test_one_new_target_costs_its_cells_only(world: World) -> None:
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     world.jobs.clear()
-    _run(FAST, EMULATED, PLAIN)
+    _run(world, FAST, EMULATED, PLAIN)
     assert world.did("target") == [("", "plain")]
     assert not world.did("front")
     assert {target for _, target in world.did("cell")} == {"plain"}
@@ -186,30 +205,30 @@ def test_one_new_target_costs_its_cells_only(world: World) -> None:
 
 
 def test_one_changed_subject_costs_its_row_only(world: World) -> None:
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     world.jobs.clear()
     world.versions["suite"] = 1
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     assert world.did("front") == [("suite", "")]
     # Its C may still be the same, and then the verdicts on it hold.
     assert not world.did("cell")
 
 
 def test_fresh_takes_nothing_over(world: World) -> None:
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     count = len(world.jobs)
     world.jobs.clear()
-    found = _run(FAST, EMULATED, fresh=True)
+    found = _run(world, FAST, EMULATED, fresh=True)
     assert len(world.jobs) == count
     assert not any(verdict.kept for verdict in found.verdicts)
 
 
 def test_what_failed_is_computed_again(world: World) -> None:
     world.fail("small", "c[fast]")
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     world.jobs.clear()
     world.fails.clear()
-    found = _run(FAST, EMULATED)
+    found = _run(world, FAST, EMULATED)
     assert world.did("cell") == [("small", "fast")]
     assert not found.failures
 
@@ -220,7 +239,7 @@ def test_what_failed_is_computed_again(world: World) -> None:
 @pytest.mark.parametrize("stage", ["check", "extract"])
 def test_without_a_graph_there_are_no_cells(world: World, stage: str) -> None:
     world.fail("large", stage)
-    found = _run(FAST, EMULATED)
+    found = _run(world, FAST, EMULATED)
     own = [verdict for verdict in found.verdicts if verdict.network == "large"]
     assert [verdict.stage for verdict in own] == list(ZOO_STAGES)
     assert [(v.network, v.stage) for v in found.failures] == [("large", stage)]
@@ -230,23 +249,19 @@ def test_without_a_graph_there_are_no_cells(world: World, stage: str) -> None:
 @pytest.mark.parametrize("stage", ["reference", "torch"])
 def test_a_wrong_reference_keeps_nobody_from_comparing_the_c(world: World, stage: str) -> None:
     world.fail("large", stage)
-    found = _run(FAST, EMULATED)
+    found = _run(world, FAST, EMULATED)
     assert len([job for job in world.jobs if job.kind == "cell" and job.subject == "large"]) == 2
     # Nothing of it is kept: there is no front to name the content.
-    assert all(
-        not job.key and not job.cell
-        for job in world.jobs
-        if job.subject == "large" and job.kind == "cell"
-    )
+    assert all(not job.cell for job in world.jobs if job.subject == "large" and job.kind == "cell")
     assert [(v.network, v.stage) for v in found.failures] == [("large", stage)]
     world.jobs.clear()
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     assert world.did("front") == [("large", "")]
     assert [name for name, _ in world.did("cell")] == ["large", "large"]
 
 
 def test_a_missing_target_is_not_run_and_needs_no_work(world: World) -> None:
-    found = _run(FAST, ABSENT)
+    found = _run(world, FAST, ABSENT)
     assert {(v.network, v.stage) for v in found.not_run} == {(n, "c[absent]") for n in NAMES}
     for verdict in found.not_run:
         assert verdict.fault == "missing tool"
@@ -255,7 +270,7 @@ def test_a_missing_target_is_not_run_and_needs_no_work(world: World) -> None:
         )
     assert "absent" not in {job.target for job in world.jobs}
     world.fronts.clear()
-    assert len(_run(ABSENT).not_run) == 3
+    assert len(_run(world, ABSENT).not_run) == 3
 
 
 def test_the_sample_leaves_cells_out(world: World, monkeypatch: Patch) -> None:
@@ -266,7 +281,7 @@ def test_the_sample_leaves_cells_out(world: World, monkeypatch: Patch) -> None:
     monkeypatch.setattr("ares.pipeline.sampling.TARGETS", (default, *others))
     names = ("small", "suite", "large")
     day = 10 * ROUND - 2 - 1  # row 2 meets column 1
-    found = _run(default, *others, sample=Sample(day, names))
+    found = _run(world, default, *others, sample=Sample(day, names))
     out = found.having(Outcome.LEFT_OUT)
     assert [(v.network, v.stage, v.fault) for v in out] == [("large", "c[emulated]", "sampled")]
     # On its day a large network runs one case; the default targets run all.
@@ -274,9 +289,9 @@ def test_the_sample_leaves_cells_out(world: World, monkeypatch: Patch) -> None:
     assert cases == {"": None, "fast": None, "plain": day // ROUND}
     assert {job.only_case for job in world.jobs if job.subject != "large"} == {None}
     assert "next" in out[0].message
-    again = _run(default, *others, sample=Sample(day - 1, names))  # row 2 meets column 2
+    again = _run(world, default, *others, sample=Sample(day - 1, names))  # row 2 meets column 2
     assert {v.stage for v in again.having(Outcome.LEFT_OUT)} == {"c[plain]"}
-    assert not _run(default, *others).having(Outcome.LEFT_OUT)
+    assert not _run(world, default, *others).having(Outcome.LEFT_OUT)
 
 
 # --- expectations
@@ -286,7 +301,7 @@ def test_the_sample_leaves_cells_out(world: World, monkeypatch: Patch) -> None:
 def expected(monkeypatch: Patch) -> Expectation:
     row = Expectation("emulated", "large", "crash", "exit code 99", "known", date(2026, 11, 1))
     judge = expectations.judge
-    monkeypatch.setattr(expectations, "judge", lambda v, target: judge(v, target, (row,)))
+    monkeypatch.setattr(expectations, "judge", lambda v: judge(v, (row,)))
     return row
 
 
@@ -295,7 +310,7 @@ def test_an_expected_fault_is_judged_before_anybody_hears_of_it(
 ) -> None:
     world.fail("large", "c[emulated]", "crash", "exit code 99")
     events = Events()
-    found = run_matrix(NAMES, (FAST, EMULATED), events, 1)
+    found = run_matrix(world, NAMES, (FAST, EMULATED), events, 1)
     assert not found.failures
     (verdict,) = found.having(Outcome.EXPECTED)
     assert (verdict.network, verdict.stage) == ("large", "c[emulated]")
@@ -305,7 +320,7 @@ def test_an_expected_fault_is_judged_before_anybody_hears_of_it(
 
 def test_an_unexpected_pass_is_a_failure_that_is_told(world: World, expected: Expectation) -> None:
     events = Events()
-    found = run_matrix(NAMES, (FAST, EMULATED), events, 1)
+    found = run_matrix(world, NAMES, (FAST, EMULATED), events, 1)
     assert [verdict.fault for verdict in found.failures] == ["unexpected pass"]
     assert found.failures[0] in events.told
 
@@ -313,12 +328,12 @@ def test_an_unexpected_pass_is_a_failure_that_is_told(world: World, expected: Ex
 def test_a_kept_verdict_that_is_expected_no_longer_is_computed_again(
     world: World, monkeypatch: Patch
 ) -> None:
-    _run(FAST, EMULATED)
+    _run(world, FAST, EMULATED)
     world.jobs.clear()
     row = Expectation("emulated", "large", "crash", "", "new row", date(2026, 11, 1))
     judge = expectations.judge
-    monkeypatch.setattr(expectations, "judge", lambda v, target: judge(v, target, (row,)))
-    found = _run(FAST, EMULATED)
+    monkeypatch.setattr(expectations, "judge", lambda v: judge(v, (row,)))
+    found = _run(world, FAST, EMULATED)
     assert world.did("cell") == [("large", "emulated")]
     assert [verdict.fault for verdict in found.failures] == ["unexpected pass"]
 
@@ -331,8 +346,8 @@ def test_what_failing_targets_share_is_named(world: World) -> None:
     big = replace(big, machine=replace(big.machine, byte_order="big"))
     other = replace(big, name="other", family="clang")
     for target in (big, other):
-        world.fail("suite", stage_of(target))
-    found = _run(FAST, big, other)
+        world.fail("suite", target.stage)
+    found = _run(world, FAST, big, other)
     assert found.patterns == {"suite": ("big-endian",)}
 
 
@@ -343,12 +358,10 @@ def _lost(*targets: Target, names: tuple[str, ...], jobs: int, patch: Patch) -> 
     """In real processes."""
     patch.undo()
     kept = World(dict.fromkeys(names, 0))
-    patch.setattr(matrix, "Store", lambda: kept)
-    patch.setattr(matrix, "front_key", kept.key)
-    patch.setattr(matrix, "subject_files", lambda _: ())
-    patch.setattr(matrix, "suite_names", lambda: ())
-    patch.setattr(matrix, "work", matrix_jobs.work)
-    return _run(*targets, names=names, jobs=jobs)
+    patch.setattr(schedule, "Store", lambda: kept)
+    patch.setattr(schedule, "Keys", lambda: NamedKeys(kept))
+    patch.setattr(schedule, "work", matrix_jobs.work)
+    return _run(kept, *targets, names=names, jobs=jobs)
 
 
 @pytest.mark.parametrize(("how", "jobs"), [("killed", 1), ("dies", 2)])
@@ -403,7 +416,7 @@ def test_a_pool_that_is_broken_already_costs_nothing(
     world: World, monkeypatch: Patch, when: int, jobs: int
 ) -> None:
     left = [when]
-    monkeypatch.setattr(matrix, "Workers", lambda _: BreakingPool(left))
-    found = _run(FAST, EMULATED, jobs=jobs)
+    monkeypatch.setattr(schedule, "Workers", lambda _: BreakingPool(left))
+    found = _run(world, FAST, EMULATED, jobs=jobs)
     assert left[0] < 0 or when == 11
     assert len(found.having(Outcome.PASS)) == len(found.verdicts) == 2 * 4 + 2 + 6

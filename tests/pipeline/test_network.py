@@ -15,11 +15,12 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ares.golden import MANIFEST, STATE, GoldenError
-from ares.pipeline.catalogue import ZooPaths, zoo_paths
-from ares.pipeline.network import STAGES, NetworkSubject
+from ares.pipeline.catalogue import ZooPaths
+from ares.pipeline.network import NetworkSubject
 from ares.pipeline.regenerate import regenerate
-from ares.verdict import Outcome
+from ares.verdict import CHECK, STAGES, Outcome
 from ares.zoo.state import StateError
+from tests.checkout import ZOO
 from tests.toolchain.tiny_network import any_target
 from tests.witness.planting import (
     PROBE,
@@ -99,7 +100,7 @@ def test_a_golden_without_cases(paths: ZooPaths) -> None:
 
 def test_a_golden_of_another_network(paths: ZooPaths, tmp_path: Path) -> None:
     shutil.rmtree(paths.golden)
-    shutil.copytree(zoo_paths(NAME).golden, paths.golden)
+    shutil.copytree(ZOO.paths(NAME).golden, paths.golden)
     state = tmp_path / "golden" / STATE
     _assert_all_red(paths, "StateError", f"the stored state is of another network, {NAME}")
     assert state.exists()
@@ -205,7 +206,7 @@ def test_a_layer_that_cannot_be_mapped(paths: ZooPaths) -> None:
     text = paths.source.read_text(encoding="utf-8").replace("nn.AvgPool2d(2)", "nn.LPPool2d(2, 2)")
     paths.source.write_text(text, encoding="utf-8")
     session = NetworkSubject(paths)
-    check = session.stage("check")
+    check = session.stage(CHECK)
     assert (check.outcome, check.fault, check.layer) == (Outcome.FAIL, "not mappable", "average")
     for verdict in (*map(session.stage, STAGES[1:]), session.target(any_target())):
         assert verdict.outcome is Outcome.FAIL
@@ -218,7 +219,7 @@ def test_nothing_is_written_where_something_is_refused(paths: ZooPaths) -> None:
     paths.source.write_text(text, encoding="utf-8")
     folder = paths.source.parent
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"}
-    _ = NetworkSubject(paths).stage("check")
+    _ = NetworkSubject(paths).stage(CHECK)
     with pytest.raises(ValueError, match="average"):
         regenerate(paths)
     after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"}

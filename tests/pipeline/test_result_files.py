@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ares.pipeline.matrix import Matrix, stage_of
+from ares.pipeline.matrix import Matrix
 from ares.pipeline.result_files import as_json, as_junit
 from ares.toolchain import TARGETS, select
 from ares.verdict import Outcome, Verdict
@@ -19,7 +19,7 @@ REPORT = (
     f"net: c[x]: case 0: layer conv1 (OP_CONV2D): differs\n{CONTROL}\nto repeat it: ares networks"
 )
 TWO = select(["gcc-O2", "s390x-gcc-O2"])
-CELLS = tuple(stage_of(target) for target in TWO)
+CELLS = tuple(target.stage for target in TWO)
 VERDICTS = (
     Verdict("net", "check", Outcome.PASS, "3 findings, no error", seconds=1.0),
     Verdict("net", "torch", Outcome.PASS, seconds=0.25, kept=True),
@@ -47,7 +47,7 @@ def test_every_verdict_comes_back_from_json() -> None:
 def test_counts_and_targets() -> None:
     content = json.loads(as_json(MATRIX))
     counts = {"pass": 3, "fail": 2, "not run": 1, "left out": 1, "expected": 1}
-    assert content["counts"] == counts
+    assert content["counts"] == {outcome.value: 0 for outcome in Outcome} | counts
     assert list(content["targets"]) == ["gcc-O2", "s390x-gcc-O2"]
     s390x = content["targets"]["s390x-gcc-O2"]
     assert s390x["isa"] == "z/Architecture"
@@ -74,8 +74,8 @@ def test_patterns_are_written() -> None:
     big = next(target for target in TARGETS if target.machine.byte_order == "big")
     little = next(target for target in TARGETS if target.machine.byte_order == "little")
     verdicts = (
-        Verdict("net", stage_of(little), Outcome.PASS),
-        Verdict("net", stage_of(big), Outcome.FAIL),
+        Verdict("net", little.stage, Outcome.PASS),
+        Verdict("net", big.stage, Outcome.FAIL),
     )
     content = json.loads(as_json(Matrix(verdicts, 1.0, (little, big))))
     assert "big-endian" in content["patterns"]["net"]

@@ -8,12 +8,12 @@ from datetime import date
 
 import pytest
 
-from ares.pipeline.catalogue import network_names, suite_names, zoo_paths
 from ares.pipeline.network import NetworkSubject
 from ares.pipeline.sampling import LARGE, ROUND, TABLE_A, Sample
 from ares.toolchain import TARGETS, Target, default_targets
+from tests.checkout import ZOO
 
-KNOWN = (*network_names(), *suite_names())
+KNOWN = ZOO.subjects
 OTHERS = [target for target in TARGETS if not target.default]
 HUGE = 10 * LARGE
 # The convolutional and dense table of the zoo, by number.
@@ -48,7 +48,7 @@ def test_every_pair_comes_round_exactly_once_in_a_round(start: int) -> None:
 
 @pytest.mark.parametrize("day", range(DAYS[0], DAYS[0] + ROUND))
 def test_the_load_of_a_day_is_one_in_a_round(day: int) -> None:
-    """Of 47 targets 5 or 6; of the networks likewise, so that no day is a day off for anybody."""
+    """Of the targets a few; of the networks likewise, so that no day is a day off for anybody."""
     networks = [network for network in KNOWN if network not in TABLE_A]
     met = {
         network: _meets(day, network) - {t.name for t in default_targets()} for network in networks
@@ -140,7 +140,7 @@ def test_table_a_holds_every_large_network_of_the_dense_table() -> None:
     assert [_number(name) for name in dense] == sorted(DENSE)
     assert set(TABLE_A) <= set(dense)
     macs = {
-        name: NetworkSubject(zoo_paths(name)).macs for name in dense if _number(name) in (27, 41)
+        name: NetworkSubject(ZOO.paths(name)).macs for name in dense if _number(name) in (27, 41)
     }
     assert macs == {"test_27_linear3d_bench": 117_966_144, "test_41_large_depthwise": 43_878_912}
     assert {name for name, count in macs.items() if count > LARGE} == set(TABLE_A)

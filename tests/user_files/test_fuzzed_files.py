@@ -36,6 +36,7 @@ from ares.user_files import UserInputError, read_samples
 from ares.user_files.checkpoint import holds_state_of_zoo, load_state_dict
 from ares.verifier.trace import TraceError, judge_trace
 from tests.checker.models import READY, Outcome, write
+from tests.slow import one_in
 from tests.verifier.test_trace import expected, good_lines, text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -376,7 +377,7 @@ def test_inputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unpickled_here")
-@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".old.pt"])
+@pytest.mark.parametrize("suffix", one_in(2, [".safetensors", ".pt", ".old.pt"]))
 def test_state_dicts(suffix: str, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     state = {key: value.clone() for key, value in model.state_dict().items()}
@@ -446,14 +447,14 @@ def test_traces(tmp_path: Path) -> None:
 # A few through the commands.
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_commands(number: int, tmp_path: Path, check: Run, verify: Run) -> None:
+@pytest.mark.parametrize("number", one_in(3, range(3)))
+def test_commands(number: int, tmp_path: Path, check: Run, trace: Run) -> None:
     source = random.Random(f"{SEED}/commands/{number}")
     model = write(tmp_path, READY)
-    project, trace = tmp_path / "project", tmp_path / "trace.txt"
+    project, printed = tmp_path / "project", tmp_path / "trace.txt"
     project.mkdir()
     (project / "expected.json").write_text(json.dumps(expected()))
-    trace.write_bytes(damaged(text(good_lines()).encode(), source, 300))
+    printed.write_bytes(damaged(text(good_lines()).encode(), source, 300))
     inputs, state = tmp_path / "data.npz", tmp_path / "state.safetensors"
     rows = np.zeros((2, 1, 8, 8), np.float32)
     inputs.write_bytes(damaged(_npz(x=rows), source, 200))
@@ -461,7 +462,7 @@ def test_commands(number: int, tmp_path: Path, check: Run, verify: Run) -> None:
     outcomes = (
         check("--model-file", model, "--inputs", inputs),
         check("--model-file", model, "--state-dict", state),
-        verify("--trace", trace, "--project", project),
+        trace(printed, project),
     )
     for outcome in outcomes:
         assert outcome.code in (0, 1, 2)

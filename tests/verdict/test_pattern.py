@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ares.pipeline.matrix import Matrix, stage_of
+from ares.pipeline.matrix import Matrix
 from ares.toolchain import TARGETS
 from ares.verdict import Outcome, Verdict, shared_facets
 
@@ -44,8 +44,7 @@ def test_targets_that_lack_a_kind_do_not_share_it() -> None:
 
 def _matrix(fails: dict[str, Outcome], network: str = "net") -> Matrix:
     verdicts = [
-        Verdict(network, stage_of(target), fails.get(target.name, Outcome.PASS))
-        for target in TARGETS
+        Verdict(network, target.stage, fails.get(target.name, Outcome.PASS)) for target in TARGETS
     ]
     return Matrix((Verdict(network, "reference", Outcome.FAIL), *verdicts), 1.0, TARGETS)
 

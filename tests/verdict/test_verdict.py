@@ -209,10 +209,13 @@ def test_blame(agrees: tuple[bool, bool, bool | None]) -> None:
 
 
 def test_verdict_as_json() -> None:
-    verdict = Verdict("net", "c[gcc-O2]", Outcome.FAIL, "text", "difference", "conv1", 1.23456)
+    verdict = Verdict(
+        *("net", "c[gcc-O2]", Outcome.FAIL, "text", "difference", "conv1", 1.23456), target="gcc-O2"
+    )
     assert verdict.as_json() == {
         "network": "net",
         "stage": "c[gcc-O2]",
+        "target": "gcc-O2",
         "outcome": "fail",
         "fault": "difference",
         "layer": "conv1",

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from ares.cli import verify as verify_module
-from ares.pipeline import subject as subject_module
+from ares.pipeline import compiled
 from ares.pipeline.matrix import Event
 from ares.toolchain import Cache, RunFailure
 from ares.toolchain.build import LIBC_WORDS
 from ares.verdict import Outcome as Ended
 from ares.verdict import Verdict
 from tests.checker.models import READY, Outcome, write
+from tests.slow import one_in
 from tests.toolchain.tiny_network import any_target
 
 Run = Callable[..., Outcome]
@@ -75,11 +76,11 @@ def test_a_disk_that_is_full_while_building(
     assert last_line(outcome).startswith(f"NOT VERIFIED: c[{TARGET}]: disk full: no space left on")
 
 
-@pytest.mark.parametrize("kind", ["disk full", "killed", "missing tool"])
+@pytest.mark.parametrize("kind", one_in(3, ["disk full", "killed", "missing tool"]))
 def test_a_run_that_the_machine_ended(
     kind: Any, model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject_module, "run", ending(kind))
+    monkeypatch.setattr(compiled, "run", ending(kind))
     outcome = verify(*model)
     assert (outcome.code, last_line(outcome)) == (
         2,
@@ -87,11 +88,13 @@ def test_a_run_that_the_machine_ended(
     )
 
 
-@pytest.mark.parametrize("kind", ["crash", "sanitizer", "timeout", "malformed", "digest"])
+@pytest.mark.parametrize(
+    "kind", one_in(3, ["crash", "sanitizer", "timeout", "malformed", "digest"])
+)
 def test_what_a_program_did_itself_is_not_exact(
     kind: Any, model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject_module, "run", ending(kind))
+    monkeypatch.setattr(compiled, "run", ending(kind))
     outcome = verify(*model)
     assert outcome.code == 1
     assert last_line(outcome).startswith(f"NOT EXACT: c[{TARGET}] failed ({kind})")
@@ -106,7 +109,7 @@ def test_the_same_content_is_known_the_second_time(
     first = verify(*model)
     assert (first.code, stages(first)[f"c[{TARGET}]"]["kept"]) == (0, False)
     with monkeypatch.context() as patch:
-        patch.setattr(subject_module, "run", unused)
+        patch.setattr(compiled, "run", unused)
         second = verify(*model)
         assert (second.code, stages(second)[f"c[{TARGET}]"]["kept"]) == (0, True)
         assert "(known from an earlier run)" in second.out
@@ -125,11 +128,11 @@ def test_a_failure_is_never_known(
 ) -> None:
     ended = ending("crash")
     with monkeypatch.context() as patch:
-        patch.setattr(subject_module, "run", ended)
+        patch.setattr(compiled, "run", ended)
         assert verify(*model).code == 1
     assert verify(*model).code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(subject_module, "run", ended)
+        patch.setattr(compiled, "run", ended)
         assert verify(*model, "--fresh").code == 1
     assert stages(verify(*model))[f"c[{TARGET}]"]["kept"] is False
 

@@ -20,11 +20,12 @@ from safetensors.numpy import save as save_tensors
 from ares.golden import STATE, Golden, GoldenCase, GoldenError, load_golden, pack
 from ares.golden.store import tensor_digest
 from ares.ir import Project
-from ares.pipeline.catalogue import ZooPaths, zoo_paths
-from ares.pipeline.network import STAGES, NetworkSubject
+from ares.pipeline.catalogue import ZooPaths
+from ares.pipeline.network import NetworkSubject
 from ares.pipeline.regenerate import regenerate
 from ares.toolchain import Target
-from ares.verdict import Outcome, Verdict
+from ares.verdict import CHECK, EXTRACT, REFERENCE, STAGES, TORCH, Outcome, Verdict
+from tests.checkout import ZOO
 from tests.toolchain.tiny_network import any_target
 
 Array = npt.NDArray[Any]
@@ -89,7 +90,7 @@ BLAMES_BOTH = (
 
 def copy_network(name: str, folder: Path) -> ZooPaths:
     """A network of the zoo with its golden, in a folder of the test's own."""
-    original = zoo_paths(name)
+    original = ZOO.paths(name)
     source, golden = folder / original.source.name, folder / "golden"
     shutil.copyfile(original.source, source)
     shutil.copytree(original.golden, golden)
@@ -139,10 +140,13 @@ def patched(project: Project, path: str, old: str, new: str) -> Project:
     return replace(project, files={**project.files, path: text.replace(old, new).encode()})
 
 
-def in_params(project: Project, layer: str, old: str, new: str) -> Project:
-    """The project with one field of a layer's parameters replaced."""
+def in_params(project: Project, layer: str, old: str, new: str, window: str = "") -> Project:
+    """The project with one field of a layer's parameters replaced, or of one `window` in them."""
     path, start, end = project.sources[0], f" {layer}_params = {{\n", "\n};\n"
     head, _, tail = project.files[path].decode().partition(start)
+    if window:
+        before, opening, tail = tail.partition(f".{window} = {{\n")
+        head, start, end = head + start + before, opening, "}"
     body, _, rest = tail.partition(end)
     assert body.count(old) == 1, f"{layer} holds {old!r} {body.count(old)} times"
     text = head + start + body.replace(old, new) + end + rest
@@ -201,8 +205,8 @@ def with_array(case: GoldenCase, name: str, array: Array) -> GoldenCase:
         "shape": array.shape,
         "dtype": array.dtype.name,
     }
-    records = [replace(line, **facts) if line.name == name else line for line in case.records]
-    return replace(case, records=tuple(records), arrays={**case.arrays, name: array})
+    layers = [replace(line, **facts) if line.name == name else line for line in case.layers]
+    return replace(case, layers=tuple(layers), arrays={**case.arrays, name: array})
 
 
 def one_code_changed(array: Array, index: tuple[int, ...], by: int = 1) -> Array:
@@ -262,14 +266,14 @@ def assert_only_torch_objects(
     with pytest.raises(GoldenError, match=f"the torch witness rejects {re.escape(layer)} at "):
         regenerate(paths)
     session = NetworkSubject(agreed_golden(paths, folder))
-    for name in ("check", "extract", "reference"):
-        verdict = session.stage(name)
+    for stage in (CHECK, EXTRACT, REFERENCE):
+        verdict = session.stage(stage)
         assert verdict.outcome is Outcome.PASS, verdict.message
     # The golden is the reference's: a C that is equal to it has the same fault.
     verdict = c_verdict(session, in_c(session.project))
     assert verdict.outcome is Outcome.PASS, verdict.message
     words = ("the Brevitas model does not accept the golden", BLAMES_BOTH, *says)
-    assert_red(session.stage("torch"), layer=layer, says=words)
+    assert_red(session.stage(TORCH), layer=layer, says=words)
     return session
 
 

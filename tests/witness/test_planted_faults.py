@@ -19,16 +19,17 @@ import numpy as np
 import pytest
 
 from ares.emit import emit
-from ares.extract import ExtractionError, _call
+from ares.extract import ExtractionError, _call, _codes, _rescaling
 from ares.golden import Golden, GoldenError, load_golden
 from ares.ir import DType, Project
 from ares.ops.avg_pool2d import AvgPool2d
 from ares.ops.flatten import Flatten
 from ares.pipeline.catalogue import ZooPaths
-from ares.pipeline.network import STAGES, NetworkSubject
+from ares.pipeline.network import NetworkSubject
 from ares.pipeline.regenerate import regenerate
 from ares.plan import Plan, plan
-from ares.verdict import Outcome
+from ares.verdict import REFERENCE, STAGES, TORCH, Outcome
+from tests.slow import slow_but
 from tests.toolchain.tiny_network import any_target
 from tests.witness.planting import (
     BLAMES_C,
@@ -96,7 +97,7 @@ def _last_byte(text: str) -> str:
     return f'{text[:-4]}{int(text[-4:-1], 8) ^ 0x40:03o}"'
 
 
-@pytest.mark.parametrize("edit", [_first_byte, _last_byte])
+@pytest.mark.parametrize("edit", slow_but([1], [_first_byte, _last_byte]))
 @pytest.mark.parametrize("layer", ["conv1", "conv2"])
 def test_a_weight_of_the_generated_c(
     simple: NetworkSubject, layer: str, edit: Callable[[str], str]
@@ -116,9 +117,9 @@ def test_a_weight_of_the_graph(simple: NetworkSubject, monkeypatch: Patch) -> No
 
     _edit_operations(monkeypatch, edit)
     session = NetworkSubject(simple.paths)
-    assert_red(session.stage("reference"), layer="conv2", says=(BLAMES_REFERENCE,))
+    assert_red(session.stage(REFERENCE), layer="conv2", says=(BLAMES_REFERENCE,))
     says = ("case (weights)", "at conv2.weight", "[7, 3, 1, 1]")
-    assert_red(session.stage("torch"), layer="conv2", says=says)
+    assert_red(session.stage(TORCH), layer="conv2", says=says)
     with pytest.raises(GoldenError, match=r"witness rejects conv2 at conv2\.weight"):
         regenerate(simple.paths)
 
@@ -129,8 +130,10 @@ def test_a_weight_of_the_graph(simple: NetworkSubject, monkeypatch: Patch) -> No
 ROUNDING = "(remainder > half || (remainder == half && (quotient & 1) != 0))"
 
 
-@pytest.mark.parametrize("rule", ["(remainder >= half)", "(remainder > half)"])
-@pytest.mark.parametrize(("network", "layer"), [("ties", "conv1.1"), ("probe", "average")])
+@pytest.mark.parametrize("rule", slow_but([0], ["(remainder >= half)", "(remainder > half)"]))
+@pytest.mark.parametrize(
+    ("network", "layer"), slow_but([1], [("ties", "conv1.1"), ("probe", "average")])
+)
 def test_another_rule_for_ties_in_c(
     request: pytest.FixtureRequest, network: str, layer: str, rule: str
 ) -> None:
@@ -140,17 +143,19 @@ def test_another_rule_for_ties_in_c(
     assert_red(c_verdict(session, project), layer=layer, says=says)
 
 
-@pytest.mark.parametrize(("network", "layer"), [("ties", "conv1.1"), ("probe", "average")])
+@pytest.mark.parametrize(
+    ("network", "layer"), slow_but([1], [("ties", "conv1.1"), ("probe", "average")])
+)
 def test_half_up_in_the_reference(
     request: pytest.FixtureRequest, monkeypatch: Patch, network: str, layer: str
 ) -> None:
     paths = request.getfixturevalue(network).paths
     monkeypatch.setattr("ares.numerics.rescale.round_half_even_shift", half_up_shift)
     session = NetworkSubject(paths)
-    assert_red(session.stage("reference"), layer=layer, says=("largest by 1", BLAMES_REFERENCE))
+    assert_red(session.stage(REFERENCE), layer=layer, says=("largest by 1", BLAMES_REFERENCE))
     # Of the cases that are not stored whole torch gets the reference's codes, and says so.
     says = ("does not accept what the reference makes", BLAMES_REFERENCE)
-    assert_red(session.stage("torch"), layer=layer, says=says)
+    assert_red(session.stage(TORCH), layer=layer, says=says)
     assert session.target(any_target()).outcome is Outcome.PASS
     # All of Python wrong: a golden made like that is refused at its first tie.
     with pytest.raises(GoldenError, match=rf"witness rejects {layer} at .*model means -?\d+\.5 "):
@@ -166,18 +171,19 @@ def test_c_and_torch_outvote_a_reference_that_made_the_golden(
 
     def follow(golden: Golden) -> Golden:
         for number, arrays in enumerate(wrong):
-            for name in [line.name for line in golden.cases[number].records]:
+            for name in [line.name for line in golden.cases[number].layers]:
                 new = partial(with_array, name=name, array=arrays[name])
                 golden = edit_case(golden, number, new)
         return golden
 
     edit_golden(paths, follow)
     session = NetworkSubject(paths)
-    assert session.stage("reference").outcome is Outcome.PASS
+    assert session.stage(REFERENCE).outcome is Outcome.PASS
     says = ("neither the C nor torch agrees with the golden", "fault in the integer reference")
     assert_red(session.target(any_target()), layer="average", says=says)
 
 
+@pytest.mark.slow
 def test_half_away_from_zero_at_the_input(probe: NetworkSubject) -> None:
     path, old = "runtime/src/quantize_f32.c", "(is_odd && rest == 0.5f)"
     project = patched(probe.project, path, old, "rest == 0.5f")
@@ -206,7 +212,9 @@ def test_bias_dropped_in_c(
     assert_red(c_verdict(simple, project), layer=constant.split("_")[0], says=(BLAMES_C,))
 
 
-@pytest.mark.parametrize(("network", "layer"), [("simple", "conv1"), ("ties", "conv1.1")])
+@pytest.mark.parametrize(
+    ("network", "layer"), slow_but([0], [("simple", "conv1"), ("ties", "conv1.1")])
+)
 def test_bias_dropped_in_the_extraction(
     request: pytest.FixtureRequest, monkeypatch: Patch, network: str, layer: str
 ) -> None:
@@ -239,24 +247,26 @@ def _signed_operand(array: Array) -> Array:
     return array if array.dtype.kind == "f" else array.view(np.int8).astype(np.int64)
 
 
+@pytest.mark.slow
 def test_unsigned_read_as_signed_in_the_reference(
     resnet: NetworkSubject, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr("ares.ops._reference._operand", _signed_operand)
     session = NetworkSubject(resnet.paths)
-    assert_red(session.stage("reference"), layer="conv2", says=(BLAMES_REFERENCE,))
+    assert_red(session.stage(REFERENCE), layer="conv2", says=(BLAMES_REFERENCE,))
     assert session.target(any_target()).outcome is Outcome.PASS
     with pytest.raises(GoldenError, match="witness rejects conv2"):
         regenerate(resnet.paths)
 
 
+@pytest.mark.slow
 def test_codes_that_leave_their_range_in_the_reference(
     simple: NetworkSubject, monkeypatch: Patch
 ) -> None:
     """The maximum of what are now negative codes."""
     monkeypatch.setattr("ares.ops._reference._operand", _signed_operand)
     says = ("pool1: codes -", "leave 0..255")
-    assert_one_line(NetworkSubject(simple.paths).stage("reference"), fault="GraphError", says=says)
+    assert_one_line(NetworkSubject(simple.paths).stage(REFERENCE), fault="GraphError", says=says)
     with pytest.raises(GoldenError, match=r"pool1: codes -\d+\.\.127 leave 0\.\.255"):
         regenerate(simple.paths)
 
@@ -264,7 +274,7 @@ def test_codes_that_leave_their_range_in_the_reference(
 def test_unsigned_read_as_signed_in_the_extraction(
     simple: NetworkSubject, monkeypatch: Patch
 ) -> None:
-    read = _call.read_quantizer
+    read = _codes.read_quantizer
 
     def as_signed(*arguments: Any, **keywords: Any) -> Any:
         quantizer = read(*arguments, **keywords)
@@ -272,7 +282,7 @@ def test_unsigned_read_as_signed_in_the_extraction(
             return quantizer
         return replace(quantizer, dtype=DType.S8, lo=-128, hi=127)
 
-    monkeypatch.setattr(_call, "read_quantizer", as_signed)
+    monkeypatch.setattr(_codes, "read_quantizer", as_signed)
     session = NetworkSubject(simple.paths)
     says = ("conv1: golden uint8[1, 16, 28, 28], Graph int8[1, 16, 28, 28]",)
     for verdict in (*map(session.stage, STAGES[1:]), session.target(any_target())):
@@ -285,11 +295,12 @@ def test_unsigned_read_as_signed_in_the_extraction(
 
 
 def test_padding_swapped_in_c(probe: NetworkSubject) -> None:
-    project = in_params(probe.project, "conv", ".pad_top = 1", ".pad_top = 0")
-    project = in_params(project, "conv", ".pad_left = 0", ".pad_left = 1")
+    project = in_params(probe.project, "conv", ".pad = 1", ".pad = 0", "down")
+    project = in_params(project, "conv", ".pad = 0", ".pad = 1", "across")
     assert_red(c_verdict(probe, project), layer="conv", says=(BLAMES_C,))
 
 
+@pytest.mark.slow
 def test_one_sided_padding_swapped_in_c(ties: NetworkSubject) -> None:
     pad = "conv1_0"
     project = in_params(ties.project, pad, ".pad_left = 1", ".pad_left = 2")
@@ -301,6 +312,7 @@ def test_padding_swapped_in_the_extraction(probe: NetworkSubject, monkeypatch: P
     _assert_extraction_red(probe.paths, "conv")
 
 
+@pytest.mark.slow
 def test_padding_swapped_in_the_extraction_with_other_sizes(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
@@ -371,6 +383,7 @@ def _quantize_then_shift(x: Any, scale: float, zero_point: int, lo: int, hi: int
     return np.clip(quotient + zero_point, lo, hi).astype(np.int64)
 
 
+@pytest.mark.slow
 def test_zero_point_added_after_rounding(probe: NetworkSubject, monkeypatch: Patch) -> None:
     path = "runtime/src/quantize_f32.c"
     old = "const float shifted = quotient + zero_point;"
@@ -379,12 +392,13 @@ def test_zero_point_added_after_rounding(probe: NetworkSubject, monkeypatch: Pat
     project = patched(probe.project, path, old, new)
     assert_red(c_verdict(probe, project), layer="quant_in", says=("largest by 1", BLAMES_C))
     monkeypatch.setattr("ares.ops.quantize.quantize_f32", _quantize_then_shift)
-    verdict = NetworkSubject(probe.paths).stage("reference")
+    verdict = NetworkSubject(probe.paths).stage(REFERENCE)
     assert_red(verdict, layer="quant_in", says=("largest by 1", BLAMES_REFERENCE))
     with pytest.raises(GoldenError, match=r"rejects quant_in .*model means \d+\.5 "):
         regenerate(probe.paths)
 
 
+@pytest.mark.slow
 def test_average_of_negative_sums_truncated(probe: NetworkSubject, monkeypatch: Patch) -> None:
     total = "(int64_t)acc * p->rescale.multiplier[0] + p->rescale.offset[0]"
     cut = (
@@ -417,7 +431,7 @@ def test_flatten_in_the_order_of_memory(simple: NetworkSubject, monkeypatch: Pat
 
     monkeypatch.setattr(Flatten, "reference", channels_last)
     assert_red(
-        NetworkSubject(simple.paths).stage("reference"), layer="flatten", says=(BLAMES_REFERENCE,)
+        NetworkSubject(simple.paths).stage(REFERENCE), layer="flatten", says=(BLAMES_REFERENCE,)
     )
     with pytest.raises(GoldenError, match="witness rejects flatten"):
         regenerate(simple.paths)
@@ -431,12 +445,12 @@ def _edit_rescale(
     edit: Callable[[list[Fraction], list[Fraction]], tuple[list[Fraction], list[Fraction]]],
 ) -> None:
     """Change what the extraction makes of scales and biases."""
-    rescale = _call.Call.rescale
+    planned = _rescaling.plan_pointwise
 
-    def edited(self: Any, quantizer: Any, ratios: Any, biases: Any, bound: int) -> Any:
-        return rescale(self, quantizer, *edit(ratios, biases), bound)
+    def edited(pointwise: Any, ratios: Any, biases: Any, *rest: Any) -> Any:
+        return planned(pointwise, *edit(ratios, biases), *rest)
 
-    monkeypatch.setattr(_call.Call, "rescale", edited)
+    monkeypatch.setattr(_rescaling, "plan_pointwise", edited)
 
 
 def _edit_operations(monkeypatch: Patch, edit: Callable[[str, dict[str, Any]], None]) -> None:
@@ -453,7 +467,7 @@ def _edit_operations(monkeypatch: Patch, edit: Callable[[str, dict[str, Any]], N
 def _assert_extraction_red(paths: ZooPaths, layer: str) -> None:
     """Reference and C follow a wrong Graph: both red beside a good golden, and no golden can be made of it."""
     session = NetworkSubject(paths)
-    assert_red(session.stage("reference"), layer=layer, says=(BLAMES_REFERENCE,))
+    assert_red(session.stage(REFERENCE), layer=layer, says=(BLAMES_REFERENCE,))
     assert_red(session.target(any_target()), layer=layer, says=(BLAMES_EXTRACTION,))
     before = load_golden(paths.golden)
     with pytest.raises(GoldenError, match=f"the torch witness rejects {re.escape(layer)} at "):

@@ -52,7 +52,7 @@ def _judge(
     """The witness on one case, with other arrays for some tensors."""
     inputs = session.golden.cases[case].inputs
     tensors = {**session.expected(case), **(changes or {})}
-    witness = Witness(model or session.restored[0], graph or session.graph)
+    witness = Witness(model or session.model, graph or session.graph)
     return witness.judge(inputs, tensors)
 
 
@@ -70,7 +70,7 @@ def test_every_tensor_and_every_weight_is_judged(simple: NetworkSubject) -> None
     assert {judgement.tensor for judgement in judgements} == set(produced)
     weights = [judgement.tensor for judgement in judgements if judgement.of_weights]
     assert weights == ["conv1", "conv2", "fc"]
-    assert Witness(simple.restored[0], simple.graph).unjudged() == ()
+    assert Witness(simple.model, simple.graph).unjudged() == ()
 
 
 def test_cases_judged_together_as_alone(simple: NetworkSubject) -> None:
@@ -82,7 +82,7 @@ def test_cases_judged_together_as_alone(simple: NetworkSubject) -> None:
 
 
 def test_judging_changes_neither_model_nor_goldens(simple: NetworkSubject) -> None:
-    model = simple.restored[0]
+    model = simple.model
     before = {key: value.clone() for key, value in model.state_dict().items()}
     inputs = simple.network.example_inputs()
     output = model(*inputs)
@@ -134,7 +134,7 @@ def test_a_float_output_that_is_no_number(simple: NetworkSubject, value: float) 
 
 
 def test_a_model_that_gives_no_number(simple: NetworkSubject) -> None:
-    model = copy.deepcopy(simple.restored[0])
+    model = copy.deepcopy(simple.model)
     with torch.no_grad():
         model.fc.bias[4] = float("nan")
         model.conv1.bias[2] = float("nan")
@@ -250,7 +250,7 @@ def test_a_weight_that_rounds_as_well_but_is_not_the_models(simple: NetworkSubje
 
 
 def test_a_forward_that_fails_in_float64(simple: NetworkSubject) -> None:
-    model = copy.deepcopy(simple.restored[0])
+    model = copy.deepcopy(simple.model)
     forward = model.forward
 
     def failing(x: torch.Tensor) -> torch.Tensor:
@@ -268,7 +268,7 @@ def test_a_forward_that_fails_in_float64(simple: NetworkSubject) -> None:
 
 def test_free_running_gives_codes_and_real_outputs(simple: NetworkSubject) -> None:
     found = free_running(
-        simple.restored[0], simple.graph, simple.golden.cases[0].inputs, ["conv1", "flatten", "fc"]
+        simple.model, simple.graph, simple.golden.cases[0].inputs, ["conv1", "flatten", "fc"]
     )
     assert np.array_equal(found["conv1"], np.rint(found["conv1"]))
     assert np.abs(found["conv1"] - simple.expected(0)["conv1"]).max() <= 1
@@ -278,7 +278,7 @@ def test_free_running_gives_codes_and_real_outputs(simple: NetworkSubject) -> No
 
 
 def test_free_running_leaves_the_model_alone(simple: NetworkSubject) -> None:
-    model = simple.restored[0]
+    model = simple.model
     before = {key: value.clone() for key, value in model.state_dict().items()}
     free_running(model, simple.graph, simple.golden.cases[0].inputs, ["fc"])
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
@@ -294,7 +294,7 @@ def test_free_running_without_an_event(simple: NetworkSubject, name: str) -> Non
     )
     with pytest.raises(WitnessError, match=f"nothing in the model shows {name}"):
         free_running(
-            simple.restored[0],
+            simple.model,
             replace(simple.graph, tensors=tensors),
             simple.golden.cases[0].inputs,
             ["fc", name],
