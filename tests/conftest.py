@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.checker.models import Outcome, read_report
+from tests.cli.outcome import Outcome, read_report
 
 Run = Callable[..., Outcome]
 LEFT_OUT = pytest.StashKey[int]()

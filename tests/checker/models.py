@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from brevitas.graph.calibrate import calibration_mode
 from torch import nn
 
 from ares.zoo.network_file import load_model
+from tests.cli.outcome import Outcome
 
 PRELUDE = """\
 import torch
@@ -61,28 +59,6 @@ def write(folder: Path, source: str, name: str = "model.py") -> Path:
     path = folder / name
     path.write_text(source)
     return path
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a command left: exit code, what it printed, the JSON it wrote."""
-
-    code: int
-    out: str
-    err: str
-    report: dict[str, Any]
-
-    def errors(self) -> list[dict[str, Any]]:
-        return [finding for finding in self.report["findings"] if finding["status"] == "error"]
-
-    def finding(self, layer: str) -> dict[str, Any]:
-        (found,) = (finding for finding in self.report["findings"] if finding["layer"] == layer)
-        return found
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found
 
 
 # A model that calibrates itself when it is made, as a user's create_model() may.

@@ -12,7 +12,8 @@ from torch import nn
 import ares.nn
 from ares.checker import check_model
 from ares.extract import Status
-from tests.checker.models import PRELUDE, READY, Outcome, model_source, write
+from tests.checker.models import PRELUDE, READY, model_source, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 
 Check = Callable[..., Outcome]

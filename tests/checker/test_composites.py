@@ -10,7 +10,8 @@ import pytest
 
 from ares.cli.check import check_command
 from ares.ops import COMPOSITES
-from tests.checker.models import PRELUDE, Outcome, model_source, write
+from tests.checker.models import PRELUDE, model_source, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in, slow_but
 
 Check = Callable[..., Outcome]

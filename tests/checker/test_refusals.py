@@ -13,7 +13,8 @@ from brevitas.graph.calibrate import calibration_mode
 from torch import Tensor, nn
 
 from ares.extract import ExtractionError, Status, analyse, extract
-from tests.checker.models import Outcome, model_source, write
+from tests.checker.models import model_source, write
+from tests.cli.outcome import Outcome
 
 
 class Net(nn.Module):

@@ -16,7 +16,8 @@ from ares.checker import Report, check_model, render
 from ares.cli.check import check_command
 from ares.extract import Finding, Status
 from ares.extract._quantizers import CALIBRATE
-from tests.checker.models import Outcome, model_source, write
+from tests.checker.models import model_source, write
+from tests.cli.outcome import Outcome
 
 Check = Callable[..., Outcome]
 

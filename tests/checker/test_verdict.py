@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ares.pipeline.catalogue import Zoo, ZooPaths
-from tests.checker.models import PRELUDE, Outcome, model_source, write
+from tests.checker.models import PRELUDE, model_source, write
 from tests.checkout import ZOO
+from tests.cli.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import pytest
 from ares.cli.model_options import choose, code_of_the_user, user_model
 from ares.toolchain import TARGETS
 from ares.verdict import Outcome as VerdictOutcome
-from tests.checker.models import EXAMPLE, PRELUDE, Outcome, model_source, refused, write
+from tests.checker.models import EXAMPLE, PRELUDE, model_source, refused, write
 from tests.checker.wild_models import REFUSED, SUPPORTED
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 
 Run = Callable[..., Outcome]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ares.pipeline.network import NetworkSubject
-from tests.checker.models import Outcome, model_source, write
+from tests.checker.models import model_source, write
 from tests.checkout import ZOO
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 NETWORK = "test_37_zeropad2d"

@@ -13,7 +13,8 @@ from torch import nn
 
 from ares.ir import graph_digest
 from ares.ops import read_graph
-from tests.checker.models import PRELUDE, READY, Outcome, model_source, trained_state, write
+from tests.checker.models import PRELUDE, READY, model_source, trained_state, write
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 

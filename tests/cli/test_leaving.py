@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.models import MODEL, READY, Outcome, refused, write
+from tests.checker.models import MODEL, READY, refused, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 
 Run = Callable[..., Outcome]

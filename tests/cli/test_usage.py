@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.models import MODEL, PRELUDE, Outcome, model_source, refused, write
+from tests.checker.models import MODEL, PRELUDE, model_source, refused, write
+from tests.cli.outcome import Outcome
 
 Check = Callable[..., Outcome]
 

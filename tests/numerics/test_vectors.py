@@ -12,6 +12,7 @@ from ares.resources import runtime_dir
 from ares.toolchain import Target, default_targets
 from tests.numerics import make_vectors
 from tests.numerics.vector_files import FOLDER
+from tests.slow import slow_but
 
 CHECK = Path(__file__).parent / "vector_check.c"
 KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c")
@@ -45,7 +46,7 @@ def test_no_other_files() -> None:
     assert {path.name for path in FOLDER.iterdir()} == set(make_vectors.FILES)
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", slow_but([0], TARGETS), ids=lambda target: target.name)
 def test_c_agrees_with_the_vectors(target: Target, tmp_path: Path) -> None:
     missing = target.missing()
     if missing:

@@ -16,11 +16,12 @@ from ares.toolchain import default_targets
 from ares.verdict import Outcome
 from tests.pipeline.fake_checkout import NAME
 from tests.pipeline.fronts import kept_subject
+from tests.slow import slow_but
 from tests.toolchain.tiny_network import any_target, usable
 from tests.witness.planting import BLAMES_C, assert_red, c_verdict, in_constant, with_project
 
 
-@pytest.mark.parametrize("name", ["gcc-O2", "wasm32-zig-O2"])
+@pytest.mark.parametrize("name", slow_but([0], ["gcc-O2", "wasm32-zig-O2"]))
 def test_one_case_alone_is_compared_with_its_own_golden(
     session: NetworkSubject, front: Front, name: str
 ) -> None:
@@ -36,7 +37,9 @@ def test_one_case_alone_is_compared_with_its_own_golden(
         assert_red(verdict, layer="fc", says=(BLAMES_C, f"case {case.name}: "))
 
 
-@pytest.mark.parametrize("name", [t.name for t in default_targets()] + ["s390x-gcc-O2"])
+@pytest.mark.parametrize(
+    "name", slow_but([0], [*(t.name for t in default_targets()), "s390x-gcc-O2"])
+)
 def test_a_kept_subject_gives_the_same_verdict(
     session: NetworkSubject, front: Front, name: str
 ) -> None:
@@ -46,7 +49,8 @@ def test_a_kept_subject_gives_the_same_verdict(
     assert len({json.dumps({**v.as_json(), "seconds": 0}) for v in verdicts}) == 1
 
 
-@pytest.mark.parametrize("name", ["gcc-O2", "wasm32-zig-O2"])  # all tensors; digests and a dump
+# All tensors; digests and a dump.
+@pytest.mark.parametrize("name", slow_but([0], ["gcc-O2", "wasm32-zig-O2"]))
 def test_a_difference_gets_the_same_report_and_asks_torch(
     session: NetworkSubject, front: Front, name: str
 ) -> None:

@@ -18,6 +18,7 @@ from ares.pipeline.matrix import Matrix
 from ares.pipeline.network import NetworkSubject
 from ares.toolchain import Target
 from ares.verdict import Outcome, Verdict
+from tests.slow import slow_but
 from tests.toolchain.tiny_network import usable
 from tests.witness.planting import BLAMES_C, copy_network, patched, prepared, with_project
 
@@ -121,7 +122,7 @@ def _without_probe(project: Project) -> Project:
     )
 
 
-@pytest.mark.parametrize("name", ["aarch64-gcc-contract", "riscv64-zig-contract"])
+@pytest.mark.parametrize("name", slow_but([0], ["aarch64-gcc-contract", "riscv64-zig-contract"]))
 def test_contraction(session: NetworkSubject, name: str) -> None:
     """The probe refuses the build; without it the comparison finds the layer."""
     ((_, refused),) = _verdicts(session, _unsafe(session.project), name)

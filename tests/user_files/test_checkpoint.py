@@ -20,7 +20,8 @@ from torch import nn
 from ares.user_files import UserInputError
 from ares.user_files.checkpoint import load_state_dict
 from ares.zoo.network_file import load_model
-from tests.checker.models import Outcome, model_source, refused, trained_state, write
+from tests.checker.models import model_source, refused, trained_state, write
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 State = dict[str, torch.Tensor]

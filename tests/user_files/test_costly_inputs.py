@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from ares.user_files import UserInputError, read_samples
-from tests.checker.models import READY, Outcome, refused, write
+from tests.checker.models import READY, refused, write
+from tests.cli.outcome import Outcome
 from tests.user_files.costly import MEGA, directory, limited
 
 Run = Callable[..., Outcome]

@@ -25,7 +25,8 @@ from ares.user_files import stored as stored_module
 from ares.user_files.checkpoint import load_state_dict
 from ares.user_files.stored import read_state
 from ares.user_files.unpickle import ANSWER, TENSORS
-from tests.checker.models import READY, Outcome, refused, write
+from tests.checker.models import READY, refused, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 from tests.user_files.costly import MEGA, directory, limited
 

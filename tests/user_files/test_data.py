@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pytest
 
 from ares.user_files import UserInputError, read_samples
-from tests.checker.models import PRELUDE, READY, Outcome, refused, write
+from tests.checker.models import PRELUDE, READY, refused, write
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 Array = npt.NDArray[Any]

@@ -35,7 +35,8 @@ from ares.plan import PlanError, plan
 from ares.user_files import UserInputError, read_samples
 from ares.user_files.checkpoint import holds_state_of_zoo, load_state_dict
 from ares.verifier.trace import TraceError, judge_trace
-from tests.checker.models import READY, Outcome, write
+from tests.checker.models import READY, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 from tests.verifier.test_trace import expected, good_lines, text
 

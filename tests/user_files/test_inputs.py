@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.models import PRELUDE, Outcome, model_source, write
+from tests.checker.models import PRELUDE, model_source, write
+from tests.cli.outcome import Outcome
 
 Check = Callable[..., Outcome]
 

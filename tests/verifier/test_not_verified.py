@@ -16,7 +16,8 @@ from ares.toolchain import Cache, RunFailure
 from ares.toolchain.build import LIBC_WORDS
 from ares.verdict import Outcome as Ended
 from ares.verdict import Verdict
-from tests.checker.models import READY, Outcome, write
+from tests.checker.models import READY, write
+from tests.cli.outcome import Outcome
 from tests.slow import one_in
 from tests.toolchain.tiny_network import any_target
 

@@ -15,7 +15,8 @@ import pytest
 
 from ares.verdict import Outcome as VerdictOutcome
 from ares.verifier.trace import TraceError, judge_trace
-from tests.checker.models import READY, Outcome, refused, write
+from tests.checker.models import READY, refused, write
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 SIGNATURE = "0123456789abcdef"

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ares.toolchain import TARGETS
-from tests.checker.models import READY, Outcome
+from tests.checker.models import READY
+from tests.cli.outcome import Outcome
 
 Run = Callable[..., Outcome]
 ROOT = Path(__file__).resolve().parents[2]
