@@ -43,6 +43,8 @@ PLANTED = [
     ("process", "ares/a.py", "from os import posix_spawn\n", 1),
     ("process", "ares/a.py", "import multiprocessing.pool\n", 1),
     ("process", "ares/a.py", "from concurrent.futures import ProcessPoolExecutor\n", 1),
+    ("size", "ares/a.py", "x = 1\n" * 401, 401),
+    ("size", "ares/a.py", "\ndef f():\n" + "    x = 1\n" * 60, 2),
     ("todo", "runtime/src/a.c", "int a; /* TODO */\n", 1),
     ("todo", "README.md", "# Title\n\nFIXME\n", 3),
     ("todo", "ares/emit/templates/main.c.j2", "{# XXX #}\n", 1),
@@ -63,6 +65,9 @@ INNOCENT = [
         '/* no float */ // no double\nconst char *s = "float /*"; int floating;\n',
     ),
     ("ares/b.py", "nothing = []\n"),
+    ("ares/b.py", "x = 1\n" * 400),
+    ("ares/b.py", "def f():\n" + "    x = 1\n" * 59),
+    ("tests/a.py", "def f():\n" + "    x = 1\n" * 400),
     ("ares/b.py", "words = (sys.executable, '-P', '-m', 'ziglang')\nme = sys.executable\n"),
     ("ares/b.py", "from concurrent.futures import ThreadPoolExecutor\nos.environ, os.getpid()\n"),
     ("tests/a.py", "import subprocess\nsubprocess.run([sys.executable, '-c', ''])\n"),
@@ -96,7 +101,7 @@ def test_innocent_files_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_every_rule_is_planted() -> None:
     assert {rule for rule, *_ in PLANTED} == {
-        *("tolerance", "dataclass", "float", "print", "python", "process", "todo")
+        *("tolerance", "dataclass", "float", "print", "python", "process", "size", "todo")
     }
 
 

@@ -9,9 +9,11 @@ none. Rules and what they look at:
 - print: only the command line talks to the user; everything else returns values or raises.
 - python: a Python that we start gets -P or -I, or a file in its folder, anybody's, would stand in for a module.
 - process: processes are started in one place, which ends them, and worker processes in another.
+- size: no file of the package has more than 400 lines, no function more than 60.
 - todo: an open end belongs in an issue.
 
-Python is read as syntax where that matters (dataclass, print, python, process), C with comments and strings blanked.
+Python is read as syntax where that matters (dataclass, print, python, process, size), C with comments and strings
+blanked.
 """
 
 import ast
@@ -21,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 FOLDERS = ("ares", "docs", "examples", "runtime", "tests", "tools")
 SUFFIXES = (
@@ -56,6 +58,9 @@ FLOAT_ALLOWED = {
 PRINT_ALLOWED = {
     "ares/cli/*": "the command line",
 }
+
+# In the package.
+LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 # Tests start what they like: in folders of their own.
 STARTING_CHECKED = ("ares/*", "examples/*", "tools/*")
@@ -144,7 +149,11 @@ def _numbered(rule: str, pattern: re.Pattern[str], lines: list[str]) -> Iterator
 def _python_breaches(path: str, source: str) -> Iterator[tuple[int, str]]:
     tree = ast.parse(source, path)
     in_package = path.startswith("ares/")
+    if in_package and source.count("\n") > LONGEST_FILE:
+        yield LONGEST_FILE + 1, "size"
     for node in ast.walk(tree):
+        if in_package and _is_long(node):
+            yield node.lineno, "size"
         if isinstance(node, ast.ClassDef):
             for decorator in node.decorator_list:
                 if _is_dataclass(decorator) and not _is_frozen(decorator):
@@ -161,6 +170,13 @@ def _python_breaches(path: str, source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, "python"
             if _starts_process(node) and not _allowed(path, PROCESS_ALLOWED):
                 yield node.lineno, "process"
+
+
+def _is_long(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or node.lineno) - node.lineno >= LONGEST_FUNCTION
+    )
 
 
 def _is_unsafe_python(node: ast.AST) -> bool:
