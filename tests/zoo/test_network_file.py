@@ -139,7 +139,7 @@ def error_of(path: Path, *arguments: object) -> str:
 BROKEN = {
     "syntax error": ("def f(:\n", None, "syntax error, line 1: invalid syntax"),
     "indentation": ("x = 1\n  y = 2\n", None, "syntax error, line 2: unexpected indent"),
-    "null byte": ("x = 1\0", None, "syntax error: source code string cannot contain null bytes"),
+    "null byte": ("x = 1\0", None, "source code string cannot contain null bytes"),
     "not text": ("x = '\udcff'\n", None, "syntax error, line 1: (unicode error)"),
     "missing import": ("import no_such_module\n", None, "cannot be imported: ModuleNotFoundError"),
     "raises": ("raise RuntimeError('two\\nlines')\n", None, "RuntimeError: two lines"),
