@@ -24,7 +24,7 @@ TARGET = next(
 )
 
 
-@pytest.mark.parametrize("name", one_in(3, SUPPORTED))
+@pytest.mark.parametrize("name", one_in(6, SUPPORTED))
 def test_supported(name: str, tmp_path: Path, check: Run) -> None:
     wild = SUPPORTED[name]
     path = write(tmp_path, wild.source)

@@ -58,6 +58,7 @@ EXITS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", one_in(3, EXITS))
 def test_leaving_is_no_success(name: str, tmp_path: Path) -> None:
     command, source = EXITS[name]

@@ -75,6 +75,7 @@ def test_no_stdout_at_all(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     one_in(

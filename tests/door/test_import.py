@@ -68,6 +68,7 @@ def test_import_ares_imports_nothing() -> None:
     assert {name for name in found if name.split(".")[0] not in sys.stdlib_module_names} == {"ares"}
 
 
+@pytest.mark.slow
 def test_the_helpers_for_tests_import_torch_when_they_are_called() -> None:
     found = imported("import ares.testing")
     assert not {"torch", "numpy", "ares.door"} & found

@@ -55,6 +55,7 @@ def test_every_parameter_is_on_the_page_or_in_the_help() -> None:
     assert set(door.__all__) == set(ares.__all__)
 
 
+@pytest.mark.slow
 def test_the_page_works(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = fast_target()
     monkeypatch.setattr(door, "default_targets", lambda: (target,))

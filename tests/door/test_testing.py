@@ -99,6 +99,7 @@ def test_what_cannot_be_judged_is_an_error(pooled: nn.Module) -> None:
         assert_exact(pooled, X, targets="gcc-O9")
 
 
+@pytest.mark.slow
 def test_in_a_suite_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_theirs.py").write_text(THEIRS)

@@ -63,6 +63,7 @@ print(graph_digest(session.graph), session.project.digest)
 """
 
 
+@pytest.mark.slow
 def test_in_a_fresh_interpreter(untrained: NetworkSubject, tmp_path: Path) -> None:
     """Another hash seed, another number of threads, another working directory."""
     paths = untrained.paths

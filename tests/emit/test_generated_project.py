@@ -67,6 +67,7 @@ def test_builds_with_make(project_folder: Path, session: NetworkSubject) -> None
     assert (project_folder / f"lib{NETWORK}.a").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not shutil.which("make"), reason="make is not installed (CMake's default generator)"
 )

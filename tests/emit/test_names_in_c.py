@@ -112,6 +112,7 @@ def self_test(folder: Path, stem: str) -> str:
     return done.stdout.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
 def test_export_self_test_and_trace(graph: Graph, tmp_path: Path) -> None:
     project = emit(plan(graph), [vector(graph)])

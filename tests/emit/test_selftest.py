@@ -180,6 +180,7 @@ def test_other_cases_are_another_program(session: NetworkSubject) -> None:
     assert len(signatures) == 3
 
 
+@pytest.mark.slow
 def test_ctest_runs_it(project: Path) -> None:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     cmake, ctest = shutil.which("cmake", path=tools), shutil.which("ctest", path=tools)

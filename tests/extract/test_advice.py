@@ -26,6 +26,7 @@ from tests.extract.models import (
     linear,
     plain_identity,
 )
+from tests.slow import one_in
 
 Forward = Callable[[Any, Any], Any]
 
@@ -180,7 +181,7 @@ def _written(y: Any) -> Any:
     return y
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", one_in(3, CASES))
 def test_advice(name: str) -> None:
     case = CASES[name]
     found = errors(trained(behind(case.before, **LAYERS), case.shape), case.shape)

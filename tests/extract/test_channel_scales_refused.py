@@ -35,6 +35,7 @@ from tests.extract.models import (
     seeded,
     tensor_quant,
 )
+from tests.slow import one_in
 
 
 class _Columns(nn.Module):
@@ -170,7 +171,7 @@ REFUSED: dict[str, tuple[Callable[[str], nn.Module], str, str, str, tuple[str, .
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", one_in(3, REFUSED))
 def test_refused_elsewhere(name: str) -> None:
     """With one true reason; and what the advice makes of the model is taken."""
     make, layer, reason, advice, mends = REFUSED[name]

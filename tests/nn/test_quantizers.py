@@ -165,7 +165,7 @@ def judged(graph: Graph) -> dict[str, tuple[float | None, int, int]]:
 
 
 @pytest.mark.parametrize("kind", [Int8ActPerTensorFixedPoint, FourBitAct])
-@pytest.mark.parametrize("name", one_in(3, [*ACTIVATED, *WEIGHTED]))
+@pytest.mark.parametrize("name", one_in(9, [*ACTIVATED, *WEIGHTED]))
 def test_the_graph_has_the_given_activation_quantiser(name: str, kind: Any) -> None:
     make, shape = {**ACTIVATED, **WEIGHTED}[name]
     # Here the unsigned form is the caller's affair: a ReLU is the quantiser's only user.
@@ -183,7 +183,7 @@ def test_the_graph_has_the_given_activation_quantiser(name: str, kind: Any) -> N
             assert math.frexp(scale)[0] == 0.5, "a power of two"
 
 
-@pytest.mark.parametrize("name", one_in(3, [*WEIGHTED, *ONLY_WEIGHTS]))
+@pytest.mark.parametrize("name", one_in(6, [*WEIGHTED, *ONLY_WEIGHTS]))
 @pytest.mark.parametrize("kind", [Int8WeightPerTensorFixedPoint, FourBitWeight])
 def test_the_graph_has_the_given_weight_quantiser(name: str, kind: Any) -> None:
     make, shape = {**WEIGHTED, **ONLY_WEIGHTS}[name]

@@ -86,6 +86,7 @@ def test_all_cases_in_one_program() -> None:
     check_cases(CASES, _layer, is_centred=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "one code off", "half and half"])
 def test_the_largest_group(kind: str) -> None:
     """Every sum is at its bound when half of the codes are 0 and half 255."""

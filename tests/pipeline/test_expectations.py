@@ -12,6 +12,7 @@ from ares.pipeline.expectations import EXPECTATIONS, Expectation, judge
 from ares.toolchain import TARGETS
 from ares.verdict import Outcome, Verdict
 from tests.checkout import ZOO
+from tests.slow import slow_but
 from tests.toolchain.tiny_network import failure_of, tiny_project, usable
 
 ROW = Expectation(
@@ -77,7 +78,7 @@ def test_judging_twice_does_not_hide_a_failure() -> None:
     assert judge(once, TABLE).outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("row", EXPECTATIONS, ids=lambda row: row.target)
+@pytest.mark.parametrize("row", slow_but([0], EXPECTATIONS), ids=lambda row: row.target)
 def test_rows_are_about_something(row: Expectation) -> None:
     names = [target.name for target in TARGETS if fnmatchcase(target.name, row.target)]
     assert names, "no such target"
@@ -96,7 +97,7 @@ def test_no_row_hides_another() -> None:
         assert len(rows) <= 1 or "*" not in {row.network for row in rows[:-1]}
 
 
-@pytest.mark.parametrize("row", EXPECTATIONS, ids=lambda row: row.target)
+@pytest.mark.parametrize("row", slow_but([0], EXPECTATIONS), ids=lambda row: row.target)
 def test_what_is_expected_is_what_happens(row: Expectation) -> None:
     failure = failure_of(tiny_project(), usable(row.target))
     verdict = Verdict(

@@ -195,6 +195,7 @@ def test_a_fresh_run_builds_programs_anew(
     assert min(made()) > max(first)
 
 
+@pytest.mark.slow
 def test_a_verdict_that_is_wrong_now_is_forgotten(
     checkout: Path, computed: list[Job], monkeypatch: Patch
 ) -> None:

@@ -65,6 +65,7 @@ def as_bytes(project: Project, name: str) -> Project:
     )
 
 
+@pytest.mark.slow
 def test_byte_order_of_constants(session: NetworkSubject) -> None:
     planted = as_bytes(session.project, CONSTANT)
     little = ("gcc-O2", "aarch64-gcc-O2", "mipsel-gcc-O2")
@@ -79,6 +80,7 @@ def test_byte_order_of_constants(session: NetworkSubject) -> None:
     assert matrix.patterns == {NETWORK: ("big-endian",)}
 
 
+@pytest.mark.slow
 def test_char_taken_for_signed(session: NetworkSubject) -> None:
     """Weights read through plain char: negative ones are others where char is unsigned."""
     path = "runtime/inc/dot.h"

@@ -83,6 +83,7 @@ def test_a_key_whose_hash_never_ends(tmp_path: Path, check: Run) -> None:
     refused(outcome, str(path), "takes more than 10 s", "safetensors.torch.save_file")
 
 
+@pytest.mark.slow
 def test_a_key_that_overflows_the_stack(tmp_path: Path) -> None:
     line = refusal(torch_file(tmp_path / "s.pt", deep_key(3_000_000)))
     assert "ended with code -11" in line or "RecursionError" in line or "no state dict" in line

@@ -279,6 +279,7 @@ def _use_graph(data: bytes, *, with_c: bool) -> str:
     return "emitted"
 
 
+@pytest.mark.slow
 def test_graph_structures(graphs: Mapping[str, bytes]) -> None:
     counts: dict[str, int] = {}
     assert len(graphs) > 30

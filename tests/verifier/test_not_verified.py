@@ -124,6 +124,7 @@ def test_the_same_content_is_known_the_second_time(
             verify(*model)
 
 
+@pytest.mark.slow
 def test_a_failure_is_never_known(
     model: tuple[str, ...], verify: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from ares.ir import Project
 from ares.ir.names import carried
 from ares.plan import Plan
 from tests.extract.models import Net, calibrated, identity, linear, seeded
+from tests.slow import slow_but
 from tests.witness.planting import patched
 
 SHAPE = (1, 3)
@@ -24,7 +25,9 @@ ENDS = {"output_quant": Int8ActPerTensorFloat, "return_quant_tensor": True}
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="gcc is not installed")
-@pytest.mark.parametrize("name", ["(output)", "a\\tb\\c", "a\tb\nc", "$(ls) 'x'", "#", "%s%d"])
+@pytest.mark.parametrize(
+    "name", slow_but([2], ["(output)", "a\\tb\\c", "a\tb\nc", "$(ls) 'x'", "#", "%s%d"])
+)
 def test_the_script_names_the_layer(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

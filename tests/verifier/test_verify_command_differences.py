@@ -157,6 +157,7 @@ def test_the_earliest_layer_of_all_cases(plant: Plant, tmp_path: Path, verify: R
     assert layers["fc"]["exact"] == layers["fc"]["differs"] == []
 
 
+@pytest.mark.slow
 def test_python_and_c_agree_on_what_the_model_does_not_mean(
     monkeypatch: pytest.MonkeyPatch, plant: Plant, tmp_path: Path, verify: Run
 ) -> None:
