@@ -6,10 +6,12 @@ raises `UserInputError` with one line: the file, what was found, what to do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from brevitas import config
 from torch import Tensor, nn
 
 from ares.user_files.error import UserInputError
@@ -57,13 +59,27 @@ def load_state_dict(model: nn.Module, path: Path) -> tuple[str, ...]:
             )
     # A model that was loaded in part is thrown away, so nothing is lost by trying.
     try:
-        result = model.load_state_dict(tensors, strict=False)
+        with _nothing_forgiven():
+            result = model.load_state_dict(tensors, strict=False)
     except Exception as error:
         # Broad: the modules' own hooks take part in loading; the user is told.
         raise UserInputError(f"{where}: {short(error)}") from error
     if result.missing_keys or result.unexpected_keys:
         raise _misfit(where, result.missing_keys, result.unexpected_keys)
     return notes
+
+
+@contextmanager
+def _nothing_forgiven() -> Iterator[None]:
+    """Brevitas says which scales are missing, also where it was told not to, as it tells itself: some of its functions
+    set this for a while, and for ever when they fail.
+    """
+    before = config.IGNORE_MISSING_KEYS
+    config.IGNORE_MISSING_KEYS = False
+    try:
+        yield
+    finally:
+        config.IGNORE_MISSING_KEYS = before
 
 
 def _require_fit(

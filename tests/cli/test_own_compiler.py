@@ -25,6 +25,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_verify_with_a_compiler_of_ones_own(tmp_path: Path) -> None:
     words = (*VERIFY, "--cc", host())
     done = ares(*words, "--json-out", "out.json", cwd=tmp_path)

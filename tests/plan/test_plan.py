@@ -128,7 +128,7 @@ def test_a_guarded_plan_keeps_its_bound() -> None:
 # --- the zoo
 
 
-@pytest.mark.parametrize("name", one_in(12, ZOO.networks))
+@pytest.mark.parametrize("name", one_in(20, ZOO.networks))
 def test_networks_of_the_zoo(name: str, record_property: Callable[[str, object], None]) -> None:
     planned = plan(NetworkSubject(ZOO.paths(name)).graph)
     check_memory(planned)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import brevitas.config
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -252,6 +253,15 @@ def test_a_state_that_does_not_fit(
     saved = tmp_path / f"{name}.pt"
     torch.save(spoil(state), saved)
     refused(check("--model-file", path, "--state-dict", saved), str(saved), *parts)
+
+
+def test_a_missing_scale_is_named_although_brevitas_was_told_to_forgive_it(
+    model: tuple[Path, State], tmp_path: Path, check: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Brevitas' own functions leave it when they fail."""
+    monkeypatch.setattr("brevitas.config.IGNORE_MISSING_KEYS", True)
+    test_a_state_that_does_not_fit("uncalibrated", model, tmp_path, check)
+    assert brevitas.config.IGNORE_MISSING_KEYS
 
 
 class Evil:

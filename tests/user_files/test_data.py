@@ -156,6 +156,7 @@ def test_small_integers_are_read_as_torch_casts_them(
     assert note in " ".join(outcome.out.split())
 
 
+@pytest.mark.slow
 def test_images_of_bytes_are_verified(tmp_path: Path, verify: Run) -> None:
     path = write(tmp_path, READY)
     images = np.random.default_rng(1).integers(0, 256, (2, 1, 8, 8), dtype=np.uint8)
