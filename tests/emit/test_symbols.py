@@ -172,6 +172,7 @@ def test_two_networks_in_one_program(
         assert (found[1] == expected[1]) == same, "the planted kernel is not the one that ran"
 
 
+@pytest.mark.slow
 def test_a_cpp_file_includes_both(
     another_runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_cpp_file_includes_both(
     assert shown(run([str(tmp_path / "program")], tmp_path))[0] == codes(left, x)
 
 
+@pytest.mark.slow
 def test_all_sources_in_one_project(
     another_runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_graph_that_is_gone_is_made_again(
     assert not computed
 
 
+@pytest.mark.slow
 def test_files_that_change_during_the_run_are_not_kept_under_the_old_key(
     checkout: Path, computed: list[Job], monkeypatch: Patch
 ) -> None:

@@ -50,6 +50,7 @@ Patch = pytest.MonkeyPatch
 # --- softmax
 
 
+@pytest.mark.slow
 def test_softmax_table_of_integers(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 1: the table holds exp(k) for integer k, differences of scores are scaled by 16: softmax(16 s)."""
     network = good("attention")
@@ -92,6 +93,7 @@ def test_floored_probabilities(good: Good, tmp_path: Path, monkeypatch: Patch, k
 # --- normalisation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["layer_norm", "group_norm"])
 def test_norm_times_the_scale_of_its_input(
     good: Good, tmp_path: Path, monkeypatch: Patch, name: str
@@ -154,6 +156,7 @@ def test_state_space_clipped_or_shifted(
 # --- unsigned codes
 
 
+@pytest.mark.slow
 def test_unsigned_clipped_like_signed(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 5: `QuantReLU` kept as signed int8: everything above code 127 is clipped."""
     network = good("relu")
@@ -272,6 +275,7 @@ def test_positions_matter(good: Good) -> None:
 # --- BatchNorm
 
 
+@pytest.mark.slow
 def test_batch_norm_dropped(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 8: dropped. It is taken into the layer before it; were it dropped there, torch would say so."""
     good("folded")

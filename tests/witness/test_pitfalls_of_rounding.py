@@ -97,6 +97,7 @@ def _half_away(x: Any, scale: float, zero_point: int, lo: int, hi: int) -> Any:
     return np.clip(away, lo, hi).astype(np.int64)
 
 
+@pytest.mark.slow
 def test_c_round_taken_for_half_to_even(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 10: C's `roundf`, which rounds ties away from zero, at the input; the reference written to match."""
     network = good("probe")
@@ -141,6 +142,7 @@ def _twice(value: Any, shift: Any) -> Any:
     return round_half_even_shift(round_half_even_shift(value, first), shift - first)
 
 
+@pytest.mark.slow
 def test_two_roundings(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 12: high multiply, then shift: two roundings, each of them right."""
     network = good("coarse")
@@ -163,6 +165,7 @@ def test_two_roundings(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     assert int(np.abs(wrong - right).max()) == 1
 
 
+@pytest.mark.slow
 def test_negative_averages_truncated(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     """Row 13: the average of negative sums truncated toward zero."""
     network = good("probe")
