@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
-from ares.cli.targets import show_targets
+from ares.cli.targets import RequireAllTargets, show_targets
 from ares.pipeline.catalogue import UnknownNetwork, Zoo
 from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.result_files import as_json, as_junit
@@ -63,10 +63,6 @@ JunitOut = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
-]
-RequireAllTargets = Annotated[
-    bool,
-    typer.Option("--require-all-targets", help="A target that cannot run here is a failure."),
 ]
 AllCells = Annotated[
     bool,

@@ -24,6 +24,11 @@ from ares.pipeline.result_files import target_facts
 from ares.tables import Column, fitting_table
 from ares.toolchain import TARGETS, Target, ToolchainError, missing_tools, select
 
+RequireAllTargets = Annotated[
+    bool, typer.Option("--require-all-targets", help="A target that cannot run here is a failure.")
+]
+"""Of the commands that run on targets."""
+
 FORMAT = "ares-targets-1"
 _COLUMNS = (
     Column("target"),

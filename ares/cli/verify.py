@@ -37,6 +37,7 @@ from ares.cli.output import (
     write_text,
 )
 from ares.cli.own_targets import Board, Cc, Runner, TargetsFile, own_or_ours
+from ares.cli.targets import RequireAllTargets
 from ares.files import is_taken
 from ares.pipeline.result_files import as_junit
 from ares.toolchain import Target
@@ -75,9 +76,6 @@ Cases = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Targets side by side; default: one per core."),
-]
-RequireAllTargets = Annotated[
-    bool, typer.Option("--require-all-targets", help="A target that cannot run here is a failure.")
 ]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Build and compare anew what was exact on the same content.")
