@@ -15,7 +15,7 @@ from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
 from ares.extract._rescaling import real_value
 from ares.extract._values import Step, Unknown, Value, as_constant
-from ares.numerics import NumericsError, plan_weighted_sum
+from ares.numerics import NumericsError, plan_sum
 from ares.ops.add import Add
 
 _ADVICE = "use ares.nn.QuantAdd, which quantises the sum"
@@ -92,18 +92,14 @@ def _of_codes(call: Call, first: Value, second: Value, weight: Fraction) -> Valu
     sources = [call.tensor(value) for value in codes]
 
     def finish(quantizer: Quantizer) -> str:
-        if not quantizer.only_limits:
-            raise call.fault(f"{quantizer.function.name} is applied to its sum", _ADVICE)
-        (factor,), (addend,) = quantizer.pointwise.factors, quantizer.pointwise.addends
-        scale, target = Fraction(quantizer.scale), quantizer.tensor()
         ratios = [
-            weights[i] * Fraction(source.scale or 0) * factor / scale
-            for i, source in enumerate(sources)
+            weight * Fraction(source.scale or 0)
+            for weight, source in zip(weights, sources, strict=True)
         ]
         zero_points = [source.zero_point for source in sources]
         try:
-            coefficients, rescale = plan_weighted_sum(
-                ratios, zero_points, addend / scale + target.zero_point, target.lo, target.hi
+            coefficients, rescale = plan_sum(
+                quantizer.pointwise, ratios, zero_points, quantizer.tensor()
             )
         except NumericsError as error:
             raise call.fault(str(error), "check the scales of both operands") from None

@@ -21,7 +21,7 @@ from ares.numerics.functions import (
     softplus,
 )
 from ares.numerics.norms import plan_norm
-from ares.numerics.pointwise import PLAIN, Pointwise, plan_pointwise
+from ares.numerics.pointwise import PLAIN, Pointwise, plan_pointwise, plan_sum
 from ares.numerics.quantize import FloatStep, FloatStepKind, quantize_f32
 from ares.numerics.rescale import Rescale, plan_rescale, plan_weighted_sum
 from ares.numerics.rotary import plan_rotation, rotation_tables
@@ -64,6 +64,7 @@ __all__ = [
     "plan_rescale",
     "plan_rotation",
     "plan_scan",
+    "plan_sum",
     "plan_weighted_sum",
     "quantize_f32",
     "rotation_tables",

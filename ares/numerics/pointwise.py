@@ -19,8 +19,15 @@ import numpy.typing as npt
 from ares.ir import Tensor, frozen_array
 from ares.numerics.accumulate import INT32_MAX, NumericsError
 from ares.numerics.functions import IDENTITY, Function, affine, clip, compose
-from ares.numerics.rescale import Rescale, plan_multipliers
-from ares.numerics.tables import plan_function, steps_of_channel
+from ares.numerics.rescale import Rescale, plan_multipliers, plan_weighted_sum
+from ares.numerics.tables import (
+    code_limits,
+    common_grid,
+    plan_function,
+    steps_of_channel,
+    steps_on_grid,
+    with_steps,
+)
 
 ONE, ZERO = Fraction(1), Fraction(0)
 
@@ -121,6 +128,36 @@ def plan_pointwise(
             [c + c[-1:] * more for (_, c), more in zip(tables, padding, strict=True)], np.int16
         ),
     )
+
+
+def plan_sum(
+    pointwise: Pointwise, ratios: Sequence[Fraction], zero_points: Sequence[int], target: Tensor
+) -> tuple[tuple[int, ...], Rescale]:
+    """(coefficients, constants) for code = quantise(pointwise(sum(ratio_i * (code_i - z_i)))); ratios are REAL.
+
+    As `plan_weighted_sum` (N10); a function that does more than limit gets its steps (N5) on a grid that the sum is
+    rounded to. `pointwise` has constants that all channels share. Raises NumericsError out of range.
+    """
+    (factor,), (addend,), (function,) = pointwise.factors, pointwise.addends, pointwise.functions
+    assert target.scale is not None
+    ratios = [ratio * factor for ratio in ratios]
+    if function.clips is not None:
+        scale = Fraction(target.scale)
+        return plan_weighted_sum(
+            [ratio / scale for ratio in ratios],
+            zero_points,
+            addend / scale + target.zero_point,
+            *code_limits(function, target),
+        )
+    grid = common_grid(function, ratios, [addend], target, 255 * len(ratios))
+    coefficients, plain = plan_weighted_sum(
+        [ratio / grid.step for ratio in ratios],
+        zero_points,
+        (addend - grid.start) / grid.step,
+        target.lo,
+        target.hi,
+    )
+    return coefficients, with_steps(plain, *steps_on_grid(function, grid, target))
 
 
 def _each(*sequences: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -145,6 +145,11 @@ def plan_function(
             accumulator_bound,
         )
         thresholds, codes = steps_on_grid(function, grid, target)
+    return with_steps(plain, thresholds, codes)
+
+
+def with_steps(plain: Rescale, thresholds: list[int], codes: list[int]) -> Rescale:
+    """The same constants with the steps of N5, which all channels share."""
     if not thresholds:
         # One code for every input: a threshold that changes nothing says so.
         thresholds, codes = [INT32_MAX], codes * 2

@@ -3,7 +3,8 @@
 eps: each coefficient is off by at most 1/2 in units of 2**-s and |code - z| <= 255, so the sum is off by at
 most 255 * 2**-s (N10). Where the zero point limits s, s > 52. Else the larger coefficient is at least
 2**30 - 1 and 2**-s at most m / (2**30 - 1), m being the larger ratio of an addend's scale to the output's:
-2**-22 for m = 1, 2**-20 for m = 4. A larger m passes 2**-20 only where two nearly full addends cancel.
+2**-22 for m = 1, 2**-20 for m = 4. A larger m passes 2**-20 only where two nearly full addends cancel. A function
+of the sum (GELU) adds what the grid of N5 does, as in `ares.ops.conv2d`.
 """
 
 from __future__ import annotations

@@ -11,10 +11,20 @@ import numpy as np
 import pytest
 
 from ares.ir import frozen_array
-from ares.numerics import INT32_MAX, NumericsError, Rescale, plan_weighted_sum
+from ares.numerics import (
+    FUNCTIONS,
+    INT32_MAX,
+    NumericsError,
+    Pointwise,
+    Rescale,
+    plan_sum,
+    plan_weighted_sum,
+)
+from tests.numerics import oracle
 from tests.numerics.make_vectors import digest
 from tests.numerics.oracle import S8, U8, clamp, half_even, nearest
 from tests.numerics.vector_files import cases
+from tests.ops.harness import codes
 
 
 def test_vectors() -> None:
@@ -126,3 +136,45 @@ def test_what_does_not_fit_is_refused() -> None:
             plan_weighted_sum([ratio, Fraction(1)], [0, 0], Fraction(0), *S8)
     with pytest.raises(NumericsError, match="multiplied by zero"):
         plan_weighted_sum([Fraction(0), Fraction(0)], [0, 0], Fraction(0), *S8)
+
+
+@pytest.mark.parametrize("name", ["gelu", "hardswish", "leaky_relu", "silu", "tanh"])
+def test_function_of_a_sum(name: str) -> None:
+    """Steps behind the sum: the oracle's function of the exact sum, rounded once, but next to ties."""
+    scales, zero_points = [Fraction(0.0371), Fraction(-0.0293)], [3, -17]
+    factor, addend = Fraction(-3, 2), Fraction(1, 8)
+    target = codes("y", (1,), "u8", 0.0137, 129)
+    pointwise = Pointwise((factor,), (addend,), (FUNCTIONS[name],))
+    coefficients, rescale = plan_sum(pointwise, scales, zero_points, target)
+    assert max(map(abs, coefficients)) <= INT32_MAX
+    assert rescale.thresholds.size
+    pairs = list(itertools.product(range(-128, 128, 5), range(-128, 128, 7)))
+    totals = [
+        sum(a * q for a, q in zip(coefficients, pair, strict=True)) + int(rescale.offset[0])
+        for pair in pairs
+    ]
+    found = rescale.finish(np.array(totals), rescale.shift).tolist()
+    slack = Fraction(1, 2**20)
+    seen = set()
+    for pair, code in zip(pairs, found, strict=True):
+        terms = zip(scales, pair, zero_points, strict=True)
+        real = factor * sum(s * (q - z) for s, q, z in terms) + addend
+        exact = oracle.FUNCTIONS[name](real) / Fraction(0.0137) + 129
+        exact = max(Fraction(0), min(Fraction(255), exact))
+        assert abs(code - exact) <= Fraction(1, 2) + slack, pair
+        seen.add(code)
+    assert len(seen) > 40
+
+
+def test_function_of_a_sum_that_is_one_code() -> None:
+    """No step is left where the output's codes are coarse; and of limits there is none to begin with."""
+    target = codes("y", (1,), "s8", 64.0, 5)
+    small = [Fraction(1, 512), Fraction(1, 512)]
+    for function, thresholds in (("sigmoid", 1), ("relu", 0)):
+        pointwise = Pointwise(functions=(FUNCTIONS[function],))
+        coefficients, rescale = plan_sum(pointwise, small, [0, 0], target)
+        assert rescale.thresholds.size == thresholds
+        ends = np.array(
+            [sign * 128 * sum(coefficients) + int(rescale.offset[0]) for sign in (-1, 1)]
+        )
+        assert rescale.finish(ends, rescale.shift).tolist() == [5, 5]
