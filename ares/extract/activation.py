@@ -76,6 +76,7 @@ unary(Activation, lambda: _clip(0, 6), (), ("relu6",))
 unary(Activation, _clip, (), ("clamp",), ("min", None), ("max", None))
 unary(Activation, lambda lo: _clip(lo, None), (), ("clamp_min",), ("min", None))
 unary(Activation, lambda hi: _clip(None, hi), (), ("clamp_max",), ("max", None))
+unary(Activation, lambda: leaky_relu(-1.0), (), ("abs", "absolute"))
 unary(Activation, IDENTITY, (nn.Identity,), ())
 
 

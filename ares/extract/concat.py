@@ -1,4 +1,4 @@
-"""Concatenation (`QuantConcatenate`, `torch.cat`): codes as they are where grids agree, else one table a part."""
+"""Concatenation (`QuantConcatenate`, `torch.cat`, `torch.stack`): codes as they are where grids agree, else tables."""
 
 from __future__ import annotations
 
@@ -14,18 +14,51 @@ from ares.extract._geometry import axis_of
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
 from ares.extract._rescaling import real_value
-from ares.extract._values import Codes, Constant, Real, Unknown, Value
+from ares.extract._values import Codes, Constant, Move, Real, Unknown, Value
 from ares.extract.constant import quantized_constant
 from ares.ir import Tensor, frozen_array
 from ares.numerics import IDENTITY, Function, lookup_table
 from ares.ops.concat import Concat
+from ares.ops.squeeze import Squeeze
 
 _ADVICE = "use ares.nn.QuantConcatenate, which brings its parts to one scale"
 
 
 @on_function("cat")
 def concat(call: Call) -> Value:
+    return _joined(call, tuple(call.argument("tensors", 0)))
+
+
+@on_function("stack")
+def stack(call: Call) -> Value:
+    """A concatenation of the parts, each with the new axis, of one element."""
+    axis = axis_of(int(call.argument("dim", 1, 0)), len(call.out_shape))
+    part_shape = tuple(size for place, size in enumerate(call.out_shape) if place != axis)
     parts: tuple[Value, ...] = tuple(call.argument("tensors", 0))
+    return _joined(
+        call,
+        tuple(_with_axis(call, part, axis, part_shape, place) for place, part in enumerate(parts)),
+    )
+
+
+def _with_axis(call: Call, part: Value, axis: int, shape: tuple[int, ...], place: int) -> Value:
+    """A part of that shape with an axis of one element more."""
+    wider = (*shape[:axis], 1, *shape[axis:])
+
+    def add(tensor: str) -> str:
+        source = call.builder.tensors[tensor]
+        return call.add(Squeeze, (tensor,), source, name=f"{call.name}.{place}", shape=wider)
+
+    if isinstance(part, Codes):
+        return Codes(add(part.tensor))
+    if isinstance(part, Real):
+        return part.moved(Move(add, lambda index: index.reshape(shape)))
+    if isinstance(part, Constant) and part.array is not None:
+        return replace(part, array=part.array.reshape(wider))
+    return part
+
+
+def _joined(call: Call, parts: tuple[Value, ...]) -> Value:
     if any(isinstance(part, Unknown) for part in parts):
         return Unknown()
     if all(isinstance(part, Constant) for part in parts):

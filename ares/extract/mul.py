@@ -37,6 +37,21 @@ def mul(call: Call) -> Value:
     return _of_codes(call, first, second)
 
 
+@on_function("square", "pow")
+def square(call: Call) -> Value:
+    value = call.x
+    if isinstance(value, Unknown):
+        return value
+    exponent = call.argument("exponent", 1, 2)
+    if isinstance(exponent, Value) or exponent != 2:
+        found = "a tensor" if isinstance(exponent, Value) else exponent
+        reject(
+            f"its exponent is {found}",
+            "only squares can be mapped: write others as products, x * x * x",
+        )
+    return _of_codes(call, value, value)
+
+
 @on_function("div")
 def div(call: Call) -> Value:
     divisor = as_constant(call.argument("other", 1))

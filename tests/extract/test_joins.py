@@ -70,6 +70,9 @@ ADDITIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "itself": (lambda m, x: (lambda y: m.out(y + y))(m.q2(x)), ["add"]),
     "relu": (lambda m, x: m.relu(m.q(x) + m.q2(x)), ["add"]),
     "F.relu, identity": (lambda m, x: m.out(F.relu(m.q(x) + m.q2(x))), ["add"]),
+    "leaky_relu": (lambda m, x: m.out(F.leaky_relu(m.q(x) + m.q2(x), 0.1)), ["add"]),
+    "gelu, behind a factor": (lambda m, x: m.out(F.gelu((m.q(x) - m.q3(x)) * -1.5)), ["add"]),
+    "absolute difference": (lambda m, x: m.out((m.q(x) - m.q3(x)).abs()), ["add"]),
     "flatten": (lambda m, x: m.out((m.q(x) + m.q2(x)).flatten(1)), ["add", "flatten"]),
     "permute, maximum": (
         lambda m, x: m.relu(F.max_pool2d((m.q(x) + m.q3(x)).permute(0, 1, 3, 2), 2)),
@@ -203,6 +206,14 @@ def test_concatenation_along_every_axis(dim: int) -> None:
 CONCATENATIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "same codes": (lambda m, x: (lambda y: torch.cat([y, y], 1))(m.q(x)), ["concat"]),
     "one part": (lambda m, x: torch.cat((m.q(x),), 1), ["concat"]),
+    "stack": (
+        lambda m, x: m.q2(torch.stack([m.q(x), m.c(m.q(x))], dim=-1)),
+        ["squeeze", "conv2d", "squeeze", "concat"],
+    ),
+    "stack, same codes": (
+        lambda m, x: (lambda y: torch.stack((y, y), 1).flatten(1, 2))(m.q(x)),
+        ["squeeze", "squeeze", "concat", "flatten"],
+    ),
     "axis=": (lambda m, x: (lambda y: torch.cat([y, y], axis=1))(m.q(x)), ["concat"]),
     "torch.concatenate": (
         lambda m, x: (lambda y: torch.concatenate((y, F.relu(y)), dim=2))(m.q(x)),

@@ -54,6 +54,8 @@ SPELLINGS: dict[str, tuple[Callable[..., Any], str]] = {
     "F.hardswish": (F.hardswish, "activation"),
     "nn.LeakyReLU": (nn.LeakyReLU(), "activation"),
     "F.leaky_relu": (lambda y: F.leaky_relu(y, 0.25), "activation"),
+    "abs": (torch.abs, "activation"),
+    "x.absolute()": (lambda y: y.absolute(), "activation"),
     "F.leaky_relu, slope below zero": (lambda y: F.leaky_relu(y, -0.3), "activation"),
     "nn.Softplus": (nn.Softplus(), "activation"),
     "nn.Softplus, beta": (nn.Softplus(beta=2.0, threshold=3.0), "activation"),
