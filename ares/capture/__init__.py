@@ -19,7 +19,7 @@ as Python's random numbers, `structural_changes` finds by comparing two.
 | `result.py` | elimination of dead nodes, misused constants |
 """
 
-from ares.capture.copies import faithful_copy
+from ares.capture.copies import evaluated, faithful_copy
 from ares.capture.dataflow import (
     PROBLEM_KINDS,
     CaptureError,
@@ -41,6 +41,7 @@ __all__ = [
     "Problem",
     "Ref",
     "capture",
+    "evaluated",
     "faithful_copy",
     "structural_changes",
 ]

@@ -7,6 +7,12 @@ import copy
 from torch import nn
 
 
+def evaluated(model: nn.Module) -> nn.Module:
+    """The model itself, put into evaluation mode: an `eval` that it defines may return nothing."""
+    model.eval()
+    return model
+
+
 def faithful_copy(model: nn.Module) -> nn.Module:
     """A deep copy with every module in the mode, training or evaluation, that it had.
 

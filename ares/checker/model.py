@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
+from ares.capture import evaluated
 from ares.checker.causes import by_cause, judge
 from ares.checker.report import Report
 from ares.extract import Finding, Status, module_findings
@@ -34,7 +35,7 @@ def check_model(
     """
     if inputs is not None and not isinstance(inputs, Inputs):
         inputs = Inputs(tuple(inputs), "given by the caller")
-    model = model.eval() if is_ours else evaluated_copy(model)
+    model = evaluated(model) if is_ours else evaluated_copy(model)
     found = find_inputs(model, inputs)
     if isinstance(found, NoInputs):
         return _without_forward(model, name, found)

@@ -78,7 +78,8 @@ def require_harmless(
     if not quantised or not _has_scales(model):
         return
     try:
-        trial = copy.deepcopy(model).eval()
+        trial = copy.deepcopy(model)
+        trial.eval()
     except Exception as error:
         # Broad: copying runs the code of whatever the user's model holds, which may raise anything; the user is told.
         raise ValueError(

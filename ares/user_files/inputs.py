@@ -16,7 +16,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ares.capture import CaptureError, Node, capture, faithful_copy
+from ares.capture import CaptureError, Node, capture, evaluated, faithful_copy
 from ares.extract import Finding, Status
 from ares.nn.errors import MappingError
 from ares.user_files.error import UserInputError
@@ -123,7 +123,7 @@ def example_tensor(shape: Shape, *, is_integer: bool = False) -> Tensor:
 def evaluated_copy(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode; raises UserInputError for a model that cannot be copied."""
     try:
-        return faithful_copy(model).eval()
+        return evaluated(faithful_copy(model))
     except Exception as error:
         # Broad: copying runs the code of whatever the user's model holds, which may raise anything; the user is told.
         message = " ".join(str(error).split())

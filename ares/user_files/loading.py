@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from ares.capture import evaluated
 from ares.extract import ExtractionError
 from ares.user_files.checkpoint import holds_state_of_zoo, load_state_dict
 from ares.user_files.data import Samples, read_samples
@@ -68,9 +69,9 @@ def trained_model(network: NetworkFile, state: Path | None, state_dict: Path | N
             return Loaded(_restored_copy(network, state_dict))
         model = network.create_model()
         notes = load_state_dict(model, state_dict)
-        return Loaded(model.eval(), notes)
+        return Loaded(evaluated(model), notes)
     if state is None:
-        return Loaded(network.create_model().eval())
+        return Loaded(evaluated(network.create_model()))
     if not state.exists():
         raise UserInputError(
             f"{network.name} has no stored state ({state}): "

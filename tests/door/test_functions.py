@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from brevitas.nn import QuantConv2d, QuantLinear
+from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
 from torch import Tensor, nn
 
 import ares
@@ -378,3 +378,26 @@ def test_a_model_that_cannot_be_copied() -> None:
     model.log = (line for line in ())  # type: ignore[assignment]
     with pytest.raises(ares.AresError, match="the model cannot be copied: TypeError"):
         ares.verify(model, normal(1, 4), targets=TARGET)
+
+
+class _EvalOfItsOwn(nn.Module):
+    """Brevitas' MelGAN has an `eval` that returns nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant = QuantIdentity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.quant(x)
+        return found
+
+    def eval(self, inference: bool = False) -> None:  # type: ignore[override]
+        del inference
+        super().eval()
+
+
+def test_a_model_whose_eval_returns_nothing() -> None:
+    model = _EvalOfItsOwn()
+    model(normal(4, 8))  # in training mode: the scale is measured
+    assert ares.check(model, normal(1, 8)).compatible
+    assert ares.verify(model, normal(1, 8), targets=TARGET).passed
