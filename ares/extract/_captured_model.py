@@ -13,11 +13,15 @@ from torch import nn
 
 from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structural_changes
 from ares.capture.compiled import in_training
+from ares.capture.dataflow import Problem, Ref
 from ares.capture.leaves import is_library_leaf
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
+from ares.extract._truncation import observe_truncations
 from ares.extract._weights import observe_inputs
 from ares.ir.names import carried, refusal
+
+_GIVES_INDICES = ("max", "adaptive_max_pool1d", "adaptive_max_pool2d")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +59,7 @@ def capture_model(model: nn.Module, inputs: Sequence[torch.Tensor]) -> CapturedM
         # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
         again = capture(double, samples)
         observe_inputs(double, samples)
+        observe_truncations(double, samples)
     except CaptureError as error:
         suggestion = (
             "it works in float32 but is run in float64: remove conversions such as x.float(), and "
@@ -63,8 +68,21 @@ def capture_model(model: nn.Module, inputs: Sequence[torch.Tensor]) -> CapturedM
             else "make model(*inputs) work in PyTorch first"
         )
         return Finding("", model_type, Status.ERROR, f"forward failed: {error}", suggestion)
-    problems = (*dataflow.problems, *structural_changes(dataflow, again))
+    problems = (
+        *dataflow.problems,
+        *structural_changes(dataflow, again),
+        *_used_indices(dataflow),
+    )
     return CapturedModel(model, double, replace(dataflow, problems=problems))
+
+
+def _used_indices(dataflow: Dataflow) -> Iterator[Problem]:
+    """Where forward computes with the places of the largest values, which no layer hands on."""
+    used = {ref for node in dataflow.nodes for ref in node.refs}
+    for node in dataflow.nodes:
+        if node.function in _GIVES_INDICES and Ref(node.key, 1) in used:
+            message = f"forward computes with the indices that {node.function} gives"
+            yield Problem(node.key, node.scope, "indices", message, "use its values only")
 
 
 def type_name(dtype: torch.dtype) -> str:

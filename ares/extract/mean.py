@@ -13,6 +13,7 @@ from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
 from ares.extract._rescaling import rescale_for
 from ares.extract._values import Codes, Value
+from ares.ops._window import Window
 from ares.ops.mean import Mean
 
 
@@ -27,10 +28,7 @@ def total(call: Call) -> Value:
 
 
 def _reduced(call: Call, is_sum: bool) -> Value:
-    value = call.x
-    if not isinstance(value, Codes):
-        return average(call, 1, lambda *_: "")
-    shape = call.tensor(value).shape
+    shape = call.shape_of("input", 0)
     dims = call.argument("dim", 1)
     keepdim = bool(call.argument("keepdim", 2, False))
     if dims is None or dims in ((), []):
@@ -41,7 +39,7 @@ def _reduced(call: Call, is_sum: bool) -> Value:
         reject("it goes over the batch", "take other dimensions")
     count = prod(shape[axis] for axis in axes)
 
-    def add(source: Codes, quantizer: Quantizer, ratio: Fraction) -> str:
+    def add(source: Codes, quantizer: Quantizer, ratios: list[Fraction]) -> str:
         bound = count * call.tensor(source).largest_magnitude
         return call.add(
             Mean,
@@ -49,7 +47,14 @@ def _reduced(call: Call, is_sum: bool) -> Value:
             quantizer,
             axes=axes,
             keepdim=keepdim,
-            rescale=rescale_for(call, quantizer, [ratio], [Fraction(0)], bound),
+            rescale=rescale_for(call, quantizer, ratios, [Fraction(0)], bound),
         )
 
-    return average(call, 1 if is_sum else count, add)
+    windows = {axis: Window(shape[axis]) for axis in axes}
+    return average(call, 1 if is_sum else count, add, windows, axis=_channels(axes, len(shape)))
+
+
+def _channels(axes: tuple[int, ...], rank: int) -> int | None:
+    """The axis of what may differ from channel to channel, None where it is summed."""
+    axis = rank - 1 if 1 in axes else 1
+    return None if axis in axes else axis

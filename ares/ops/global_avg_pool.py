@@ -50,8 +50,8 @@ class GlobalAvgPool(KernelOperation):
             f"{self.name}: input {list(source.shape)} has rank {len(source.shape)}, expected 4",
         )
         require(
-            self.rescale.channels == 1,
-            f"{self.name}: {self.rescale.channels} multipliers, expected one for the tensor",
+            self.rescale.channels in (1, source.shape[1]),
+            f"{self.name}: {self.rescale.channels} multipliers for {source.shape[1]} channels",
         )
         return (((*source.shape[:2], 1, 1), CODES),)
 
@@ -64,12 +64,13 @@ class GlobalAvgPool(KernelOperation):
     ) -> tuple[tuple[Layout, ...], tuple[Layout, ...]]:
         del site
         # H and W are neighbours in PyTorch's order too: no copy where the input lies that way.
-        order = given[0] if given[0] == row_major(4) else channels_last(4)
+        planes = given[0] == row_major(4) and self.rescale.channels == 1
+        order = row_major(4) if planes else channels_last(4)
         return (order,), (channels_last(4),)
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
-        return (self.rescale.apply(steps.sum(axis=(2, 3), keepdims=True)),)
+        return (self.rescale.apply(steps.sum(axis=(2, 3), keepdims=True), axis=1),)
 
     def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs

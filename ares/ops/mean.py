@@ -33,7 +33,8 @@ class Mean(KernelOperation):
     """`out[...] = rescale(sum over the axes of (in[...] - z))`
 
     Input of rank 2 to 4; `axes` ascending, without the batch axis 0; they stay with size 1 when `keepdim`.
-    The number of summed elements is part of `rescale`.
+    The number of summed elements is part of `rescale`, which may have constants for each channel: along axis 1, or
+    along the last axis where 1 is summed.
     """
 
     OP_TYPE = "OP_MEAN"
@@ -62,14 +63,26 @@ class Mean(KernelOperation):
             f"{self.name}: axes {list(self.axes)} must be different, ascending and in 1..{rank - 1} "
             "(axis 0 is the batch)",
         )
+        channels = source.shape[self.channel_axis(rank)]
         require(
-            self.rescale.channels == 1,
-            f"{self.name}: {self.rescale.channels} multipliers, expected one for the tensor",
+            self.rescale.channels == 1
+            or (self.rescale.channels == channels and self.channel_axis(rank) not in self.axes),
+            f"{self.name}: {self.rescale.channels} multipliers for {channels} channels",
         )
         shape = [1 if axis in self.axes else size for axis, size in enumerate(source.shape)]
         if not self.keepdim:
             shape = [size for axis, size in enumerate(shape) if axis not in self.axes]
         return ((tuple(shape), CODES),)
+
+    def channel_axis(self, rank: int) -> int:
+        """The axis of the input along which `rescale` may have constants of its own: 1, or the last if 1 is summed."""
+        return rank - 1 if 1 in self.axes else 1
+
+    def _innermost(self, rank: int) -> Layout:
+        """The layout in which the channels lie innermost, and what is summed around them."""
+        channels = self.channel_axis(rank)
+        others = [a for a in range(1, rank) if a != channels and a not in self.axes]
+        return (0, *others, *self.axes, channels)
 
     def accumulator_bound(self, site: Site) -> int:
         (source,) = site.inputs
@@ -81,7 +94,9 @@ class Mean(KernelOperation):
         (source,) = site.inputs
         rank = len(source.shape)
         # Of rank 2 to 4 without the batch, any set of axes is one run in at least one of the last two.
-        candidates = (given[0], channels_last(rank), row_major(rank))
+        candidates: tuple[Layout, ...] = (given[0], channels_last(rank), row_major(rank))
+        if self.rescale.channels > 1:
+            candidates = (self._innermost(rank),)
         order = next(layout for layout in candidates if self._run(source, layout) is not None)
         if self.keepdim:
             return (order,), (order,)
@@ -101,7 +116,8 @@ class Mean(KernelOperation):
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         steps = arrays[0].astype(np.int64) - site.inputs[0].zero_point
-        return (self.rescale.apply(steps.sum(axis=self.axes, keepdims=self.keepdim)),)
+        acc = steps.sum(axis=self.axes, keepdims=self.keepdim)
+        return (self.rescale.apply(acc, axis=1 if 1 not in self.axes else acc.ndim - 1),)
 
     def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs

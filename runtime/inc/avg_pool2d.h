@@ -1,17 +1,19 @@
 /*
- * Two-dimensional average of 8-bit codes with a constant divisor, any kernel, stride, padding and dilation.
+ * Two-dimensional average of 8-bit codes over windows of one size or of several, any kernel, stride and padding.
  *
- *   acc[y,x,c] = sum over i,j of (in[y*down.stride - down.pad + i*down.dilation,
- *                                    x*across.stride - across.pad + j*across.dilation, c] - input_zero_point)
- *   out[y,x,c] = rescale(acc)                                          (N2, N3 to N5)
+ *   acc[y,x,c] = sum over the positions inside the input of (in[row,column,c] - input_zero_point)
+ *   out[y,x,c] = rescales[k] (acc[y,x,c], c)                                   (N2, N3 to N5)
+ *   k = (counted rows - rows.shortest) * rows.stride + (counted columns - columns.shortest) * columns.stride
  *
- * The divisor down.kernel * across.kernel is part of rescale: one exact sum, one rounding, half to even for negative
- * sums too. Memory: input [down.in][across.in][channels], output [down.out][across.out][channels]: channels last.
- * Positions outside the input are the real value zero: they add nothing and count in the divisor.
+ * down and across say where the windows lie; of a window those positions are counted that lie in [from, to) along
+ * either axis, which may hold padding. The divisor is part of the rescale, so that each number of counted rows and
+ * columns has its own; where all windows have one divisor both strides are 0. One exact sum, one rounding, half to
+ * even for negative sums too. Memory: input [down.in][across.in][channels], output [down.out][across.out][channels]:
+ * channels last. Positions outside the input are the real value zero: they add nothing.
  *
- * Ranges: windows as in window.h; channels >= 1; |acc| <= 255 * down.kernel * across.kernel < 2^31, proven by the
- * planner; rescale has one channel. No aliasing of input and output. Scratch: none. Input bytes are s8 when
- * input_signed, else u8.
+ * Ranges: spans as in window.h, with dilation 1; channels >= 1; every k is an index of rescales, each for one channel or all;
+ * |acc| <= 255 * positions of the largest window < 2^31, proven by the planner. No aliasing of input and output.
+ * Scratch: none. Input bytes are s8 when input_signed, else u8.
  */
 #ifndef ARES_AVG_POOL2D_H
 #define ARES_AVG_POOL2D_H
@@ -20,13 +22,22 @@
 #include "numerics.h"
 #include "window.h"
 
+typedef struct ares_counted {
+    int32_t from;
+    int32_t to;
+    int32_t shortest;
+    int32_t stride;
+} ares_counted;
+
 typedef struct ares_avg_pool2d_params {
-    ares_window down;
-    ares_window across;
+    ares_span down;
+    ares_span across;
+    ares_counted rows;
+    ares_counted columns;
     int32_t channels;
     int32_t input_zero_point;
     int32_t input_signed;
-    ares_rescale rescale;
+    const ares_rescale *rescales;
 } ares_avg_pool2d_params;
 
 ares_status ares_avg_pool2d(const void *params, const void *const *inputs, void *const *outputs,

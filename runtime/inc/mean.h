@@ -2,14 +2,14 @@
  * Mean of 8-bit codes over a middle axis: QuantMean and global average pooling.
  *
  *   acc[o,i] = sum over k of (in[o,k,i] - input_zero_point)
- *   out[o,i] = rescale(acc[o,i])                                       (N2, N3 to N5)
+ *   out[o,i] = rescale(acc[o,i], i)                                    (N2, N3 to N5)
  *
  * The divisor count is part of rescale: one exact sum, one rounding, half to even for negative sums too.
  * Memory: input [outer][count][inner], output [outer][inner]. Several axes that are neighbours in memory
  * are one axis here: global pooling of [H][W][C] has count = H * W and inner = C.
  *
- * Ranges: all sizes >= 1; |acc| <= 255 * count < 2^31, proven by the planner; rescale has one channel. No
- * aliasing of input and output. Scratch: none. Input bytes are s8 when input_signed, else u8.
+ * Ranges: all sizes >= 1; |acc| <= 255 * count < 2^31, proven by the planner; rescale has one channel, or
+ * inner of them. No aliasing of input and output. Scratch: none. Input bytes are s8 when input_signed, else u8.
  */
 #ifndef ARES_MEAN_H
 #define ARES_MEAN_H

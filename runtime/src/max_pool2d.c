@@ -22,14 +22,14 @@ ares_status ares_max_pool2d(const void *params, const void *const *inputs, void 
     (void)scratch;
 
     for (int32_t y = 0; y < p->down.out; ++y) {
-        const ares_taps down = ares_taps_inside(&p->down, y);
+        const ares_extent down = ares_extent_inside(&p->down, ares_extent_of(&p->down, y));
         for (int32_t x = 0; x < p->across.out; ++x) {
-            const ares_taps across = ares_taps_inside(&p->across, x);
+            const ares_extent across =
+                ares_extent_inside(&p->across, ares_extent_of(&p->across, x));
             memset(out, lowest, (size_t)p->channels);
-            for (int32_t i = down.first; i < down.end; ++i) {
-                const int32_t row = down.origin + i * p->down.dilation;
-                for (int32_t j = across.first; j < across.end; ++j) {
-                    const int32_t column = across.origin + j * p->across.dilation;
+            for (int32_t row = down.first; row < down.end; row += p->down.dilation) {
+                for (int32_t column = across.first; column < across.end;
+                     column += p->across.dilation) {
                     keep_larger(out, in + (row * p->across.in + column) * p->channels, p->channels,
                                 p->input_signed);
                 }

@@ -16,7 +16,7 @@ ares_status ares_mean(const void *params, const void *const *inputs, void *const
                 const int32_t code = ares_load_code(block, k * p->inner + i, p->input_signed);
                 acc += code - p->input_zero_point;
             }
-            *out++ = ares_code_byte(ares_rescale_apply(&p->rescale, acc, 0));
+            *out++ = ares_code_byte(ares_rescale_apply(&p->rescale, acc, i));
         }
     }
     return ARES_OK;

@@ -11,7 +11,7 @@ from ares.plan import Plan
 from tests.door.models import Pooled, calibrated, normal
 from tests.witness.planting import patched
 
-KERNEL = ("runtime/src/max_pool2d.c", "j < across.end", "j < across.end - (y == 2)")
+KERNEL = ("runtime/src/max_pool2d.c", "column < across.end;", "column < across.end - (y == 2);")
 
 
 @pytest.fixture

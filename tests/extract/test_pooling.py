@@ -22,11 +22,13 @@ from tests.extract.models import (
     TOKENS,
     Net,
     Shape,
+    calibrated,
     checked,
     conv,
     identity,
     kinds,
     plain_identity,
+    refused,
     relu,
     seeded,
 )
@@ -136,6 +138,157 @@ def test_averages(case: str) -> None:
     assert kinds(graph) == ["quantize", expected, expected]
 
 
+UNEVEN: dict[str, tuple[Callable[[], Operation], str]] = {
+    "ceil_mode": (lambda: nn.AvgPool2d(2, ceil_mode=True), "uneven_avg_pool2d"),
+    "ceil_mode with counted padding": (
+        lambda: nn.AvgPool2d((4, 3), (3, 2), (1, 1), ceil_mode=True),
+        "uneven_avg_pool2d",
+    ),
+    "uncounted padding": (
+        lambda: nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+        "uneven_avg_pool2d",
+    ),
+    "both": (
+        lambda: nn.AvgPool2d((4, 3), (3, 2), (2, 1), ceil_mode=True, count_include_pad=False),
+        "uneven_avg_pool2d",
+    ),
+    "ceil_mode, divisor_override": (
+        lambda: nn.AvgPool2d(2, ceil_mode=True, divisor_override=3),
+        "uneven_avg_pool2d",
+    ),
+    "uncounted padding, divisor_override": (
+        lambda: nn.AvgPool2d(3, 1, 1, count_include_pad=False, divisor_override=7),
+        "avg_pool2d",
+    ),
+    "adaptive": (lambda: nn.AdaptiveAvgPool2d((4, 3)), "adaptive_avg_pool2d"),
+    "adaptive, one axis divides": (lambda: nn.AdaptiveAvgPool2d((3, 2)), "adaptive_avg_pool2d"),
+    "adaptive, larger than the input": (
+        lambda: nn.AdaptiveAvgPool2d((7, 11)),
+        "adaptive_avg_pool2d",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNEVEN)
+def test_averages_of_windows_of_several_sizes(case: str) -> None:
+    make_pool, expected = UNEVEN[case]
+    pool = make_pool()
+    model = Net(
+        lambda m, x: m.q2(m.p(m.q(x))),
+        q=plain_identity(**ZERO_POINT),
+        q2=identity(**ZERO_POINT),
+        p=pool,
+    )
+    assert kinds(checked(model, IMAGE, c=case in ("both", "adaptive"))) == ["quantize", expected]
+
+
+LINES: dict[str, tuple[Operation, list[str]]] = {
+    "maximum": (lambda y: F.max_pool1d(y, 2), ["max_pool1d"]),
+    "maximum, padded": (lambda y: F.max_pool1d(y, 3, 2, 1, ceil_mode=True), ["max_pool1d"]),
+    "adaptive maximum": (lambda y: F.adaptive_max_pool1d(y, 4), ["adaptive_max_pool1d"]),
+    "average": (lambda y: F.avg_pool1d(y, 2), ["avg_pool1d"]),
+    "average, uncounted": (
+        lambda y: F.avg_pool1d(y, 3, 2, 1, ceil_mode=True, count_include_pad=False),
+        ["avg_pool1d"],
+    ),
+    "maximum of tokens": (
+        lambda y: F.max_pool1d(y.transpose(1, 2), 2),
+        ["permute", "max_pool1d"],
+    ),
+    "average of tokens": (
+        lambda y: F.avg_pool1d(y.transpose(1, 2), 3, 1),
+        ["permute", "avg_pool1d"],
+    ),
+    "largest": (lambda y: y.amax(2), ["adaptive_max_pool1d", "squeeze"]),
+    "largest of the tokens": (lambda y: y.amax(1), ["permute", "adaptive_max_pool1d", "squeeze"]),
+    "largest of the tokens, kept": (
+        lambda y: y.amax(1, keepdim=True),
+        ["permute", "adaptive_max_pool1d", "squeeze"],
+    ),
+    "largest, kept": (lambda y: y.amax(-1, keepdim=True), ["adaptive_max_pool1d"]),
+    "values of a maximum": (lambda y: y.max(2).values, ["adaptive_max_pool1d", "squeeze"]),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_pooling_along_one_axis(case: str) -> None:
+    """Of codes with a zero point, and of a sum that waits for the quantiser behind (maxima only)."""
+    function, expected = LINES[case]
+    model = Net(lambda m, x: m.q2(function(m.q(x))), q=plain_identity(**ZERO_POINT), q2=identity())
+    graph = checked(model, TOKENS, c=case in ("maximum, padded", "average of tokens"))
+    found = kinds(graph)[1:]
+    assert found == expected or found == [*expected, "requantize"]
+    if "average" in case:
+        return
+
+    def forward(m: Any, x: Any) -> Any:
+        y = m.q(x)
+        return m.q2(function(y + y))
+
+    waiting = Net(forward, q=plain_identity(**ZERO_POINT), q2=identity())
+    assert kinds(checked(waiting, TOKENS)) == ["quantize", "add", *expected]
+
+
+LARGEST: dict[str, tuple[Operation, list[str]]] = {
+    "adaptive maximum": (lambda y: F.adaptive_max_pool2d(y, (4, 3)), ["adaptive_max_pool2d"]),
+    "adaptive maximum of all": (nn.AdaptiveMaxPool2d(1), ["adaptive_max_pool2d"]),
+    "both axes": (lambda y: y.amax((2, 3)), ["adaptive_max_pool2d", "squeeze"]),
+    "channels": (lambda y: y.amax(1), ["permute", "adaptive_max_pool2d", "squeeze"]),
+    "channels, kept": (
+        lambda y: y.amax(1, keepdim=True),
+        ["permute", "adaptive_max_pool2d", "squeeze"],
+    ),
+    "channels and rows": (
+        lambda y: y.amax((2, 1)),
+        ["permute", "adaptive_max_pool2d", "squeeze"],
+    ),
+    "one axis": (lambda y: torch.amax(y, dim=-1), ["adaptive_max_pool2d", "squeeze"]),
+    "axis=, keepdims=": (
+        lambda y: torch.amax(y, axis=(2,), keepdims=True),
+        ["adaptive_max_pool2d"],
+    ),
+    "values": (
+        lambda y: torch.max(y, 3, keepdim=True)[0],
+        ["adaptive_max_pool2d"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LARGEST)
+def test_the_largest_of_an_image(case: str) -> None:
+    function, expected = LARGEST[case]
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.r(function(m.c(m.q(x)))),
+            q=plain_identity(),
+            c=conv(2, 3, padding=1, bias=True),
+            r=relu(),
+            **_layers(function),
+        )
+    )
+    graph = checked(model, IMAGE, c=case == "adaptive maximum")
+    assert kinds(graph) == ["quantize", "conv2d", *expected]
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_factor_a_channel_behind_a_maximum(negative: bool) -> None:
+    """One for each channel goes in front of it, a negative one does not."""
+    factors = torch.tensor([0.5, -1.0 if negative else 2.0, 1.5])[None, :, None]
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.r(m.c(m.q(x)).amax(3) * m.factors),
+            q=plain_identity(),
+            c=conv(2, 3, padding=1, bias=True),
+            r=relu(),
+        )
+    )
+    model.register_buffer("factors", factors)
+    if negative:
+        assert "largest becomes smallest" in refused(calibrated(model, IMAGE), IMAGE).reason
+    else:
+        assert "adaptive_max_pool2d" in kinds(checked(model, IMAGE))
+
+
 BEHIND: dict[str, tuple[Operation, list[str]]] = {
     "relu": (F.relu, []),
     "gelu": (F.gelu, []),
@@ -231,3 +384,27 @@ def test_padding(case: str, options: dict[str, Any]) -> None:
     graph = checked(model, IMAGE, c=case == "F.pad" and bool(options))
     paddings = [op.padding for op in graph.operations if isinstance(op, ZeroPad2d)]
     assert paddings == [expected] * 3
+
+
+INDICES: dict[str, Operation] = {
+    "max": lambda y: y.max(3),
+    "adaptive_max_pool2d": lambda y: torch.ops.aten.adaptive_max_pool2d(y, [3, 2]),
+    "adaptive_max_pool1d": lambda y: torch.adaptive_max_pool1d(y[:, :, 0], 2),
+}
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_indices_of_a_maximum(name: str) -> None:
+    """What nothing uses does no harm; what is used is named."""
+
+    def model(index: int) -> nn.Module:
+        return Net(
+            lambda m, x: m.q2(INDICES[name](m.q(x))[index].double()),
+            q=plain_identity(),
+            q2=plain_identity(),
+        )
+
+    finding = refused(calibrated(model(1), IMAGE), IMAGE)
+    assert f"indices that {name} gives" in finding.reason
+    assert finding.suggestion == "use its values only"
+    assert kinds(checked(model(0), IMAGE))[0] == "quantize"

@@ -17,6 +17,7 @@ from ares.ir import GraphError, Tensor
 from ares.numerics import plan_rescale
 from ares.ops import Site
 from ares.ops.avg_pool2d import AvgPool2d
+from tests.ops.averaging import answers, sums_over
 from tests.ops.harness import check_operation, codes
 from tests.ops.reaching import assert_reaches
 
@@ -238,3 +239,15 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(GraphError) as error:
         _operation(case, source, codes("y", (1,))).infer([source])
     assert message in str(error.value)
+
+
+def test_constants_for_each_channel() -> None:
+    source, target = (
+        codes("x", (1, 7, 5, 4), "s8", 0.5, 3),
+        codes("y", (1, 7, 3, 2), "s8", 1.0, -5, -24, 15),
+    )
+    x = np.random.Philox(key=97).random_raw(140).reshape(source.shape).astype(np.int64) % 256 - 128
+    sums = sums_over(x, [[range(1), range(1, 3), range(3, 5)], [range(2), range(2, 4)]], 3)
+    rescale, expected = answers(sums, 1, target, 4 * source.largest_magnitude)
+    operation = AvgPool2d("pool", ("x",), ("y",), (2, 2), (2, 2), (1, 0, 0, 0), rescale)
+    check_operation(operation, [source], [target], [x], [expected])

@@ -18,6 +18,7 @@ from ares.numerics import plan_rescale
 from ares.ops import Site
 from ares.ops.global_avg_pool import GlobalAvgPool
 from ares.ops.zero_pad2d import ZeroPad2d
+from tests.ops.averaging import answers, sums_over
 from tests.ops.harness import check_graph, check_operation, codes
 from tests.ops.reaching import assert_reaches
 
@@ -207,3 +208,15 @@ def test_another_rank_is_refused() -> None:
     source = codes("x", (1, 2, 3))
     with pytest.raises(GraphError, match="has rank 3, expected 4"):
         _operation(case, source, codes("y", (1,))).infer([source])
+
+
+def test_constants_for_each_channel() -> None:
+    source, target = (
+        codes("x", (1, 23, 3, 4), "u8", 0.5, 120),
+        codes("y", (1, 23, 1, 1), "s8", 1.0, -5, -24, 15),
+    )
+    x = np.random.Philox(key=83).random_raw(276).reshape(source.shape).astype(np.int64) % 256
+    sums = sums_over(x, [[range(3)], [range(4)]], 120)
+    rescale, expected = answers(sums, 1, target, 12 * source.largest_magnitude)
+    operation = GlobalAvgPool("pool", ("x",), ("y",), rescale)
+    check_operation(operation, [source], [target], [x], [expected])

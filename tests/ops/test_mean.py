@@ -18,6 +18,7 @@ from ares.ir import GraphError, Tensor
 from ares.numerics import plan_rescale
 from ares.ops import Site
 from ares.ops.mean import Mean
+from tests.ops.averaging import answers, sums_over
 from tests.ops.harness import check_operation, codes
 from tests.ops.reaching import assert_reaches
 
@@ -237,3 +238,35 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(GraphError) as error:
         _operation(case, source, codes("y", (1,))).infer([source])
     assert message in str(error.value)
+
+
+CHANNELS = {
+    "H and W": ((1, 23, 4, 3), (2, 3), 1),
+    "H": ((1, 7, 4, 5), (2,), 1),
+    "W": ((1, 7, 4, 5), (3,), 1),
+    "T of N C T": ((1, 23, 9), (2,), 1),
+    "T of N T C": ((1, 9, 23), (1,), 2),
+}
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("name", CHANNELS)
+def test_constants_for_each_channel(name: str, keepdim: bool) -> None:
+    shape, axes, channels = CHANNELS[name]
+    source = codes("x", shape, "s8", 0.5, 3)
+    x = _bytes(31, shape, -128, 127)
+    first = np.moveaxis(x, channels, 1)
+    moved = [axis + 1 if axis < channels else axis for axis in axes]
+    places = [
+        [range(size)] if axis in moved else [range(i, i + 1) for i in range(size)]
+        for axis, size in enumerate(first.shape[2:], start=2)
+    ]
+    sums = np.moveaxis(sums_over(first, places, 3), 1, channels)
+    if not keepdim:
+        sums = sums.reshape([size for axis, size in enumerate(sums.shape) if axis not in axes])
+    place = channels if keepdim else channels - sum(axis < channels for axis in axes)
+    target = codes("y", sums.shape, "s8", 0.25, -5, -24, 15)
+    bound = prod(shape[axis] for axis in axes) * source.largest_magnitude
+    rescale, expected = answers(sums, place, target, bound)
+    operation = Mean("average", ("x",), ("y",), axes, keepdim, rescale)
+    check_operation(operation, [source], [target], [x], [expected])

@@ -47,7 +47,7 @@ def plant_fixture(monkeypatch: pytest.MonkeyPatch) -> Plant:
 
 KERNEL = "runtime/src/max_pool2d.c"
 TAIL = "out += p->channels;"
-RIGHT, WRONG = "j < across.end", "j < across.end - (y == 2)"
+RIGHT, WRONG = "column < across.end;", "column < across.end - (y == 2);"
 
 
 def test_a_fault_in_a_kernel(plant: Plant, tmp_path: Path, verify: Run) -> None:
