@@ -2,7 +2,8 @@
 
 Every value is the float32 rounding of one float64 product of an exact random unit and a bound made of
 correctly rounded operations, so all machines agree to the last bit. Bounds: convolution and linear
-sqrt(6 / fan_in) (He, uniform), biases 1 / sqrt(fan_in); norms: weights 0.5 .. 1.5, biases -0.25 .. 0.25;
+sqrt(6 / fan_in) (He, uniform), biases 1 / sqrt(fan_in), where a transposed convolution counts the products that an
+output has on average; norms: weights 0.5 .. 1.5, biases -0.25 .. 0.25;
 embeddings, position tables and learned queries 1. State spaces start as published: their projections, and those
 that leave a Mamba block, 1 / sqrt(fan_in), A_log[d, n] = ln(n + 1), D = 1, the bias of dt such that softplus of it is
 10^-3 .. 10^-1, evenly in its logarithm; decimal arithmetic rounds these rightly.
@@ -23,6 +24,7 @@ from ares.nn.mamba import QuantMambaBlock, QuantSSM
 from ares.zoo.philox import signed_units
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _QUANTIZERS = ("brevitas.core.", "brevitas.proxy.")
 # Parameters of any module that are called so, with a first axis of one: [1, positions, features].
@@ -63,8 +65,11 @@ def initialise(model: nn.Module, network: str) -> None:
 
 def _range(module: nn.Module, name: str, parameter: nn.Parameter, path: str) -> tuple[float, float]:
     """Centre and half-width of the interval that the parameter's values are drawn from."""
-    if isinstance(module, _LAYERS) and name in ("weight", "bias"):
-        fan_in = module.weight[0].numel()
+    if isinstance(module, (*_LAYERS, *_TRANSPOSED)) and name in ("weight", "bias"):
+        fan_in = float(module.weight[0].numel())
+        if isinstance(module, _TRANSPOSED):
+            inputs, _, *kernel = module.weight.shape
+            fan_in = inputs * math.prod(kernel) / (module.groups * math.prod(module.stride))
         return 0.0, math.sqrt(6 / fan_in) if name == "weight" else math.sqrt(1 / fan_in)
     if isinstance(module, _NORMS) and name in ("weight", "bias"):
         return (1.0, 0.5) if name == "weight" else (0.0, 0.25)

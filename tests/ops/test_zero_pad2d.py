@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.ir import GraphError
-from ares.ops import Site
+from ares.ir import Graph, GraphError
+from ares.ops import Layout, Site
 from ares.ops.zero_pad2d import ZeroPad2d
-from tests.ops.harness import check_operation, codes
+from tests.ops.harness import check_graph, check_operation, codes
+from tests.ops.layouts import laid, like
 from tests.ops.reaching import assert_reaches
 
 Array = npt.NDArray[Any]
@@ -97,6 +98,34 @@ def test_oracle_reference_c(case: Case) -> None:
     )
 
 
+@pytest.mark.parametrize("layout", [(0, 1, 2), (0, 2, 1)])
+@pytest.mark.parametrize("padding", [(0, 3, 0, 0), (1, 0, 3, 2)], ids=["causal", "both axes"])
+def test_sequences_either_way_round(padding: tuple[int, int, int, int], layout: Layout) -> None:
+    """As the image of one channel that they are, from PyTorch's order and from channels last."""
+    source = laid("x", (1, 5, 7), layout, "u8")
+    case = Case("sequence", (1, 5, 7), padding, (), "u8", source.tensor.zero_point)
+    expected = _oracle(case, source.logical[None])[0]
+    target = like(source.tensor, "y", expected.shape)
+    operation = ZeroPad2d("pad", ("x",), ("y",), padding)
+    graph = Graph(
+        "sequence",
+        (source.source, source.tensor, target),
+        (source.operation, operation),
+        ("x_in",),
+        ("y",),
+    ).validate()
+    planned = check_graph(graph, {"x_in": source.array}, {"x": source.logical, "y": expected})
+    assert planned.tensor("y").layout == layout
+
+
+def test_features() -> None:
+    source = codes("x", (1, 5), "u8", 0.5, 131)
+    expected = np.array([[131, 131, 0, 255, 3, 4, 130, 131]])
+    target = codes("y", (1, 8), "u8", 0.5, 131)
+    operation = ZeroPad2d("pad", ("x",), ("y",), (0, 2, 0, 1))
+    check_operation(operation, [source], [target], [expected[:, 2:7]], [expected])
+
+
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(
     st.tuples(*[st.integers(1, 4)] * 3),
@@ -124,7 +153,9 @@ def test_reference_equals_the_oracle(
 @pytest.mark.parametrize(
     ("shape", "padding", "message"),
     [
-        ((1, 2, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
+        ((1, 2, 3, 3, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
+        ((2, 2, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
+        ((1, 2), (1, 0, 0, 0), "adds to the batch"),
         ((2, 2, 3, 3), (0, 0, 0, 0), "expected [1, C, H, W]"),
         ((1, 2, 3, 3), (0, -1, 0, 0), "is negative, which crops"),
     ],

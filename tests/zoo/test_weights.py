@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 import torch
-from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear
+from brevitas.nn import QuantConv2d, QuantConvTranspose2d, QuantIdentity, QuantLinear
 from torch import nn
 
 from ares.nn import PositionalEmbedding, QuantCrossAttention, QuantSSM
@@ -67,6 +67,16 @@ def test_ranges() -> None:
     )
     assert 0.5 <= float(model.norm.running_var.min()) < float(model.norm.running_var.max()) <= 1.5
     assert float(model.norm.running_mean.abs().max()) > 0.05
+
+
+def test_a_transposed_convolution_counts_the_products_of_an_output() -> None:
+    """6 inputs in 2 groups, kernel 4x3, stride 2: 3 * 12 / 4 products on average."""
+    model = nn.Module()
+    model.up = QuantConvTranspose2d(6, 8, (4, 3), stride=2, groups=2)
+    initialise(model, "n")
+    for tensor, bound in ((model.up.weight, (6 / 9) ** 0.5), (model.up.bias, 9**-0.5)):
+        largest = float(tensor.detach().abs().max())
+        assert 0.4 * bound < largest < bound * (1 + 2.0**-22)
 
 
 def test_quantisers_are_left_alone() -> None:
