@@ -21,10 +21,11 @@ from ares.extract._findings import reject
 from ares.extract._quantizers import PLAIN_QUANTIZER, Quantizer, is_enabled, require_plain
 from ares.extract._rescaling import fractions, real_value
 from ares.extract._scales import agree
-from ares.extract._values import ChannelCodes, Codes, Unknown, Value
+from ares.extract._values import ChannelCodes, Codes, Summed, Unknown, Value
 from ares.extract._weights import read_weights, require_trained
 from ares.ir import Tensor
 from ares.numerics import Pointwise
+from ares.ops._transposed import outputs_first
 
 _BIAS_QUANTIZERS = (PLAIN_QUANTIZER, "PrescaledRestrictIntQuant")
 
@@ -102,11 +103,16 @@ def channel_input(call: Call, groups: int) -> tuple[str, npt.NDArray[np.float64]
 
 
 def read_affine(
-    call: Call, source: Tensor, input_scales: npt.NDArray[np.float64] | None = None
+    call: Call,
+    source: Tensor,
+    input_scales: npt.NDArray[np.float64] | None = None,
+    *,
+    transposed: bool = False,
 ) -> Affine:
     """Weights and bias of the call's module for an input `source`; refuses what has no exact integers.
 
-    `input_scales` as in `Affine`, None where `source` has one.
+    `input_scales` as in `Affine`, None where `source` has one. The weight of a `transposed` convolution is
+    [in, out / groups, ...] in the module.
     """
     inputs = np.zeros(0) if input_scales is None else input_scales
     layer = call.single
@@ -117,8 +123,12 @@ def read_affine(
         )
     require_trained(layer, "weight", "bias")
     weights = read_weights(layer, call.module)
-    scale = weights.scale
-    if scale.size not in (1, len(weights.codes)):
+    codes, scale = weights.codes, weights.scale
+    if transposed:
+        codes = outputs_first(codes, layer.groups)
+        # Channels of the same place in their groups share a scale.
+        scale = np.tile(scale, layer.groups) if scale.size > 1 else scale
+    if scale.size not in (1, len(codes)):
         reject(
             f"it has {scale.size} weight scales",
             "quantise weights per tensor or per output channel",
@@ -126,7 +136,7 @@ def read_affine(
     assert source.scale is not None
     unit = scale * (inputs if inputs.size else source.scale)
     bias_codes, bias = _read_bias(call, unit)
-    return Affine(weights.codes, scale, bias_codes, bias, inputs)
+    return Affine(codes, scale, bias_codes, bias, inputs)
 
 
 def _read_bias(
@@ -165,8 +175,10 @@ def affine_result(
     finish: Callable[[Quantizer], str],
     axis: int,
     expose: Callable[[Pointwise], str] | None = None,
+    summed: Summed | None = None,
 ) -> Value:
     """What leaves the layer: a real value, or codes when the layer has an output quantiser; `axis`: the channels'."""
-    value = real_value(call, finish, axes=(axis % len(call.out_shape),), expose=expose)
+    axes = (axis % len(call.out_shape),)
+    value = real_value(call, finish, axes=axes, expose=expose, summed=summed)
     output = quantizer_of(call, call.module.output_quant)
     return value if output is None else quantize(call, value, output)

@@ -28,8 +28,8 @@ _ONE_SCALE_BEFORE = "put a QuantIdentity with one scale before it"
 def one_scale(call: Call, value: ChannelCodes, role: str = "its input") -> Unquantised:
     """The refusal of such codes by what needs one scale."""
     return Unquantised(
-        f"{role} has {len(value.scales.values)} scales, one for each channel: only depthwise convolutions, functions "
-        "of single elements and quantisers take such",
+        f"{role} has {len(value.scales.values)} scales, one for each channel: only depthwise convolutions, averages, "
+        "functions of single elements and quantisers take such",
         f"{ONE_SCALE} from the quantiser of {value.layer}, or put a QuantIdentity with one scale behind it",
     )
 

@@ -21,9 +21,11 @@ from ares.extract._findings import Unmappable, reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._scales import ChannelScales
 from ares.numerics import IDENTITY, PLAIN, SIGN, Function, Pointwise, clip
+from ares.ops._window import Windows
 
 Finish = Callable[[Quantizer], str]
 Index = npt.NDArray[np.int64]
+Summed = Callable[[Windows], "Real"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +109,9 @@ class Real:
     `shape` is the operation's own; `axes` those along which it can take constants of their own, () where it can take
     one for all, None where it takes functions only; `axis` is the one that `pointwise` has them along.
     `finish(quantizer)` adds the operation with all that stands before the rounding and returns the tensor's name.
-    `expose` adds it with a binary32 result, where that exists. `arithmetic` replaces `pointwise` where arithmetic with
-    constants is done as the model does it, in binary32: at an input of the network.
+    `expose` adds it with a binary32 result, where that exists. `summed(windows)` is the average of what the operation
+    computes in windows along axes of its own shape, without `pointwise`, where that is exact. `arithmetic` replaces
+    `pointwise` where arithmetic with constants is done as the model does it, in binary32: at an input of the network.
     """
 
     what: str
@@ -120,6 +123,7 @@ class Real:
     axis: int | None = None
     moves: tuple[Move, ...] = ()
     expose: Callable[[Pointwise], str] | None = None
+    summed: Summed | None = None
     arithmetic: Callable[[Step], Real] | None = None
     advice: str = "insert a QuantIdentity before it"
 
@@ -161,7 +165,26 @@ class Real:
         if len(factors) > 1:
             places, axis = self._channels(index)
             factors, addends = ([terms[place] for place in places] for terms in (factors, addends))
-        return self._with(pointwise=self.pointwise.scaled(factors, addends), axis=axis)
+        return self.changed(pointwise=self.pointwise.scaled(factors, addends), axis=axis)
+
+    def behind(self, pointwise: Pointwise, index: Index) -> Real:
+        """The same with all of `pointwise` after it; `index`, of the value's shape, says which constants it meets."""
+        places, axis = self._channels(index) if pointwise.channels > 1 else ([0], self.axis)
+
+        def chosen(terms: Sequence[Any]) -> list[Any]:
+            return [terms[place] for place in places] if len(terms) > 1 else list(terms)
+
+        factors, addends = chosen(pointwise.factors), chosen(pointwise.addends)
+        functions = chosen(pointwise.functions)
+        for move in self.moves:
+            move.refuse_before_scaling(factors, addends)
+            for function in set(functions):
+                move.refuse_before(function)
+        try:
+            whole = self.pointwise.scaled(factors, addends).then(functions)
+        except ValueError as error:
+            reject(str(error), _BETWEEN)
+        return self.changed(pointwise=whole, axis=axis)
 
     def in_codes(self, quantizer: Quantizer, shape: tuple[int, ...]) -> Real:
         """What a quantiser with a scale for each channel rounds, in units of them; `shape` is the value's own."""
@@ -173,7 +196,7 @@ class Real:
             # What is limited and then divided is divided and then limited: codes end at one for all, as a rule.
             ends = (quantizer.lo - quantizer.zero_point, quantizer.hi - quantizer.zero_point)
             limits = quantizer.scales.limits_in_codes(function.clips, ends)
-            bare = self._with(pointwise=replace(real.pointwise, functions=(IDENTITY,)))
+            bare = self.changed(pointwise=replace(real.pointwise, functions=(IDENTITY,)))
             real = bare._divided(quantizer, shape)
             if len(set(limits)) == 1:
                 real = real.then(clip(*limits[0]))
@@ -205,7 +228,7 @@ class Real:
 
     def moved(self, move: Move) -> Real:
         """The same with a move of codes after it."""
-        return self._with(moves=(*self.moves, move))
+        return self.changed(moves=(*self.moves, move))
 
     def quantized(self, quantizer: Quantizer) -> str:
         """The name of the tensor of codes that the quantiser makes of it."""
@@ -221,13 +244,18 @@ class Real:
         """The name of the binary32 tensor that it is as an output of the network, None where there is none."""
         if self.expose is None or self.pointwise.function is not IDENTITY:
             return None
+        if any(move.takes_maximum or move.adds_zeros for move in self.moves):
+            reject(
+                f"the network's output is pooled or padded from {self.what}, which is not quantised",
+                "end the network with a QuantIdentity",
+            )
         return self._moved(self.expose(self.pointwise))
 
     @property
     def _is_plain(self) -> bool:
         return self.pointwise.is_function and self.pointwise.function is IDENTITY
 
-    def _with(self, **changes: Any) -> Real:
+    def changed(self, **changes: Any) -> Real:
         """The same with other fields, and no more than a Real."""
         return Real(**{field.name: getattr(self, field.name) for field in fields(Real)} | changes)
 
@@ -241,15 +269,15 @@ class Real:
             pointwise = self.pointwise.then(functions)
         except ValueError as error:
             reject(str(error), _BETWEEN)
-        return self._with(pointwise=pointwise, axis=self.axis if axis is None else axis)
+        return self.changed(pointwise=pointwise, axis=self.axis if axis is None else axis)
 
     def _scaled_in_place(self, step: Step, index: Index) -> Real:
         assert self.arithmetic is not None
-        values = step.values.reshape(-1)[np.maximum(self._source(index), 0)]
-        return self.arithmetic(replace(step, values=values))._with(moves=self.moves)
+        values = step.values.reshape(-1)[np.maximum(self.source_of(index), 0)]
+        return self.arithmetic(replace(step, values=values)).changed(moves=self.moves)
 
-    def _source(self, index: Index) -> Index:
-        """`index` by element of the operation's own result, -1 where an element is not used."""
+    def source_of(self, index: Index) -> Index:
+        """`index`, of the value's shape, by element of the operation's own result, -1 where an element is not used."""
         found: Index | None = np.asarray(index)
         for move in reversed(self.moves):
             found = None if found is None else move.back(found)
@@ -259,7 +287,7 @@ class Real:
 
     def _channels(self, index: Index) -> tuple[list[int], int]:
         """For each channel of the operation the one place of `index` that it meets, and the axis of the channels."""
-        source = self._source(index)
+        source = self.source_of(index)
         candidates = self.axes if self.axis is None else (self.axis,)
         for axis in candidates or ():
             rows = np.moveaxis(source, axis, 0).reshape(source.shape[axis], -1)

@@ -11,7 +11,9 @@ from ares.extract._call import Call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_module
 from ares.extract._rescaling import rescale_for
+from ares.extract._summing import of_tokens
 from ares.extract._values import Unknown, Value
+from ares.extract.conv_sum import summed_by
 from ares.extract.linear_fp32 import add_logits
 from ares.numerics import Pointwise
 from ares.ops.linear import Linear
@@ -39,4 +41,6 @@ def linear(call: Call) -> Value:
     def expose(pointwise: Pointwise) -> str:
         return add_logits(call, source, affine, pointwise)
 
-    return affine_result(call, finish, axis=-1, expose=expose)
+    rank = len(tensor.shape)
+    summed = summed_by(call, source.tensor, affine, of_tokens(rank)) if rank in (3, 4) else None
+    return affine_result(call, finish, axis=-1, expose=expose, summed=summed)

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import CODES, OutputRule, Tensor
+from ares.ir import CODES, DType, OutputRule, Tensor
 from ares.ops._operation import (
     Array,
     KernelCall,
@@ -33,7 +33,8 @@ class Concat(KernelOperation):
     """`out[..., start[k] + i, ...] = table[k][in[k][..., i, ...]]` along `axis`
 
     1 to 32 inputs that agree in every axis but `axis`. `tables`: uint8[256] a part, from the byte of an input
-    code to the byte of the output code; empty where codes are copied (same type, scale and zero point).
+    code to the byte of the output code; empty where codes are copied (same type, scale and zero point), and for parts
+    that are binary32.
     """
 
     OP_TYPE = "OP_CONCAT"
@@ -60,8 +61,19 @@ class Concat(KernelOperation):
             0 <= self.axis < len(first.shape),
             f"{self.name}: axis {self.axis}, expected 0..{len(first.shape) - 1}",
         )
+        is_real = first.dtype is DType.F32
+        require(
+            not is_real or not any(table.size for table in self.tables),
+            f"{self.name}: real parts have no tables",
+        )
         for source in inputs:
-            require_codes(source)
+            if is_real:
+                require(
+                    source.dtype is DType.F32,
+                    f"{self.name}: part {source.name!r} is {source.dtype.value}, expected f32 as the first",
+                )
+            else:
+                require_codes(source)
             require(
                 self._without_axis(source) == self._without_axis(first),
                 f"{self.name}: shapes {list(first.shape)} and {list(source.shape)} differ in another axis "
@@ -110,8 +122,9 @@ class Concat(KernelOperation):
             )
         place = site.input_layouts[0].index(self.axis)
         shapes = [site.input_memory_shape(index) for index in range(len(site.inputs))]
+        size = site.outputs[0].dtype.size
         parts = tuple(
-            Struct("ares_concat_part", (("length", prod(shape[place:])), ("table", table)))
+            Struct("ares_concat_part", (("length", prod(shape[place:]) * size), ("table", table)))
             for shape, table in zip(shapes, self.tables, strict=True)
         )
         fields = (("outer", prod(shapes[0][:place])), ("num_parts", len(parts)), ("parts", parts))

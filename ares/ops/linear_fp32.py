@@ -26,6 +26,7 @@ from ares.ops._operation import (
     row_major,
     weight_bound,
 )
+from ares.ops._real_output import bias_bound, real_output, require_constants
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,17 +56,11 @@ class LinearFp32(KernelOperation):
             source.shape[-1] == in_features and len(source.shape) >= 2,
             f"{self.name}: input {list(source.shape)} does not end with {in_features} features",
         )
-        for values in (self.scale, self.bias_codes, self.bias):
-            optional = values is not self.scale
-            require(
-                values.size == out_features or (optional and values.size == 0),
-                f"{self.name}: {values.size} constants for {out_features} features",
-            )
+        require_constants(self.name, out_features, self.scale, self.bias_codes, self.bias)
         return (((*source.shape[:-1], out_features), (DType.F32,)),)
 
     def accumulator_bound(self, site: Site) -> int:
-        largest_bias = int(np.abs(self.bias_codes.astype(np.int64)).max(initial=0))
-        return weight_bound(self.weight, site.inputs[0]) + largest_bias
+        return weight_bound(self.weight, site.inputs[0]) + bias_bound(self.bias_codes)
 
     def macs(self, site: Site) -> int:
         return int(site.outputs[0].size * self.weight.shape[1])
@@ -79,12 +74,7 @@ class LinearFp32(KernelOperation):
 
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         acc = exact_matmul(arrays[0] - site.inputs[0].zero_point, self.weight.T)
-        if self.bias_codes.size:
-            acc = acc + self.bias_codes
-        value = acc.astype(np.float32) * self.scale
-        if self.bias.size:
-            value = value + self.bias
-        return (value,)
+        return (real_output(acc, self.scale, self.bias_codes, self.bias),)
 
     def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs

@@ -1,19 +1,7 @@
 #include "../inc/linear_fp32.h"
 
 #include "../inc/dot.h"
-
-/*
- * The binary32 number nearest to an accumulator. The conversion of the whole accumulator would round as well, but gcc 12
- * for m68k leaves its result in a wider register; a sum in a named variable it does round (N9).
- */
-static float nearest_float(int32_t acc)
-{
-    const int32_t low_half = acc & 0xffff;
-    const float low = (float)low_half;
-    const float high = (float)(acc - low_half); /* exact: 16 bits and zeros */
-    const float sum = high + low;
-    return sum;
-}
+#include "../inc/real_output.h"
 
 ares_status ares_linear_fp32(const void *params, const void *const *inputs, void *const *outputs,
                              void *scratch)
@@ -31,12 +19,7 @@ ares_status ares_linear_fp32(const void *params, const void *const *inputs, void
             if (p->bias_codes != NULL) {
                 acc += p->bias_codes[o];
             }
-            /* One operation a statement: nothing to contract, nothing kept in excess precision (N9). */
-            float value = nearest_float(acc);
-            value = value * p->scale[o];
-            if (p->bias != NULL) {
-                value = value + p->bias[o];
-            }
+            const float value = ares_real_output(acc, p->scale, p->bias, o);
             *out++ = value;
         }
     }

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ares.nn import QuantMul
-from tests.extract.behind import QUANTIZERS, SIGNAL, VECTOR, behind, exact, norm, trained
+from tests.extract.behind import POSITIVE, QUANTIZERS, SIGNAL, VECTOR, behind, exact, norm, trained
 from tests.extract.models import (
     IMAGE,
     Net,
@@ -135,13 +135,57 @@ def _codes_first(m: Any, y: Any) -> Any:
     return m.n(m.q3(m.f(y)))
 
 
+# Concatenations of different scales: each part takes the constants of its own channels. What stands behind `quantize`.
+JOINED: dict[str, tuple[Callable[..., Any], dict[str, Callable[[], nn.Module]], list[str]]] = {
+    "BatchNorm, ReLU": (
+        lambda m, y: F.relu(m.n(torch.cat([y, m.q3(m.f(y))], 1))),
+        {"f": lambda: conv(2, 3, padding=1), "n": lambda: norm(5)},
+        ["conv2d", "batch_norm", "batch_norm", "concat"],
+    ),
+    "a real part": (
+        lambda m, y: m.n(torch.cat([m.f(y), y], 1)),
+        {"f": lambda: conv(2, 3, padding=1, bias=True), "n": lambda: norm(5)},
+        ["conv2d", "batch_norm", "concat"],
+    ),
+    "a real part behind a maximum, positive factors": (
+        lambda m, y: m.n(torch.cat([F.max_pool2d(m.f(y), 2), y[:, :, ::2, :4:2]], 1)),
+        {"f": lambda: conv(2, 3, padding=1), "n": lambda: norm(5, gammas=POSITIVE)},
+        ["conv2d", "max_pool2d", "slice", "slice", "batch_norm", "concat"],
+    ),
+    "along another axis than the channels": (
+        lambda m, y: m.n(torch.cat([y, m.q3(2 * y)], 3)),
+        {"n": lambda: norm(2)},
+        ["requantize", "batch_norm", "batch_norm", "concat"],
+    ),
+    "PReLU": (
+        lambda m, y: m.n(torch.cat([y, m.q3(2 * y)], 1)),
+        {"n": lambda: nn.PReLU(4)},
+        ["requantize", "batch_norm", "batch_norm", "concat"],
+    ),
+    "one factor for all": (
+        lambda m, y: 0.5 - 2 * torch.cat([y, m.q3(2 * y)], 1),
+        {},
+        ["requantize", "requantize", "requantize", "concat"],
+    ),
+    "stacked": (
+        lambda m, y: m.n(torch.stack([y[:, 0], m.q3(y[:, 1] * 3)], 1)),
+        {"n": lambda: norm(2)},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_behind_a_concatenation_of_different_scales(name: str) -> None:
+    forward, layers, expected = JOINED[name]
+    make = behind(forward, **layers, q3=plain_identity)
+    graph = checked(trained(make), IMAGE, c=True, calibrate=False)
+    if expected:
+        assert sorted(kinds(graph)) == sorted(["quantize", *expected])
+
+
 REFUSED: dict[str, tuple[Callable[..., Any], Callable[[], nn.Module], Callable[[], nn.Module], str]]
 REFUSED = {
-    "an average": (
-        lambda m, y: m.n(m.f(y)),
-        *(lambda: nn.AvgPool2d(2), lambda: norm(2)),
-        "not one for each channel of the real output of f (AvgPool2d)",
-    ),
     "a norm": (
         lambda m, y: m.n(m.f(y)),
         *(lambda: nn.GroupNorm(2, 2), lambda: norm(2)),
@@ -164,7 +208,6 @@ REFUSED = {
     ),
 }
 FOLLOWED: dict[str, Callable[..., Any]] = {
-    "an average": _codes_first,
     "a norm": _codes_first,
     "mixed channels": lambda m, y: m.n(m.q3(m.f(y)).flatten(1)),
     "a sum": lambda m, y: m.n(m.q3(y + y)),

@@ -177,6 +177,99 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str]]] = 
         IMAGE,
         ["quantize", "conv2d", "max_pool2d", "conv2d"],
     ),
+    "average pooling": (
+        lambda: Net(
+            lambda m, x: m.out(m.pool(m.act(x))),
+            act=plain_identity(**by_channel()),
+            pool=nn.AvgPool2d(2),
+            out=identity(),
+        ),
+        WIDE,
+        ["quantize", "avg_pool2d"],
+    ),
+    "average pooling that stays apart": (
+        lambda: on_depthwise(
+            lambda m, x: m.more(F.avg_pool2d(x, 3, 1, 1)),
+            act=plain_identity(**by_channel()),
+            more=identity(**by_channel()),
+        ),
+        WIDE,
+        ["quantize", "avg_pool2d", "conv2d"],
+    ),
+    "averages of windows of several sizes": (
+        lambda: Net(
+            lambda m, x: m.out(F.adaptive_avg_pool2d(m.act(x), (4, 3))),
+            act=plain_identity(**by_channel()),
+            out=identity(),
+        ),
+        WIDE,
+        ["quantize", "adaptive_avg_pool2d"],
+    ),
+    "global average": (
+        lambda: Net(
+            lambda m, x: m.out(m.pool(m.act(x))),
+            act=plain_identity(**by_channel()),
+            pool=nn.AdaptiveAvgPool2d(1),
+            out=identity(),
+        ),
+        WIDE,
+        ["quantize", "global_avg_pool"],
+    ),
+    "mean of an image": (
+        lambda: Net(
+            lambda m, x: m.out(m.act(x).mean((2, 3))),
+            act=plain_identity(**by_channel()),
+            out=identity(),
+        ),
+        WIDE,
+        ["quantize", "mean"],
+    ),
+    "mean of its rows": (
+        lambda: Net(
+            lambda m, x: m.out(m.act(x).mean(2, keepdim=True)),
+            act=plain_identity(**by_channel()),
+            out=identity(),
+        ),
+        WIDE,
+        ["quantize", "mean"],
+    ),
+    "sum of a signal, channels last": (
+        lambda: Net(
+            lambda m, x: m.out(m.act(x).transpose(1, 2).sum(1)),
+            act=plain_identity(**by_channel(rank=3)),
+            out=identity(),
+        ),
+        SERIES,
+        ["quantize", "permute", "mean"],
+    ),
+    "average of a signal": (
+        lambda: Net(
+            lambda m, x: m.out(F.avg_pool1d(m.act(x), 3, 2)),
+            act=plain_identity(**by_channel(rank=3)),
+            out=identity(),
+        ),
+        SERIES,
+        ["quantize", "avg_pool1d"],
+    ),
+    "adaptive average of a signal": (
+        lambda: Net(
+            lambda m, x: m.out(F.adaptive_avg_pool1d(m.act(x), 4)),
+            act=plain_identity(**by_channel(rank=3)),
+            out=identity(),
+        ),
+        SERIES,
+        ["quantize", "adaptive_avg_pool1d"],
+    ),
+    "depthwise of a signal": (
+        lambda: Net(
+            lambda m, x: m.out(m.dw(m.act(x))),
+            act=identity(**by_channel(rank=3)),
+            dw=qnn.QuantConv1d(CHANNELS, CHANNELS, 3, groups=CHANNELS, bias=True),
+            out=identity(),
+        ),
+        SERIES,
+        ["quantize", "conv1d"],
+    ),
     "zero padding": (
         lambda: on_depthwise(lambda m, x: F.pad(m.idle(x), (1, 0, 2, 1)), idle=nn.Identity()),
         WIDE,
@@ -346,6 +439,18 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str]]] = 
         lambda: _WithParameter(),
         WIDE,
         ["constant", "conv2d", "quantize", "add"],
+    ),
+    "behind a concatenation of two scales": (
+        lambda: on_depthwise(
+            act=Net(
+                lambda m, x: m.act(torch.cat([m.q(x)[:, :2], m.q2(x)[:, 2:]], 1)),
+                q=plain_identity(),
+                q2=plain_identity(bit_width=7),
+                act=identity(**by_channel()),
+            )
+        ),
+        WIDE,
+        [*["quantize", "slice"] * 2, "batch_norm", "batch_norm", "concat", "conv2d"],
     ),
     "part of a concatenation": (
         lambda: Net(

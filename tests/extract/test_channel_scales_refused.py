@@ -96,25 +96,6 @@ REFUSED: dict[str, tuple[Callable[[str], nn.Module], str, str, str, tuple[str, .
         *("mul", f"its second factor {SCALES}", EITHER),
         (TENSOR, BETWEEN),
     ),
-    "average": (
-        lambda mend: _net(
-            lambda m, x: m.out(m.pool(x)), mend, pool=nn.AvgPool2d(2), out=identity()
-        ),
-        *("pool", f"its input {SCALES}", EITHER),
-        (TENSOR, BETWEEN),
-    ),
-    "global average": (
-        lambda mend: _net(
-            lambda m, x: m.out(m.pool(x)), mend, pool=nn.AdaptiveAvgPool2d(1), out=identity()
-        ),
-        *("pool", f"its input {SCALES}", EITHER),
-        (TENSOR, BETWEEN),
-    ),
-    "mean": (
-        lambda mend: _net(lambda m, x: m.out(x.mean((2, 3))), mend, out=identity()),
-        *("mean", f"its input {SCALES}", EITHER),
-        (TENSOR, BETWEEN),
-    ),
     "normalisation": (
         lambda mend: _net(
             lambda m, x: m.out(m.norm(x)), mend, norm=nn.LayerNorm(5), out=identity()
@@ -194,16 +175,6 @@ INTO: dict[str, tuple[Callable[[nn.Module], nn.Module], str]] = {
         ),
         "the sum add",
     ),
-    "average": (
-        lambda more: Net(
-            lambda m, x: m.act(m.more(m.pool(m.q(x)))),
-            q=plain_identity(),
-            pool=nn.AvgPool2d(2),
-            more=more,
-            act=identity(**by_channel()),
-        ),
-        "the real output of pool (AvgPool2d)",
-    ),
     "normalisation": (
         lambda more: Net(
             lambda m, x: m.act(m.more(m.norm(m.q(x)))),
@@ -213,16 +184,6 @@ INTO: dict[str, tuple[Callable[[nn.Module], nn.Module], str]] = {
             act=identity(**by_channel()),
         ),
         "the real output of norm (LayerNorm)",
-    ),
-    "concatenation": (
-        lambda more: Net(
-            lambda m, x: m.act(m.more(torch.cat([m.q(x), m.q2(x)], 1))),
-            q=plain_identity(),
-            q2=plain_identity(bit_width=7),
-            more=more,
-            act=identity(**by_channel(2 * CHANNELS)),
-        ),
-        "the concatenation cat of different scales",
     ),
 }
 

@@ -96,6 +96,21 @@ def test_geometry_in_c(case: str) -> None:
     checked(_net(ZERO_POINT, *arguments, **options, bias=True), IMAGE, c=True)
 
 
+@pytest.mark.parametrize("source", [{}, ZERO_POINT], ids=["s8", "zero point"])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_with_its_own_codes(mode: str, source: dict[str, Any]) -> None:
+    """A frame of the image's own codes is a layer in front of the convolution."""
+    model = _net(source, 3, (3, 5), padding=(1, 2), padding_mode=mode)
+    graph = checked(model, IMAGE, c=mode == "reflect")
+    assert kinds(graph) == ["quantize", "pad2d", "conv2d"]
+    assert graph.operations[1].name == "c.padded"
+
+
+def test_padding_with_its_own_codes_where_there_is_none() -> None:
+    graph = checked(_net({}, 3, 3, padding_mode="circular"), IMAGE)
+    assert kinds(graph) == ["quantize", "conv2d"]
+
+
 WEIGHTS: dict[str, tuple[dict[str, Any], int]] = {
     "per tensor": ({}, 127),
     "per channel": ({"weight_quant": bq.Int8WeightPerChannelFloat}, 127),

@@ -19,7 +19,7 @@ from ares.numerics import IDENTITY, lookup_table
 from ares.ops import Site
 from ares.ops.concat import Concat
 from ares.resources import runtime_dir
-from tests.ops.harness import check_operation, codes
+from tests.ops.harness import check_operation, codes, real
 from tests.ops.reaching import assert_reaches
 
 Array = npt.NDArray[Any]
@@ -280,3 +280,31 @@ def test_the_limit_of_parts_is_the_runtimes() -> None:
     assert Concat("cat", ("x",) * count, ("y",), 1, tables[:-1]).infer([plain] * count)
     with pytest.raises(GraphError, match=f"expected 1 to {limit}"):
         Concat("cat", ("x",) * (count + 1), ("y",), 1, tables).infer([plain] * (count + 1))
+
+
+def test_binary32_parts_are_copied() -> None:
+    """Along the channels of images and along a middle axis: bit patterns, a negative zero among them."""
+    for shapes, axis in (([(1, 3, 5, 2), (1, 2, 5, 2)], 1), ([(1, 3, 2), (1, 3, 1), (1, 3, 4)], 2)):
+        names = tuple(f"x{number}" for number in range(len(shapes)))
+        arrays = [
+            (np.arange(np.prod(shape)).reshape(shape) / 7 - number).astype(np.float32)
+            for number, shape in enumerate(shapes)
+        ]
+        arrays[0].flat[0] = -0.0
+        expected = np.concatenate(arrays, axis)
+        check_operation(
+            Concat("cat", names, ("y",), axis, (COPY,) * len(names)),
+            [real(name, shape) for name, shape in zip(names, shapes, strict=True)],
+            [real("y", expected.shape)],
+            arrays,
+            [expected],
+        )
+
+
+def test_binary32_parts_do_not_mix() -> None:
+    parts = [real("x", (1, 2)), codes("z", (1, 2))]
+    with pytest.raises(GraphError, match="part 'z' is s8, expected f32 as the first"):
+        Concat("cat", ("x", "z"), ("y",), 1, (COPY, COPY)).infer(parts)
+    table = frozen_array(np.zeros(256), np.uint8)
+    with pytest.raises(GraphError, match="real parts have no tables"):
+        Concat("cat", ("x",), ("y",), 1, (table,)).infer(parts[:1])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,76 +14,10 @@ from ares.ops import Site
 from ares.ops.conv2d import Conv2d
 from ares.plan import PlanError, plan
 from tests.ops.conv2d_cases import CASES, Array, Case
+from tests.ops.convolving import draw_codes, facts_of, out_sizes, sums_of
 from tests.ops.finishing import Finish, finish_for
 from tests.ops.harness import check_operation, codes
 from tests.ops.reaching import assert_reaches
-
-
-def _draw(seed: int, shape: Sequence[int], lo: int, hi: int, extreme: bool) -> Array:
-    raw = np.random.Philox(key=seed).random_raw(int(np.prod(shape))).reshape(shape)
-    drawn = (raw % np.uint64(hi - lo + 1)).astype(np.int64) + lo
-    return np.where(drawn > (lo + hi) / 2, hi, lo) if extreme else drawn
-
-
-def _taps(case: Case, y: int, x: int) -> list[tuple[int, int, int, int]]:
-    """(i, j, row, column) of the taps of an output that fall inside the input."""
-    _, height, width = case.shape
-    found = []
-    for i, j in product(range(case.kernel[0]), range(case.kernel[1])):
-        row = y * case.stride[0] - case.padding[0] + i * case.dilation[0]
-        column = x * case.stride[1] - case.padding[1] + j * case.dilation[1]
-        if 0 <= row < height and 0 <= column < width:
-            found.append((i, j, row, column))
-    return found
-
-
-def _out_sizes(case: Case) -> tuple[int, int]:
-    sizes = []
-    for axis in (0, 1):
-        padded = case.padding[axis] + case.shape[1 + axis] + case.padding[axis + 2]
-        starts = range(0, padded - case.dilation[axis] * (case.kernel[axis] - 1), case.stride[axis])
-        sizes.append(len(starts))
-    return sizes[0], sizes[1]
-
-
-def _sums(case: Case, x: Array, weight: Array, zero_point: int) -> dict[tuple[int, int, int], int]:
-    """The accumulator of every output (channel, y, x)."""
-    depth, size = case.shape[0] // case.groups, case.out // case.groups
-    pixels, weights = x.tolist(), weight.tolist()
-    sums = {}
-    height, width = _out_sizes(case)
-    for y, column in product(range(height), range(width)):
-        taps = _taps(case, y, column)
-        for o in range(case.out):
-            total = 0
-            for c, (i, j, row, col) in product(range(depth), taps):
-                code = pixels[0][o // size * depth + c][row][col]
-                total += (code - zero_point) * weights[o][c][i][j]
-            sums[o, y, column] = total
-    return sums
-
-
-def _facts(case: Case, x: Array) -> dict[str, bool]:
-    height, width = _out_sizes(case)
-    counts = {len(_taps(case, y, x)) for y, x in product(range(height), range(width))}
-    is_depthwise = case.groups == case.out == case.shape[0]
-    rests = []
-    for axis in (0, 1):
-        padded = case.padding[axis] + case.shape[1 + axis] + case.padding[axis + 2]
-        reach = case.dilation[axis] * (case.kernel[axis] - 1) + 1
-        rests.append((padded - reach) % case.stride[axis])
-    return {
-        "padding": min(counts) < case.kernel[0] * case.kernel[1],
-        "no tap inside": 0 in counts,
-        "one-sided padding": case.padding[:2] != case.padding[2:],
-        "dilation": max(case.dilation) > 1,
-        "kernel larger than the input": case.kernel[0] > case.shape[1]
-        and case.kernel[1] > case.shape[2],
-        "depthwise": case.groups > 1 and is_depthwise,
-        "groups": case.groups > 1 and not is_depthwise,
-        "input above 127": x.max() > 127,
-        "dropped rest": any(rests),
-    }
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: CASES[number].name)
@@ -93,19 +25,19 @@ def test_case(number: int) -> None:
     case = CASES[number]
     kind, zero_point, *bounds = case.source
     source = codes("x", (1, *case.shape), kind, 0.5, zero_point, *bounds)
-    x = _draw(2 * number, source.shape, source.lo, source.hi, case.extreme)
+    x = draw_codes(2 * number, source.shape, source.lo, source.hi, case.extreme)
     shape = (case.out, case.shape[0] // case.groups, *case.kernel)
-    weight = _draw(2 * number + 1, shape, *case.weight, case.extreme)
-    sums = _sums(case, x, weight, zero_point)
+    weight = draw_codes(2 * number + 1, shape, *case.weight, case.extreme)
+    sums = sums_of(case, x, weight, zero_point)
 
     kind, zero_point, *bounds = case.target
-    target = codes("y", (1, case.out, *_out_sizes(case)), kind, case.scale, zero_point, *bounds)
+    target = codes("y", (1, case.out, *out_sizes(case)), kind, case.scale, zero_point, *bounds)
     rows = {o: [s for (c, _, _), s in sums.items() if c == o] for o in range(case.out)}
     finish = finish_for(rows, target, case.units, case.function, case.bias, seed=number)
     expected = np.zeros(target.shape, np.int64)
     for (o, y, column), acc in sums.items():
         expected[0, o, y, column] = finish.code(acc, o)
-    assert_reaches({*case.reaches} - finish.reached(rows), _facts(case, x))
+    assert_reaches({*case.reaches} - finish.reached(rows), facts_of(case, x))
 
     operation = _operation(case, weight, source, finish)
     site = Site((source,), (target,))
@@ -135,7 +67,12 @@ def _plain(weight: Array, channels: int = 1, **fields: Any) -> Conv2d:
     rescale = plan_rescale(
         [Fraction(1, 2**n) for n in range(channels)], [Fraction(0)], 0, -128, 127, 100
     )
-    defaults = {"stride": (1, 1), "padding": (0,) * 4, "dilation": (1, 1), "groups": 1}
+    defaults: dict[str, Any] = {
+        "stride": (1, 1),
+        "padding": (0,) * 4,
+        "dilation": (1, 1),
+        "groups": 1,
+    }
     return Conv2d(
         "conv",
         ("x",),

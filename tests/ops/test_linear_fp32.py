@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -16,8 +15,10 @@ from ares.ir import GraphError, frozen_array
 from ares.ops import Site
 from ares.ops.linear_fp32 import LinearFp32
 from tests.numerics import oracle
+from tests.ops.convolving import draw_codes
 from tests.ops.harness import check_operation, codes, real
 from tests.ops.reaching import assert_reaches
+from tests.ops.real_outputs import exact, roundings, uniform
 
 Array = npt.NDArray[Any]
 
@@ -75,41 +76,6 @@ CASES = (
 )
 
 
-def _draw(seed: int, shape: Sequence[int], lo: int, hi: int) -> Array:
-    raw = np.random.Philox(key=seed).random_raw(int(np.prod(shape))).reshape(shape)
-    return (raw % np.uint64(hi - lo + 1)).astype(np.int64) + lo
-
-
-def _uniform(seed: int, size: int, lo: float, hi: float) -> npt.NDArray[np.float32]:
-    share = _draw(seed, (size,), 0, 2**24) / 2**24
-    return (lo + (hi - lo) * share).astype(np.float32)
-
-
-def _exact(value: np.float32) -> Fraction:
-    return Fraction(float(value))
-
-
-def _roundings(acc: int, scale: Fraction, bias: Fraction | None) -> set[str]:
-    found = {"negative sum" if acc < 0 else "positive sum" if acc else "sum of zero"}
-    found.add("negative scale" if scale < 0 else "positive scale" if scale else "product of zero")
-    converted = oracle.to_binary32(Fraction(acc))
-    assert isinstance(converted, Fraction)
-    if converted != acc:
-        found.add("conversion rounded")
-        other = 2 * acc - converted
-        if oracle.to_binary32(other) == other:
-            found.add("tie of the conversion")
-    product_ = oracle.to_binary32(converted * scale)
-    assert isinstance(product_, Fraction)
-    if product_ != converted * scale:
-        found.add("product rounded")
-    elif converted == acc and bias is None:
-        found.add("exact")
-    if bias is not None and oracle.to_binary32(product_ + bias) != product_ + bias:
-        found.add("sum rounded")
-    return found
-
-
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: CASES[number].name)
 def test_case(number: int) -> None:
     case = CASES[number]
@@ -117,11 +83,11 @@ def test_case(number: int) -> None:
     source = codes("x", case.shape, kind, 0.5, zero_point)
     target = real("y", (*case.shape[:-1], case.out))
     features, seed = case.shape[-1], 2000 + 10 * number
-    x = _draw(seed, source.shape, source.lo, source.hi)
-    weight = _draw(seed + 1, (case.out, features), *case.weight)
-    scale = _uniform(seed + 2, case.out, *case.scales)
-    bias_codes = _draw(seed + 3, (case.out,), -case.bias_codes, case.bias_codes)
-    bias = _uniform(seed + 4, case.out, -case.bias, case.bias)
+    x = draw_codes(seed, source.shape, source.lo, source.hi, False)
+    weight = draw_codes(seed + 1, (case.out, features), *case.weight, False)
+    scale = uniform(seed + 2, case.out, *case.scales)
+    bias_codes = draw_codes(seed + 3, (case.out,), -case.bias_codes, case.bias_codes, False)
+    bias = uniform(seed + 4, case.out, -case.bias, case.bias)
 
     tokens, rows = x.reshape(-1, features).tolist(), weight.tolist()
     expected = np.zeros((len(tokens), case.out), np.uint32)
@@ -130,12 +96,12 @@ def test_case(number: int) -> None:
     for t, o in product(range(len(tokens)), range(case.out)):
         acc = sum((tokens[t][i] - zero_point) * rows[o][i] for i in range(features))
         acc += int(bias_codes[o])
-        addend = _exact(bias[o]) if case.bias else None
-        result = oracle.real_output(acc, _exact(scale[o]), addend)
+        addend = exact(bias[o]) if case.bias else None
+        result = oracle.real_output(acc, exact(scale[o]), addend)
         assert isinstance(result, Fraction)
         expected[t, o] = oracle.to_bits(result)
-        reached |= _roundings(acc, _exact(scale[o]), addend)
-        meant = acc * _exact(scale[o]) + (addend or 0)
+        reached |= roundings(acc, exact(scale[o]), addend)
+        meant = acc * exact(scale[o]) + (addend or 0)
         worst, largest = max(worst, abs(result - meant)), max(largest, abs(meant))
     assert_reaches({*case.reaches} - reached, {"tokens": len(tokens) > 1})
     assert worst <= LinearFp32.EPS * largest

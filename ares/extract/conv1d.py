@@ -1,0 +1,16 @@
+"""QuantConv1d: weights, geometry, and one fused operation once its quantiser is known."""
+
+from __future__ import annotations
+
+import brevitas.nn as qnn
+
+from ares.extract._call import Call
+from ares.extract._convolution import convolution
+from ares.extract._registry import on_module
+from ares.extract._values import Value
+from ares.ops.conv1d import Conv1d
+
+
+@on_module(qnn.QuantConv1d)
+def conv1d(call: Call) -> Value:
+    return convolution(call, Conv1d)
