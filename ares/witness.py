@@ -35,14 +35,17 @@ from torch import nn
 from ares.capture import CaptureError, capture, faithful_copy
 from ares.ir import Graph, Tensor
 from ares.witness_quantizers import (
+    BatchOrder,
     QuantizedWeight,
     code_range,
     given_besides_weights,
+    graph_weights,
     hook_quantizers,
     outside,
     quantized_weight,
     replace_weight,
     step_edges,
+    whole_weights,
 )
 
 Array = npt.NDArray[Any]
@@ -166,15 +169,17 @@ class Witness:
         if names is None:
             return None
         value, scale, zero_point, bits = output
-        real = (arguments[0] / scale + zero_point).numpy()
+        order = BatchOrder.of(self._graph.tensor(names[0]), f"quantizer:{key}")
+        argument, value = order.to_graph(arguments[0]), order.to_graph(value)
+        real = (argument / scale + zero_point).numpy()
         own = torch.round(value / scale + zero_point).numpy()
         edges = step_edges(module)
         if edges is None:
             lo, hi = code_range(module, int(bits))
             meant = np.clip(real, lo, hi)
-            ties = _true_ties(arguments[0].numpy(), scale.numpy(), meant)
+            ties = _true_ties(argument.numpy(), scale.numpy(), meant)
         else:
-            ties = np.isin(real, edges) & _unrounded(arguments[0].numpy(), scale.numpy())
+            ties = np.isin(real, edges) & _unrounded(argument.numpy(), scale.numpy())
         for name in names:
             golden = self._codes(tensors, name, real)
             distance = (
@@ -183,7 +188,7 @@ class Witness:
             # Both neighbours of a tie are at its edge: only one of them is what the quantiser gives.
             distance = np.where(ties & (golden != own), 0.5, distance)
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
-        codes = torch.from_numpy(self._codes(tensors, names[0], real))
+        codes = order.to_model(torch.from_numpy(self._codes(tensors, names[0], real)))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
 
     def _codes(self, tensors: Mapping[str, Array], name: str, real: Array) -> Array:
@@ -244,8 +249,10 @@ def free_running(
         number = calls.get(path, 0)
         calls[path] = number + 1
         value, scale, zero_point, _ = output
-        codes = torch.round(value / scale + zero_point).numpy()
-        found.update(dict.fromkeys(quantizers.get(f"{path}#{number}", ()), codes))
+        codes = torch.round(value / scale + zero_point)
+        for name in quantizers.get(f"{path}#{number}", ()):
+            order = BatchOrder.of(graph.tensor(name), f"quantizer:{path}#{number}")
+            found[name] = order.to_graph(codes).numpy()
 
     def at_node(key: str, index: int, value: torch.Tensor) -> None:
         for name in nodes.get(f"{key}@{index}" if index else key, ()):
@@ -341,13 +348,13 @@ def _as_double(array: Array) -> torch.Tensor:
 
 def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement, ...], nn.Module]:
     """Judge the weights of the float32 model; return its float64 copy with codes * scale for weights."""
-    in_graph = _graph_weights(graph)
     layers: dict[str, Any] = {
         path: layer
         for path, layer in model.named_modules(remove_duplicate=False)
         if getattr(getattr(layer, "weight_quant", None), "is_quant_enabled", False)
         and not layer.weight_quant.is_groupwise
     }
+    in_graph = graph_weights(graph, layers)
     given = given_besides_weights(model, graph, layers)
     unseen = set(in_graph)
     judgements: list[Judgement] = []
@@ -359,7 +366,7 @@ def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement
             continue  # the model never calls it
         unseen.discard(path)
         weight = quantized_weight(layer, given.get(path, ()))
-        for name, graph_codes in in_graph.get(path, ()):
+        for name, graph_codes in whole_weights(in_graph.get(path, ()), weight.real.size):
             golden = graph_codes.astype(np.float64).reshape(weight.real.shape)
             distance = weight.distance(golden)
             judgements.append(
@@ -374,13 +381,3 @@ def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement
     if unseen:
         raise WitnessError(f"{graph.name}: the model has no quantised weights at {min(unseen)!r}")
     return tuple(judgements), double
-
-
-def _graph_weights(graph: Graph) -> dict[str, list[tuple[str, Array]]]:
-    """Module path -> (tensor, weight codes) of the operations that have weights."""
-    table: dict[str, list[tuple[str, Array]]] = {}
-    for operation in graph.operations:
-        weight = getattr(operation, "weight", None)
-        if weight is not None:
-            table.setdefault(operation.path, []).append((operation.outputs[0], weight))
-    return table

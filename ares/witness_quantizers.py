@@ -6,7 +6,7 @@ which reads the same quantisers in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ares.ir import Graph
+from ares.ir import Graph, Tensor
 
 Array = npt.NDArray[Any]
 
@@ -172,3 +172,72 @@ def _note_arguments(
     found: dict[str, tuple[Any, ...]], path: str, _module: nn.Module, arguments: tuple[Any, ...]
 ) -> None:
     found[path] = arguments[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """The order in which the model has the axes of a tensor at an event, () where it is the Graph's.
+
+    Without 0 the batch is one axis there with axis 1, which has the size `following`.
+    """
+
+    order: tuple[int, ...] = ()
+    following: int = 1
+
+    @staticmethod
+    def of(tensor: Tensor, event: str) -> BatchOrder:
+        for origin in tensor.origins:
+            if origin.startswith("axes ") and origin.endswith(f":{event}"):
+                numbers = origin.removeprefix("axes ").removesuffix(f":{event}")
+                return BatchOrder(tuple(map(int, numbers.split(","))), tensor.shape[1])
+        return BatchOrder()
+
+    def to_graph(self, value: torch.Tensor) -> torch.Tensor:
+        if any(getattr(value, "names", ())):
+            named: Any = value  # Brevitas 0.12 names the axes of what its attention quantises
+            value = named.rename(None)
+        if not self.order:
+            return value
+        sorted_axes = value.permute([self.order.index(axis) for axis in sorted(self.order)])
+        if 0 in self.order:
+            return sorted_axes
+        return sorted_axes.reshape(-1, self.following, *sorted_axes.shape[1:])
+
+    def to_model(self, value: torch.Tensor) -> torch.Tensor:
+        if not self.order:
+            return value
+        if 0 in self.order:
+            return value.permute(self.order)
+        return value.flatten(0, 1).permute([axis - 1 for axis in self.order])
+
+
+def graph_weights(
+    graph: Graph, layers: Mapping[str, Any]
+) -> Mapping[str, Sequence[tuple[str, Array]]]:
+    """Path of a layer of the model -> (tensor, weight codes) of the operations that have weights, parts of them too.
+
+    An operation with some of a layer's rows is named after the layer and the part: `attention.in_proj.q`.
+    """
+    table: dict[str, list[tuple[str, Array]]] = {}
+    for operation in graph.operations:
+        weight = getattr(operation, "weight", None)
+        if weight is not None:
+            whole = operation.path.rpartition(".")[0]
+            path = whole if operation.path not in layers and whole in layers else operation.path
+            table.setdefault(path, []).append((operation.outputs[0], weight))
+    return table
+
+
+def whole_weights(found: Sequence[tuple[str, Array]], size: int) -> Iterator[tuple[str, Array]]:
+    """The weights of a layer, each put together of its rows; `size` is a whole one's."""
+    rows: list[tuple[str, Array]] = []
+    for name, codes in found:
+        rows.append((name, codes))
+        if sum(part.size for _, part in rows) >= size:
+            yield (
+                rows[0][0],
+                codes if len(rows) == 1 else np.concatenate([part for _, part in rows]),
+            )
+            rows = []
+    if rows:
+        yield rows[0][0], rows[0][1]  # which has another shape than the layer's weight

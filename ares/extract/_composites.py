@@ -1,4 +1,4 @@
-"""Composites: modules of `ares.nn` that are one layer to the user, whatever operations their forward calls."""
+"""Composites: modules of `ares.nn` and Brevitas that are one layer to the user, whatever operations they come to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ares.ops import COMPOSITES, CompositeKind, KernelOperation
 
 
 def composite_kind(module: nn.Module) -> CompositeKind | None:
-    """The kind of a module whose class, or a base of it, is a composite of `ares.nn`."""
-    names = [cls.__name__ for cls in type(module).__mro__ if _is_ours(cls)]
-    return next((kind for kind in COMPOSITES if set(kind.classes).intersection(names)), None)
+    """The kind of a module whose class, or a base of it, is a composite."""
+    bases = type(module).__mro__
+    return next((kind for kind in COMPOSITES if any(_is_of(kind, cls) for cls in bases)), None)
 
 
-def _is_ours(cls: type) -> bool:
-    return f"{cls.__module__}.".startswith("ares.nn.")
+def _is_of(kind: CompositeKind, cls: type) -> bool:
+    return cls.__name__ in kind.classes and f"{cls.__module__}.".startswith(f"{kind.package}.")
 
 
 def composite_roots(modules: Mapping[str, nn.Module]) -> dict[str, CompositeKind]:

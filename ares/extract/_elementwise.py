@@ -9,7 +9,9 @@ import numpy as np
 
 from ares.extract._call import Call
 from ares.extract._channel_codes import channel_codes, left_by, waiting
-from ares.extract._findings import reject
+from ares.extract._findings import Unmappable, reject
+from ares.extract._masks import mask_of, masked
+from ares.extract._scaled_codes import scaled_codes, times
 from ares.extract._values import ChannelCodes, Codes, Real, Step, Unknown, Value
 from ares.numerics import IDENTITY, Function, lookup_table
 from ares.ops import KernelOperation
@@ -69,6 +71,10 @@ def _limited(
 def apply_arithmetic(call: Call, value: Value, shape: tuple[int, ...], *steps: Step) -> Value:
     """Arithmetic of a value of that shape with constants, one after the other."""
     for step in steps:
+        kept = mask_of(step.values) if step.kind == "add" else None
+        if kept is not None:
+            value = masked(call, value, kept, float(step.values[~kept].max()), added=True)
+            continue
         if not np.isfinite(step.values).all():
             reject("its constant holds NaN or infinity", "train or load the model again")
         if step.kind == "div" and not step.values.all():
@@ -78,11 +84,23 @@ def apply_arithmetic(call: Call, value: Value, shape: tuple[int, ...], *steps: S
                 f"its constant of shape {list(step.values.shape)} is larger than the tensor of shape {list(shape)}",
                 "give the constant the tensor's shape, with 1 where it is repeated",
             )
-        real = _waiting(call, value, Requantize)
-        if not isinstance(real, Real):
-            return real
-        value = real.scaled(step, shape)
+        value = _stepped(call, value, shape, step)
     return value
+
+
+def _stepped(call: Call, value: Value, shape: tuple[int, ...], step: Step) -> Value:
+    # A factor for each code may be part of a rotation: what it is by itself is said later.
+    codes = scaled_codes(call, value) if step.kind in ("mul", "div") else None
+    real = _waiting(call, value, Requantize)
+    if not isinstance(real, Real):
+        return real
+    try:
+        found = real.scaled(step, shape)
+    except Unmappable as error:
+        if codes is None:
+            raise
+        return times(call, codes, step, error)
+    return found if codes is None else times(call, codes, step, found)
 
 
 def each_channel(call: Call, functions: list[Function], axis: int) -> Value:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from ares.extract._call import Call
 from ares.extract._channel_codes import move_channels
 from ares.extract._findings import reject
+from ares.extract._masks import Masked, moved_mask
+from ares.extract._scaled_codes import Scaled, moved_codes
 from ares.extract._values import ChannelCodes, Codes, Index, Move, Real, Unknown, Value
 from ares.ops import KernelOperation
 
@@ -28,8 +30,15 @@ def move(
         return Codes(add(value.tensor))
     if isinstance(value, ChannelCodes):
         return move_channels(call, value, add(value.tensor), back)
+    if isinstance(value, Masked) and not (takes_maximum or adds_zeros):
+        scores = moved_mask(call, value, add, back)
+        if scores is not None:
+            return scores
     if isinstance(value, Real):
-        return value.moved(Move(add, back, takes_maximum, adds_zeros))
+        moved = value.moved(Move(add, back, takes_maximum, adds_zeros))
+        if not isinstance(value, Scaled):
+            return moved
+        return moved_codes(value, back, call.out_shape, moved)
     if isinstance(value, Unknown):
         return value
     return reject("it moves a constant of the model", "store the constant in the shape you need")

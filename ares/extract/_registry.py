@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from torch import nn
 
 from ares.capture.leaves import library_class
+from ares.extract._arranged import lifted
 from ares.extract._call import Call
 from ares.extract._values import Value
 
@@ -74,7 +75,7 @@ def module_detector(module: nn.Module) -> Detector | None:
     library = library_class(module)
     for cls in type(module).__mro__:
         if cls in _MODULES:
-            return _MODULES[cls]
+            return partial(lifted, "", _MODULES[cls], function_detector)
         if cls is library:
             break
     return None
@@ -82,7 +83,8 @@ def module_detector(module: nn.Module) -> Detector | None:
 
 def function_detector(name: str) -> Detector | None:
     load_detectors()
-    return _FUNCTIONS.get(name)
+    found = _FUNCTIONS.get(name)
+    return None if found is None else partial(lifted, name, found, function_detector)
 
 
 def known_names() -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from ares.extract._arranged import arranged
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
 from ares.extract._moves import move
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Index, Value
+from ares.extract._values import Codes, Index, Real, Unknown, Value
 from ares.ops.permute import Permute
 from ares.ops.reshape import Reshape
 
@@ -77,8 +78,9 @@ def pixel_unshuffle(call: Call) -> Value:
 @on_function("channel_shuffle")
 def channel_shuffle(call: Call) -> Value:
     groups = call.setting("groups", 1)
-    _, channels, height, width = _image(call)
-    return _reordered(call, (1, groups, channels // groups, height, width), (0, 2, 1, 3, 4))
+    _, channels, *sizes = call.shape_of("input", 0)
+    split = (1, groups, channels // groups, *sizes)
+    return _reordered(call, split, (0, 2, 1, *range(3, len(split))))
 
 
 def _image(call: Call) -> tuple[int, ...]:
@@ -107,6 +109,8 @@ def _reordered(call: Call, split: tuple[int, ...], axes: tuple[int, ...]) -> Val
 
 def _permute(call: Call, dims: tuple[int, ...]) -> Value:
     axes = tuple(axis_of(dim, len(dims)) for dim in dims)
+    if axes[0] != 0 and len(axes) > 2 and isinstance(call.x, Codes | Real | Unknown):
+        return arranged(call, call.x, axes)
     if axes[0] != 0:
         reject("it moves the batch away from the front", "permute the other dimensions only")
 

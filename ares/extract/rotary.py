@@ -48,6 +48,7 @@ def rotary(call: Call) -> Value:
             sin=sin,
             multiplier=multiplier,
             shift=shift,
+            halves=not module.interleaved,
         )
 
     rotated = real_value(call, finish, advice=_ADVICE)

@@ -1,20 +1,40 @@
-"""Softmax over the last axis (`AttentionWeights`, nn.Softmax, softmax): codes to codes of its quantiser."""
+"""Softmax over one axis (`AttentionWeights`, nn.Softmax, softmax): codes to codes of its quantiser.
+
+Masks of the scores (masked_fill, where, the sum with a constant) are part of it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from ares.extract._call import Call
 from ares.extract._codes import codes_of, quantize, quantizer_of
-from ares.extract._findings import reject
+from ares.extract._findings import Unquantised, reject
+from ares.extract._geometry import axis_of
+from ares.extract._masks import Masked, replaced
+from ares.extract._product import Product
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
 from ares.extract._rescaling import real_value
-from ares.extract._values import Unknown, Value
+from ares.extract._values import (
+    ChannelCodes,
+    Codes,
+    Constant,
+    Move,
+    Real,
+    Unknown,
+    Value,
+    as_constant,
+)
+from ares.extract.matmul_softmax import softmax_of_product
+from ares.ir import frozen_array
 from ares.nn.leaves.attention import AttentionWeights
 from ares.numerics import NumericsError, exp_table, plan_reciprocal
+from ares.ops.permute import Permute
 from ares.ops.softmax import Softmax
 
 _QUANTISE = "put a QuantIdentity after it, unsigned (act_quant=Uint8ActPerTensorFloat)"
@@ -35,16 +55,70 @@ def softmax(call: Call) -> Value:
     return _softmax(call, call.setting("dim", 1))
 
 
-def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
-    if isinstance(call.x, Unknown):
-        return call.x
-    source = codes_of(call, call.x)
-    scores = call.tensor(source)
-    if dim not in (-1, len(scores.shape) - 1):
-        reject(
-            f"it runs over dim={dim} of {len(scores.shape)}, expected the last one",
-            "permute the axis to the end and say dim=-1",
+@on_function("masked_fill")
+def masked_fill(call: Call) -> Value:
+    return replaced(call, call.x, call.argument("mask", 1), call.argument("value", 2))
+
+
+@on_function("where")
+def where(call: Call) -> Value:
+    """`torch.where(keep, scores, -inf)`, or the other way round: a mask."""
+    condition, first, second = (
+        call.argument(name, place) for place, name in enumerate(("condition", "input", "other"))
+    )
+    if as_constant(first) is not None:
+        return replaced(call, second, condition, first)
+    chosen = as_constant(condition)
+    if chosen is None:
+        return replaced(call, first, condition, second)
+    return replaced(call, first, Constant("", np.where(chosen, 0.0, 1.0)), second)
+
+
+def _scores(call: Call) -> tuple[Codes, npt.NDArray[np.bool_] | None]:
+    """The codes of the scores, and which of them count; None where all do."""
+    value = call.x
+    if isinstance(value, Masked) and value.codes:
+        return Codes(value.codes), value.kept
+    if isinstance(value, Masked):
+        reject("its mask is no number below all scores", "mask with float('-inf')")
+    if isinstance(value, Real) and not isinstance(value, ChannelCodes):
+        raise Unquantised(
+            f"its input is {value.what}, which is not quantised",
+            f"put a QuantIdentity before softmax; and {_QUANTISE}; at the network's end leave softmax to the host",
         )
+    return codes_of(call, value), None
+
+
+def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
+    value = call.x
+    if isinstance(value, Unknown):
+        return value
+    axis, last = axis_of(dim, len(call.out_shape)), len(call.out_shape) - 1
+    if axis == 0:
+        reject("it runs over the batch", "say which of the other dimensions: dim=-1")
+    if isinstance(value, Masked) and not value.kept.any(axis=-1).all():
+        reject("its mask leaves a row without any key", "let every query see one key at least")
+    if axis != last and isinstance(value, Product | Masked):
+        reject(
+            f"it runs over dim={dim} of {value.what}",
+            "put a QuantIdentity before it, or permute the axis to the end and say dim=-1",
+        )
+    product = value.product if isinstance(value, Masked) else value
+    step = product.step if isinstance(product, Product) else None
+    if isinstance(product, Product) and step is not None:
+        kept = value.kept if isinstance(value, Masked) else None
+        if causal:
+            future = np.broadcast_to(np.tri(call.out_shape[-1], dtype=bool), call.out_shape)
+            kept = future if kept is None else kept & future
+        return softmax_of_product(call, product, step, _rows(kept), _QUANTISE)
+    source, kept = _scores(call)
+    scores = call.tensor(source)
+    if kept is not None and _is_causal(kept):
+        causal, kept = True, None
+    order = (*(place for place in range(last + 1) if place != axis), axis)
+    if axis != last:
+        name = f"{call.name}.scores"
+        source = Codes(call.add(Permute, (source.tensor,), scores, name=name, axes=order))
 
     def finish(quantizer: Quantizer) -> str:
         if not quantizer.only_limits:
@@ -65,6 +139,35 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
             exponents=exponents,
             numerator=numerator,
             exponent=exponent,
+            kept=_rows(kept),
         )
 
-    return real_value(call, finish, what=f"the probabilities of {call.name}", advice=_QUANTISE)
+    what, shape = f"the probabilities of {call.name}", call.tensor(source).shape
+    found = real_value(call, finish, what=what, shape=shape, advice=_QUANTISE)
+    return found if axis == last else found.moved(_back(call, order))
+
+
+def _back(call: Call, order: tuple[int, ...]) -> Move:
+    """From the order in which softmax runs over the last axis to that of the call."""
+    axes = tuple(int(place) for place in np.argsort(order))
+
+    def add(tensor: str) -> str:
+        probabilities = call.builder.tensors[tensor]
+        return call.add(Permute, (tensor,), probabilities, name=f"{call.name}.weights", axes=axes)
+
+    return Move(add, lambda index: index.transpose(order))
+
+
+def _is_causal(kept: npt.NDArray[np.bool_]) -> bool:
+    queries, keys = kept.shape[-2:]
+    return kept.ndim >= 3 and queries == keys and bool((kept == np.tri(keys, dtype=bool)).all())
+
+
+def _rows(kept: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.uint8]:
+    """The mask as the operation has it: the rows that repeat, empty where every key counts."""
+    if kept is None or kept.all():
+        return frozen_array(np.zeros((0, 0)), np.uint8)
+    while kept.ndim > 2 and (kept == kept[:1]).all():
+        kept = kept[0]
+    rows = kept.reshape(-1, kept.shape[-1])
+    return frozen_array(rows[:1] if (rows == rows[0]).all() else rows, np.uint8)

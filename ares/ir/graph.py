@@ -68,8 +68,9 @@ class Tensor:
     `lo`/`hi` are the bounds of the quantiser's codes (narrower than the type for fewer than 8 bits).
     `origins` are the events of the torch model at which the witness can judge this tensor:
     `quantizer:<proxy path>#<call>` (the value handed to that quantiser, before rounding),
-    `node:<capture key>` (the exact value that left that module or function), and
-    `scales:<proxy path>#<call>@<axis>` (the same for moved codes that have a scale for each channel: theirs is 1).
+    `node:<capture key>` (the exact value that left that module or function),
+    `scales:<proxy path>#<call>@<axis>` (the same for moved codes that have a scale for each channel: theirs is 1), and
+    `axes <order>:<event>` (at that event the model has the axes in that order; without 0 the batch is one with axis 1).
     """
 
     name: str

@@ -142,7 +142,8 @@ class QuantRoPESelfAttention(QuantSelfAttention):
     """Self-attention that knows positions: pairs of features of q and k are rotated by their token's place.
 
     Shapes [B, N, D] to [B, D], [B, N * D] or [B, N, D], arguments and quantisers of `QuantSelfAttention`, besides
-    `rope_base`, and quantisers behind `q_rotated` and `k_rotated`. Raises ValueError when embed_dim / num_heads is odd.
+    `rope_base`, and quantisers behind `q_rotated` and `k_rotated`. Pairs are neighbours; with `rope_interleaved` False
+    they are (i, i + head_dim / 2), as in Llama's checkpoints. Raises ValueError when embed_dim / num_heads is odd.
 
     >>> attention = QuantRoPESelfAttention(32, num_heads=4, seq_len=8, pool_sequence="none", num_kv_heads=2)
     >>> attention(default_quant_identity()(torch.randn(1, 8, 32))).shape
@@ -166,6 +167,7 @@ class QuantRoPESelfAttention(QuantSelfAttention):
         *,
         act_quant: ActQuantType = Int8ActPerTensorFloat,
         weight_quant: WeightQuantType | None = Int8WeightPerChannelFloat,
+        rope_interleaved: bool = True,
     ) -> None:
         super().__init__(
             embed_dim,
@@ -184,8 +186,9 @@ class QuantRoPESelfAttention(QuantSelfAttention):
         )
         self.rope_base = rope_base
         turns = (self.head_dim, seq_len, rope_base, outer, inner, bit_width)
-        self.q_rotated = Rotary(*turns, act_quant=act_quant)
-        self.k_rotated = Rotary(*turns, act_quant=act_quant)
+        layout: dict[str, Any] = {"act_quant": act_quant, "interleaved": rope_interleaved}
+        self.q_rotated = Rotary(*turns, **layout)
+        self.k_rotated = Rotary(*turns, **layout)
 
     def positioned(self, q: AnyTensor, k: AnyTensor) -> tuple[AnyTensor, AnyTensor]:
         """Queries and keys, rotated."""

@@ -1,4 +1,4 @@
-"""The layers of `ares.nn` that are several operations: what each is called, and which classes it is.
+"""The layers of `ares.nn` and Brevitas that are several operations: what each is called, and which classes it is.
 
 A composite has no kernel and no numerics of its own: its operations are those that its forward calls, and the
 generated C shows it as one layer whose stages they are. A new composite is a row here.
@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CompositeKind:
-    """`classes` are names of `ares.nn`; `formula` is the documentation's row."""
+    """`classes` are names of `package`; `formula` is the documentation's row."""
 
     op_type: str
     layer_type: str
     classes: tuple[str, ...]
     formula: str
+    package: str = "ares.nn"
+
+    @property
+    def python_classes(self) -> tuple[str, ...]:
+        """What users write, in full."""
+        return tuple(f"{self.package}.{name}" for name in self.classes)
 
 
 COMPOSITES = (
@@ -26,6 +32,13 @@ COMPOSITES = (
         ("QuantSelfAttention", "QuantMultiHeadAttention", "QuantRoPESelfAttention", "QuantMHSA"),
         "`q, k, v = linear(x)` (rotated with RoPE); `scores = q k^T / sqrt(d)`; "
         "`weights = softmax(scores)`; `context = weights v`; `proj = linear(context)`",
+    ),
+    CompositeKind(
+        "OP_MULTIHEAD_ATTENTION",
+        "MultiheadAttention",
+        ("QuantMultiheadAttention",),
+        "Brevitas' own: `q, k, v = linear(query), linear(key), linear(value)`; then as MultiheadSelfAttention",
+        package="brevitas.nn",
     ),
     CompositeKind(
         "OP_CROSS_ATTENTION",

@@ -1,4 +1,4 @@
-"""Rotary position embedding: neighbouring features are rotated by an angle of their token's position.
+"""Rotary position embedding: pairs of features are rotated by an angle of their token's position.
 
 eps: a table entry is off by at most 2**-31, and |a| + |b| <= 2 * 255: 255 * ratio * 2**-30 codes, ratio being the
 input's scale in units of the output's. M adds 2**-31 of at most 255.5 codes within the range, 2**-44 where t
@@ -31,10 +31,11 @@ from ares.ops._operation import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rotary(KernelOperation):
-    """`out[n,2i] = finish(a * cos - b * sin)`, `out[n,2i+1] = finish(a * sin + b * cos)`, a and b the pair less z
+    """`out[n,j] = finish(a * cos - b * sin)`, `out[n,k] = finish(a * sin + b * cos)`, a and b the pair (j, k) less z
 
     Input [1, tokens, features], features a multiple of twice the pairs of a head. `cos`, `sin` int32 [length, pairs] by
-    the token's place l in its group, tokens numbered (o * length + l) * inner + i. `multiplier`, `shift`: N14.
+    the token's place l in its group, tokens numbered (o * length + l) * inner + i. `multiplier`, `shift`: N14. Pair i
+    of a head is its features (2i, 2i + 1), with `halves` (i, pairs + i).
     """
 
     OP_TYPE = "OP_ROTARY"
@@ -49,6 +50,7 @@ class Rotary(KernelOperation):
     sin: npt.NDArray[np.int32]
     multiplier: int
     shift: int
+    halves: bool = False
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         (source,) = inputs
@@ -78,10 +80,12 @@ class Rotary(KernelOperation):
         (source,), (target,) = site.inputs, site.outputs
         length, pairs = self.cos.shape
         steps = arrays[0].astype(np.int64) - source.zero_point
-        split = steps.reshape(self.outer, length, self.inner, -1, pairs, 2)
-        a, b = split[..., 0], split[..., 1]
+        axis = -2 if self.halves else -1
+        sizes = (2, pairs) if self.halves else (pairs, 2)
+        split = steps.reshape(self.outer, length, self.inner, -1, *sizes)
+        a, b = split.take(0, axis), split.take(1, axis)
         cos, sin = (t.astype(np.int64)[:, None, None, :] for t in (self.cos, self.sin))
-        acc = np.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)
+        acc = np.stack([a * cos - b * sin, a * sin + b * cos], axis=axis)
         codes = wide_round(acc, self.multiplier, self.shift + 32, target.zero_point)
         return (np.clip(codes, target.lo, target.hi).reshape(source.shape),)
 
@@ -94,6 +98,7 @@ class Rotary(KernelOperation):
             ("inner", self.inner),
             ("heads", source.shape[2] // (2 * pairs)),
             ("pairs", pairs),
+            ("halves", self.halves),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
             ("cos", self.cos.reshape(-1)),

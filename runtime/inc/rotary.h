@@ -1,10 +1,12 @@
 /*
- * Rotary position embedding: pairs of neighbouring features, rotated by an angle of their token's position (N14).
+ * Rotary position embedding: pairs of features, rotated by an angle of their token's position (N14).
  *
- *   a = in[n,h,2i] - input_zero_point,  b = in[n,h,2i+1] - input_zero_point,  l = position of token n
- *   out[n,h,2i]   = finish(a * cos[l,i] - b * sin[l,i])
- *   out[n,h,2i+1] = finish(a * sin[l,i] + b * cos[l,i])
- *   finish(acc)   = clamp(round(acc * multiplier / 2^(shift + 32) + zero_point), lo, hi)
+ *   a = in[n,h,j] - input_zero_point,  b = in[n,h,k] - input_zero_point,  l = position of token n
+ *   out[n,h,j]  = finish(a * cos[l,i] - b * sin[l,i])
+ *   out[n,h,k]  = finish(a * sin[l,i] + b * cos[l,i])
+ *   finish(acc) = clamp(round(acc * multiplier / 2^(shift + 32) + zero_point), lo, hi)
+ *
+ * Pair i is features j = 2i and k = 2i + 1, or with halves j = i and k = pairs + i.
  *
  * cos and sin are in units of 2^-30. The product of up to 70 bits is kept whole, as a high part and what lies below;
  * one rounding, half to even, with the zero point inside.
@@ -27,6 +29,7 @@ typedef struct ares_rotary_params {
     int32_t inner;
     int32_t heads;
     int32_t pairs;
+    int32_t halves;
     int32_t input_zero_point;
     int32_t input_signed;
     const int32_t *cos;

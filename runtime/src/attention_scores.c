@@ -2,19 +2,6 @@
 
 #include "../inc/dot.h"
 
-static int32_t product_of(const ares_attention_scores_params *p, const uint8_t *q, const uint8_t *k)
-{
-    if (p->key_signed && p->key_zero_point == 0) {
-        return ares_dot(q, p->query_signed, (const int8_t *)k, p->head_dim, p->query_zero_point);
-    }
-    int32_t acc = 0;
-    for (int32_t d = 0; d < p->head_dim; ++d) {
-        acc += (ares_load_code(q, d, p->query_signed) - p->query_zero_point) *
-               (ares_load_code(k, d, p->key_signed) - p->key_zero_point);
-    }
-    return acc;
-}
-
 ares_status ares_attention_scores(const void *params, const void *const *inputs,
                                   void *const *outputs, void *scratch)
 {
@@ -36,8 +23,10 @@ ares_status ares_attention_scores(const void *params, const void *const *inputs,
                 const uint8_t *const asked = q + query * query_step + h * p->head_dim;
                 for (int32_t j = 0; j < p->keys; ++j) {
                     const int32_t key = (o * p->keys + j) * p->inner + i;
+                    const uint8_t *const given = k + key * key_step + h / served * p->head_dim;
                     const int32_t acc =
-                        product_of(p, asked, k + key * key_step + h / served * p->head_dim);
+                        ares_dot_codes(asked, p->query_signed, p->query_zero_point, given,
+                                       p->key_signed, p->key_zero_point, p->head_dim);
                     *out++ = ares_code_byte(ares_rescale_apply(&p->rescale, acc, 0));
                 }
             }

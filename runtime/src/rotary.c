@@ -15,7 +15,9 @@ ares_status ares_rotary(const void *params, const void *const *inputs, void *con
     const ares_rotary_params *const p = (const ares_rotary_params *)params;
     const uint8_t *const in = (const uint8_t *)inputs[0];
     uint8_t *const out = (uint8_t *)outputs[0];
-    int32_t at = 0;
+    const int32_t step = p->halves ? 1 : 2;
+    const int32_t apart = p->halves ? p->pairs : 1;
+    int32_t head = 0;
     (void)scratch;
 
     for (int32_t l = 0; l < p->outer * p->length; ++l) {
@@ -23,12 +25,14 @@ ares_status ares_rotary(const void *params, const void *const *inputs, void *con
         const int32_t *const sin = p->sin + l % p->length * p->pairs;
         for (int32_t h = 0; h < p->inner * p->heads; ++h) {
             for (int32_t i = 0; i < p->pairs; ++i) {
-                const int64_t a = ares_load_code(in, at, p->input_signed) - p->input_zero_point;
-                const int64_t b = ares_load_code(in, at + 1, p->input_signed) - p->input_zero_point;
-                out[at] = ares_code_byte(finish(p, a * cos[i] - b * sin[i]));
-                out[at + 1] = ares_code_byte(finish(p, a * sin[i] + b * cos[i]));
-                at += 2;
+                const int32_t j = head + i * step;
+                const int32_t k = j + apart;
+                const int64_t a = ares_load_code(in, j, p->input_signed) - p->input_zero_point;
+                const int64_t b = ares_load_code(in, k, p->input_signed) - p->input_zero_point;
+                out[j] = ares_code_byte(finish(p, a * cos[i] - b * sin[i]));
+                out[k] = ares_code_byte(finish(p, a * sin[i] + b * cos[i]));
             }
+            head += 2 * p->pairs;
         }
     }
     return ARES_OK;

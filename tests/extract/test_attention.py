@@ -64,6 +64,14 @@ LAYERS: dict[str, tuple[Make, int, list[str], list[str]]] = {
         ROPE,
         ["q", "k", "q_rotated", "k_rotated", *TENSORS[2:]],
     ),
+    "rotary of halves": (
+        lambda: QuantRoPESelfAttention(
+            12, 2, 4, "none", rope_base=100, num_kv_heads=1, outer=2, rope_interleaved=False
+        ),
+        8,
+        ROPE,
+        ["q", "k", "q_rotated", "k_rotated", *TENSORS[2:]],
+    ),
     "rotary, causal, shared heads, groups": (
         lambda: QuantRoPESelfAttention(
             12, 3, 4, "none", causal=True, num_kv_heads=1, outer=2, inner=3
@@ -243,13 +251,34 @@ def _refused(model: nn.Module, *shape: int) -> str:
     return str(refused(calibrated(model, shape), shape))
 
 
+@pytest.mark.parametrize(
+    ("softmax", "shape"),
+    [
+        (lambda y: y.softmax(1), (1, 7, 5)),
+        (lambda y: F.softmax(y, dim=-2), (1, 3, 7, 5)),
+        (nn.Softmax2d(), (1, 5, 2, 3)),
+        (lambda y: y.softmax(1).transpose(1, 2), (1, 7, 5)),
+    ],
+    ids=["steps", "rows", "Softmax2d", "turned again"],
+)
+def test_softmax_over_another_axis(softmax: Callable[..., Any], shape: tuple[int, ...]) -> None:
+    graph = checked(_softmax(softmax, TARGETS["u8"]), shape)
+    assert [kind for kind in kinds(graph) if kind != "permute"] == ["quantize", "softmax"]
+
+
 def test_refusals_of_softmax() -> None:
     q, dim = plain_identity, nn.Softmax
     cases = [
+        (lambda m, x: m.q2(m.q(x).softmax(0)), {}, "it runs over the batch"),
         (
-            lambda m, x: m.q2(m.q(x).softmax(1)),
+            lambda m, x: m.q2(m.l(m.q(x)).softmax(1)),
+            {"l": linear(16, 4)},
+            "which is not quantised",
+        ),
+        (
+            lambda m, x: m.q2((m.q(x) @ m.q(x).mT).softmax(1)),
             {},
-            "it runs over dim=1 of 3, expected the last one",
+            "it runs over dim=1 of the product matmul",
         ),
         (lambda m, x: m.q2(m.f(m.l(m.q(x)))), {"l": linear(16, 4), "f": dim(-1)}, "not quantised"),
         (lambda m, x: m.l(m.q(x).softmax(-1)), {"l": linear(16, 4)}, "put a QuantIdentity after"),

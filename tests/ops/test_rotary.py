@@ -35,6 +35,7 @@ class Case:
     source: tuple[Any, ...]
     target: tuple[Any, ...]
     reaches: tuple[str, ...]
+    halves: bool = False
 
 
 S8 = ("s8", 0.5, 0)
@@ -62,6 +63,9 @@ CASES = (
     Case("coarse output", (1, 7, 1), 1, 4, 1e4, S8, ("s8", 5e8, 1), ()),
     Case("fine output", (1, 7, 1), 1, 4, 1e4, S8, ("s8", 2.0**-20, 0), ("low clip", "high clip")),
     Case("4 bits", (1, 7, 1), 1, 4, 1e4, ("s8", 1.0, 0, -8, 7), ("s8", 1.0, 0, -8, 7), ()),
+    Case("halves", (1, 13, 1), 3, 6, 1e4, S8, ("s8", 0.7, 0), ("negative",), halves=True),
+    Case("halves, groups", (2, 3, 5), 2, 8, 50.0, S8, ("u8", 0.6, 131), (), halves=True),
+    Case("halves of one pair", (1, 5, 1), 2, 2, 1e4, S8, S8, ("negative",), halves=True),
 )
 
 
@@ -81,6 +85,7 @@ def _operation(number: int, case: Case) -> Rotary:
         inner,
         *rotation_tables(length, case.head_dim, case.base),
         *plan_rotation(Fraction(case.source[1]) / Fraction(case.target[1])),
+        halves=case.halves,
     )
 
 
@@ -95,12 +100,16 @@ def _reals(case: Case, x: Array) -> Array:
         for pair in range(case.head_dim // 2)
     }
     for token in range(x.shape[1]):
-        for feature in range(0, x.shape[2], 2):
-            pair = feature % case.head_dim // 2
+        for number in range(x.shape[2] // 2):
+            pair = number % (case.head_dim // 2)
+            head = (number - pair) * 2
+            first, second = (head + 2 * pair, head + 2 * pair + 1)
+            if case.halves:
+                first, second = head + pair, head + pair + case.head_dim // 2
             cos, sin = turns[token // inner % length, pair]
-            a, b = (int(x[0, token, feature + i]) - case.source[2] for i in (0, 1))
-            found[0, token, feature] = ratio * (a * cos - b * sin) + case.target[2]
-            found[0, token, feature + 1] = ratio * (a * sin + b * cos) + case.target[2]
+            a, b = (int(x[0, token, feature]) - case.source[2] for feature in (first, second))
+            found[0, token, first] = ratio * (a * cos - b * sin) + case.target[2]
+            found[0, token, second] = ratio * (a * sin + b * cos) + case.target[2]
     return found
 
 

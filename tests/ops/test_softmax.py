@@ -27,7 +27,10 @@ HALF = Fraction(1, 2)
 
 @dataclass(frozen=True)
 class Case:
-    """`rows`: how the scores are drawn; source and target as in `codes`: dtype, scale, zero point, lo, hi."""
+    """`rows`: how the scores are drawn; source and target as in `codes`: dtype, scale, zero point, lo, hi.
+
+    `mask`: rows of 1 where a key counts, in turn; none where all do.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -36,6 +39,7 @@ class Case:
     target: tuple[Any, ...]
     causal: bool
     reaches: frozenset[str]
+    mask: tuple[str, ...] = ()
 
 
 def _case(
@@ -46,8 +50,9 @@ def _case(
     target: tuple[Any, ...],
     *reaches: str,
     causal: bool = False,
+    mask: tuple[str, ...] = (),
 ) -> Case:
-    return Case(name, shape, rows, source, target, causal, frozenset(reaches))
+    return Case(name, shape, rows, source, target, causal, frozenset(reaches), mask)
 
 
 U8 = ("u8", 1 / 255, 0)
@@ -103,6 +108,35 @@ CASES = (
         "masked",
         causal=True,
     ),
+    _case(
+        "keys masked, the largest among them",
+        (1, 3, 5, 9),
+        "rising",
+        ("s8", 0.7, 0),
+        U8,
+        "masked",
+        "zero",
+        mask=("111101000",),
+    ),
+    _case(
+        "a mask for each row",
+        (1, 2, 3, 5),
+        "bytes",
+        ("u8", 0.02, 131),
+        ("s8", 1 / 100, -7),
+        "masked",
+        "one",
+        mask=("10000", "01101", "11111"),
+    ),
+    _case(
+        "a mask for each head",
+        (1, 2, 2, 3),
+        "normal",
+        ("s8", 0.05, 0),
+        U8,
+        "masked",
+        mask=("100", "011", "111", "110"),
+    ),
 )
 
 
@@ -132,12 +166,15 @@ def _reals(case: Case, x: Array) -> Array:
     found = np.full(rows.shape, None, object)
     exps: dict[int, Fraction] = {}
     for number, row in enumerate(rows):
-        kept = [int(q) for q in row[: number % len(row) + 1 if case.causal else None]]
+        places = list(range(number % len(row) + 1 if case.causal else len(row)))
+        if case.mask:
+            places = [j for j in places if case.mask[number % len(case.mask)][j] == "1"]
+        kept = [int(row[j]) for j in places]
         for q in set(kept):
             step = max(kept) - q
             exps.setdefault(step, Fraction(EXACT.exp(EXACT.multiply(-step, scale))))
         total = sum(exps[max(kept) - q] * kept.count(q) for q in set(kept))
-        found[number, : len(kept)] = [exps[max(kept) - q] / total for q in kept]
+        found[number, places] = [exps[max(kept) - q] / total for q in kept]
     return found.reshape(x.shape)
 
 
@@ -171,7 +208,12 @@ def _operation(name: str, case: Case) -> Softmax:
         case.causal,
         *exp_table(case.source[1]),
         *plan_reciprocal(case.target[1]),
+        **({"kept": _kept(case.mask)} if case.mask else {}),
     )
+
+
+def _kept(mask: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    return np.array([[int(key) for key in row] for row in mask], np.uint8)
 
 
 def test_all_cases_in_one_program() -> None:
@@ -226,3 +268,21 @@ def test_what_does_not_fit_is_refused(shape: tuple[int, ...], causal: bool, mess
     with pytest.raises(GraphError) as error:
         _operation("0", case).infer([codes("x0", shape)])
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "causal", "mask"),
+    [
+        ((1, 3, 4), False, ("111",)),
+        ((1, 3, 4), False, ("1111", "1111")),
+        ((1, 3, 4), False, ("1111", "0000", "1111")),
+        ((1, 3, 3), True, ("111",)),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(
+    shape: tuple[int, ...], causal: bool, mask: tuple[str, ...]
+) -> None:
+    case = _case("wrong", shape, "flat", ("s8", 1.0, 0), U8, causal=causal, mask=mask)
+    with pytest.raises(GraphError) as error:
+        _operation("0", case).infer([codes("x0", shape)])
+    assert "a mask of shape" in str(error.value)

@@ -80,7 +80,7 @@ def test_floored_probabilities(good: Good, tmp_path: Path, monkeypatch: Patch, k
 
     def in_c(project: Project) -> Project:
         return patched(
-            project, "runtime/src/softmax.c", "return code + up;", "return code + 0 * up;"
+            project, "runtime/inc/softmax_row.h", "return code + up;", "return code + 0 * up;"
         )
 
     assert_red_together(network, "softmax", in_c)

@@ -102,7 +102,7 @@ def _last_byte(text: str) -> str:
 def test_a_weight_of_the_generated_c(
     simple: NetworkSubject, layer: str, edit: Callable[[str], str]
 ) -> None:
-    project = in_constant(simple.project, f"{layer}_weight", edit)
+    project = in_constant(simple.project, f"{layer}_conv_weight", edit)
     assert_red(c_verdict(simple, project), layer=layer, says=(BLAMES_C,))
 
 
@@ -400,11 +400,9 @@ def test_zero_point_added_after_rounding(probe: NetworkSubject, monkeypatch: Pat
 
 @pytest.mark.slow
 def test_average_of_negative_sums_truncated(probe: NetworkSubject, monkeypatch: Patch) -> None:
-    total = "(int64_t)acc * p->rescale.multiplier[0] + p->rescale.offset[0]"
-    cut = (
-        f"ares_clamp(({total}) / ((int64_t)1 << p->rescale.shift[0]), p->rescale.lo, p->rescale.hi)"
-    )
-    right = "ares_rescale_apply(&p->rescale, acc, 0)"
+    total = "(int64_t)acc * rescale->multiplier[0] + rescale->offset[0]"
+    cut = f"ares_clamp(({total}) / ((int64_t)1 << rescale->shift[0]), rescale->lo, rescale->hi)"
+    right = "ares_rescale_apply(rescale, acc, c)"
     project = patched(
         probe.project, "runtime/src/avg_pool2d.c", right, f"acc < 0 ? {cut} : {right}"
     )

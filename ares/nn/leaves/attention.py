@@ -140,8 +140,9 @@ class AttentionContext(nn.Module):
 class Rotary(nn.Module):
     """Rotary position embedding of [B, N, heads * head_dim], then quant.
 
-    Pair i = (2i, 2i + 1) of every head is rotated by l * base ** (-2i / head_dim), l being the token's place in its
-    group. Groups have at most `seq_len` tokens. Raises ValueError for an odd head_dim and longer groups.
+    Pair i of every head is rotated by l * base ** (-2i / head_dim), l being the token's place in its group: features
+    (2i, 2i + 1), or (i, i + head_dim / 2) with `interleaved` False, as Llama's checkpoints have it. Groups have at most
+    `seq_len` tokens. Raises ValueError for an odd head_dim and longer groups.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class Rotary(nn.Module):
         bit_width: int = DEFAULT_BIT_WIDTH,
         return_quant_tensor: bool = True,
         act_quant: ActQuantType = Int8ActPerTensorFloat,
+        interleaved: bool = True,
     ) -> None:
         super().__init__()
         if head_dim % 2:
@@ -165,6 +167,7 @@ class Rotary(nn.Module):
         self.head_dim = head_dim
         self.seq_len = seq_len
         self.base = float(base)
+        self.interleaved = interleaved
         self.outer = outer
         self.inner = inner
         self.quant = default_quant_identity(bit_width, return_quant_tensor, act_quant=act_quant)
@@ -184,14 +187,16 @@ class Rotary(nn.Module):
         places = torch.arange(length, dtype=torch.float64, device=value.device)
         angles = torch.outer(places, speeds)[:, None, None, :]
         cos, sin = angles.cos().to(value.dtype), angles.sin().to(value.dtype)
-        split = _split(value, 2, -1, self.head_dim // 2, 2)
-        split = _split(split, 1, self.outer, length, self.inner)
-        a, b = split[..., 0], split[..., 1]
-        rotated = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1)
+        axis = -1 if self.interleaved else -2
+        sizes = (self.head_dim // 2, 2) if self.interleaved else (2, self.head_dim // 2)
+        split = _split(_split(value, 2, -1, *sizes), 1, self.outer, length, self.inner)
+        a, b = split.unbind(axis)
+        rotated = torch.stack((a * cos - b * sin, a * sin + b * cos), dim=axis)
         return self.quant(rotated.flatten(4, 6).flatten(1, 3))
 
     def extra_repr(self) -> str:
-        return f"head_dim={self.head_dim}, seq_len={self.seq_len}, base={self.base:g}"
+        layout = "" if self.interleaved else ", interleaved=False"
+        return f"head_dim={self.head_dim}, seq_len={self.seq_len}, base={self.base:g}{layout}"
 
 
 def _kv_heads(num_heads: int, num_kv_heads: int | None) -> int:
