@@ -199,12 +199,12 @@ def test_quantise_behind(kind: type[nn.Module], page_modules: Callable[[str], Mo
     exact(calibrated(quantise_behind(network(), kind)))
 
 
-def test_networks_that_end_in_a_pooling() -> None:
+def test_networks_that_end_in_a_layer_without_binary32_results() -> None:
     def network() -> nn.Module:
-        conv, pool = nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1)
-        return graph_mode(nn.Sequential(conv, nn.ReLU(), pool, nn.Flatten()))
+        conv, norm = nn.Conv2d(1, 4, 3), nn.LayerNorm(6)
+        return graph_mode(nn.Sequential(conv, nn.ReLU(), norm))
 
-    quote = "the network's output is the real output of ... (AdaptiveAvgPool2d)"
+    quote = "the network's output is the real output of ... (LayerNorm)"
     assert quoted(quote).match(refused(calibrated(network())))
     exact(calibrated(nn.Sequential(network(), QuantIdentity())))
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
-import torch.nn.functional as F
 
-from ares.nn import Permute, Reshape
 from tests.examples.commands import try_line
 from tests.slow import one_in
 
@@ -96,20 +92,3 @@ def test_example(block: Block, tmp_path: Path) -> None:
     if block.advice:
         warnings = {found["suggestion"] for found in findings if found["status"] == "warning"}
         assert block.advice in warnings
-
-
-def test_a_transposed_convolution_is_a_convolution_and_a_reordering() -> None:
-    """What the page says of kernel 4, stride 2, padding 1, in integers."""
-    draw = torch.Generator().manual_seed(1)
-    weight = torch.randint(-9, 10, (8, 4, 4, 4), generator=draw).double()
-    x = torch.randint(-9, 10, (1, 8, 8, 8), generator=draw).double()
-    # Offset of the pixel -> index into the kernel, for the upper (left) and the lower (right) place in the square.
-    places = ({-1: 3, 0: 1}, {0: 2, 1: 0})
-    kernel = torch.zeros(4, 2, 2, 8, 3, 3).double()
-    for (a, rows), (b, columns) in itertools.product(enumerate(places), repeat=2):
-        for (dy, i), (dx, j) in itertools.product(rows.items(), columns.items()):
-            kernel[:, a, b, :, dy + 1, dx + 1] = weight[:, :, i, j].T
-    channels = F.conv2d(x, kernel.reshape(16, 8, 3, 3), padding=1)
-    image = Reshape(4, 16, 16)(Permute(0, 1, 4, 2, 5, 3)(Reshape(4, 2, 2, 8, 8)(channels)))
-    assert torch.equal(image, F.conv_transpose2d(x, weight, stride=2, padding=1))
-    assert torch.equal(image, F.pixel_shuffle(channels, 2))

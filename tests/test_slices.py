@@ -29,11 +29,16 @@ OTHER_SOURCES = {
 }
 OTHER_HEADERS = {
     **OTHER_SOURCES,
+    "bilinear": "the sums of upsample_bilinear2d and upsample_bilinear_fp32, inline",
+    "convolution": "the sums of conv2d, conv_sum and conv_fp32, inline",
     "dot": "the inner product of conv2d and linear, inline",
     "layer_descriptors": "the tables of a network",
     "numerics": "the clauses of docs/numerics.md, inline",
+    "real_output": "binary32 results of linear_fp32 and conv_fp32, inline",
+    "softmax_row": "what all softmaxes do with the exponentials of a row, inline",
     "status": "what a run answers, in every version",
     "symbols": "the names that the linker sees",
+    "transposed": "the sums of conv_transpose2d and conv_transpose_fp32, inline",
     "wide": "products of more than 64 bits, inline",
     "window": "where the taps of a convolution or pooling lie, inline",
 }

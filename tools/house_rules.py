@@ -51,7 +51,11 @@ TOLERANCE_ALLOWED = {
 
 FLOAT_ALLOWED = {
     "runtime/*/quantize_f32.[ch]": "quantises a float input (clause N6)",
+    "runtime/*/conv_fp32.[ch]": "logits in binary32, OP_CONV_FP32 (clause N9)",
+    "runtime/*/conv_transpose_fp32.[ch]": "results in binary32, OP_CONV_TRANSPOSE_FP32 (clause N9)",
+    "runtime/*/upsample_bilinear_fp32.[ch]": "results in binary32, OP_UPSAMPLE_BILINEAR_FP32 (clause N9)",
     "runtime/*/linear_fp32.[ch]": "logits in binary32, OP_LINEAR_FP32 (clause N9)",
+    "runtime/*/real_output.h": "what they make of an accumulator (clause N9)",
     "runtime/*/float_probe.[ch]": "the start-up probe of the compiler's float arithmetic",
 }
 

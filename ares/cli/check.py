@@ -108,9 +108,7 @@ def _list_supported_types() -> None:
 
     rows = {(op.LAYER_TYPE, op.PYTHON_CLASS, op.OP_TYPE) for op in operations().values()}
     rows |= {
-        (kind.layer_type, f"ares.nn.{name}", kind.op_type)
-        for kind in COMPOSITES
-        for name in kind.classes
+        (kind.layer_type, name, kind.op_type) for kind in COMPOSITES for name in kind.python_classes
     }
     lines = [("layer type", "Python class", "OpType"), *sorted(rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(2)]

@@ -21,38 +21,34 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "nn.BatchNorm2d of x.flatten(3) computes the same",
     ),
     (
-        ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "instance_norm"),
-        "use nn.GroupNorm with as many groups as channels, which is the same function",
-    ),
-    (
-        ("MultiheadAttention", "QuantMultiheadAttention", "multi_head_attention_forward"),
-        "use the custom QuantMultiHeadAttention implementation (ARES-compatible extraction points)",
+        ("MultiheadAttention", "multi_head_attention_forward"),
+        "use brevitas.nn.QuantMultiheadAttention, which takes its weights, or the custom QuantMultiHeadAttention "
+        "implementation (ARES-compatible extraction points)",
     ),
     (
         ("scaled_dot_product_attention",),
-        "use ares.nn.QuantMultiHeadAttention in place of the projections to q, k and v, of it, and of the projection "
-        "behind it",
+        "write it out: quant_context(quant_weights((q @ k.transpose(-2, -1) / math.sqrt(d)).softmax(-1)) @ v), with "
+        "quant_weights unsigned, as in docs/migration.md",
     ),
     (
-        ("matmul", "bmm", "mm", "baddbmm", "einsum"),
-        "with weights use a QuantLinear; products of two activations are those of ares.nn.QuantMultiHeadAttention and "
-        "QuantCrossAttention",
+        ("mm",),
+        "with weights use a QuantLinear; of two activations [batch, rows, columns] use torch.bmm or @",
     ),
     (
-        (
-            *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
-            *("QuantConvTranspose1d", "QuantConvTranspose2d", "QuantConvTranspose3d"),
-        ),
-        "restructure the network with supported operations (upsample + conv style decomposition): a QuantConv2d "
-        "to stride x stride as many channels, then nn.PixelShuffle, as in docs/migration.md",
+        ("view_as_complex", "view_as_real", "polar"),
+        "write the rotation with real numbers: x * cos + rotate_half(x) * sin, as in docs/migration.md",
     ),
     (
-        (
-            *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate"),
-            *("QuantUpsample", "QuantUpsamplingNearest2d", "QuantUpsamplingBilinear2d"),
-        ),
-        "use a QuantConv2d to as many times the channels as there are new pixels, then nn.PixelShuffle, as in "
-        "docs/migration.md",
+        ("ConvTranspose1d", "conv_transpose1d"),
+        "use brevitas.nn.QuantConvTranspose1d, which has quantised weights",
+    ),
+    (
+        ("ConvTranspose2d", "conv_transpose2d"),
+        "use brevitas.nn.QuantConvTranspose2d, which has quantised weights",
+    ),
+    (
+        ("CircularPad2d",),
+        "use torch.nn.functional.pad(x, padding, mode='circular'), which is the same function",
     ),
     (
         ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "QuantLSTM", "QuantRNN"),
@@ -60,28 +56,17 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("Conv2d", "conv2d"), "use brevitas.nn.QuantConv2d, which has quantised weights"),
     (("Linear", "linear"), "use brevitas.nn.QuantLinear, which has quantised weights"),
-    (("Conv1d", "QuantConv1d"), "use QuantConv2d on a tensor with a height of one"),
+    (("Conv1d", "conv1d"), "use brevitas.nn.QuantConv1d, which has quantised weights"),
     (("QuantCat", "hstack", "dstack"), "use ares.nn.QuantConcatenate, or torch.cat with its dim"),
-    (
-        ("stack",),
-        "give each part its new axis (x.unsqueeze(dim)), then use ares.nn.QuantConcatenate",
-    ),
-    (
-        ("expand", "expand_as", "broadcast_to", "repeat", "tile"),
-        "sums and products repeat axes of size 1 by themselves; anywhere else: torch.cat([x, x], dim)",
-    ),
-    (("roll",), "write it with slices: torch.cat([x[:, -n:], x[:, :-n]], 1)"),
     (
         ("index_select", "gather", "take", "take_along_dim"),
         "take parts of a tensor with slices (x[:, a:b]), chunk or split",
     ),
     (
-        ("where", "masked_fill", "gt", "lt", "ge", "le", "eq", "ne"),
+        ("gt", "lt", "ge", "le", "eq", "ne"),
         "write it with clamp, F.relu, F.leaky_relu or the product with a constant mask",
     ),
     (("minimum", "maximum"), "of a tensor and a number: x.clamp(max=number), x.clamp(min=number)"),
-    (("pow", "square"), "write the square as a product: x * x"),
-    (("abs", "absolute"), "write F.leaky_relu(x, -1.0), which is the same function"),
     (("special_expit",), "use torch.sigmoid, which is the same function"),
     (
         ("RReLU", "rrelu"),
@@ -94,13 +79,6 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("floor_divide",),
         "divide without rounding: the next quantiser rounds",
-    ),
-    (
-        (
-            *("amax", "max", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d"),
-            *("adaptive_max_pool1d", "adaptive_max_pool2d"),
-        ),
-        "use nn.MaxPool2d, whose window may be the whole map",
     ),
     (
         (
@@ -121,13 +99,17 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         ("long", "int", "short", "char", "half", "bfloat16", "type", "bool"),
         "remove the conversion: what a layer hands on are real numbers, also of codes",
     ),
-    (("max_pool2d_with_indices",), "use return_indices=False"),
+    (
+        (
+            *("max_pool1d_with_indices", "max_pool2d_with_indices"),
+            *("adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices"),
+        ),
+        "use return_indices=False",
+    ),
     (
         ("ScriptMethod", "ScriptFunction"),
         "TorchScript shows nothing of its layers: give the nn.Module that was scripted or traced",
     ),
-    (("TruncAvgPool2d",), "use torch.nn.AvgPool2d and a QuantIdentity after it"),
-    (("TruncAdaptiveAvgPool2d",), "use torch.nn.AdaptiveAvgPool2d and a QuantIdentity after it"),
 )
 
 

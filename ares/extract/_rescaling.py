@@ -12,7 +12,7 @@ from ares.extract._builder import check_accumulator
 from ares.extract._call import Call
 from ares.extract._findings import Unmappable
 from ares.extract._quantizers import Quantizer
-from ares.extract._values import Finish, Real
+from ares.extract._values import Finish, Real, Summed
 from ares.numerics import NumericsError, Pointwise, Rescale, plan_pointwise
 
 
@@ -24,6 +24,7 @@ def real_value(
     shape: tuple[int, ...] | None = None,
     axes: Sequence[int] | None = None,
     expose: Callable[[Pointwise], str] | None = None,
+    summed: Summed | None = None,
     advice: str = "insert a QuantIdentity before it",
 ) -> Real:
     """What the call computes, waiting for its quantiser; `shape` where it is not the call's own."""
@@ -34,6 +35,7 @@ def real_value(
         finish,
         None if axes is None else tuple(axes),
         expose=expose,
+        summed=summed,
         advice=advice,
     )
 

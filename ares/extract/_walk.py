@@ -371,6 +371,8 @@ class _Walk:
             if root is not None and root not in shown:
                 shown.add(root)
                 findings.append(self._composite_finding(root))
+                if path_of(name) == root and name not in self.errors:
+                    continue  # a module of Brevitas that is a composite has no line beside
             if name in self.errors:
                 findings += self.errors.pop(name)
                 continue

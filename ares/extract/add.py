@@ -14,6 +14,7 @@ from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
 from ares.extract._rescaling import real_value
+from ares.extract._scaled_codes import rotation
 from ares.extract._values import Step, Unknown, Value, as_constant
 from ares.numerics import NumericsError, plan_sum
 from ares.ops.add import Add
@@ -76,6 +77,9 @@ def _sum(call: Call, kind: str, sign: int) -> Value:
     if not isinstance(first, Value) or not isinstance(second, Value):
         reject("it adds what is no tensor of real numbers", "give it a tensor or a Python number")
     operands = (second, first) if kind == "rsub" else (first, second)
+    turned = rotation(call, *operands, sign * Fraction(alpha))
+    if turned is not None:
+        return turned
     return _of_codes(call, *operands, sign * Fraction(alpha))
 
 

@@ -1,4 +1,4 @@
-"""The integer arithmetic of ARES in Python: clauses N1 to N17 of `docs/numerics.md`.
+"""The integer arithmetic of ARES in Python: clauses N1 to N18 of `docs/numerics.md`.
 
 Operations compute with it; extraction and the planner choose its constants. The C side of each clause is
 `runtime/inc/numerics.h`.
@@ -27,8 +27,15 @@ from ares.numerics.rescale import Rescale, plan_rescale, plan_weighted_sum
 from ares.numerics.rotary import plan_rotation, rotation_tables
 from ares.numerics.rounding import round_half_even_shift, wide_round
 from ares.numerics.scan import ScanPlan, ScanRange, decay_factors, plan_scan
-from ares.numerics.softmax import LONGEST_ROW, exp_table, plan_reciprocal, softmax_codes
+from ares.numerics.softmax import (
+    LONGEST_ROW,
+    exp_table,
+    exp_tables,
+    plan_reciprocal,
+    softmax_codes,
+)
 from ares.numerics.tables import code_limits, lookup_table, plan_function
+from ares.numerics.truncation import plan_truncation
 
 __all__ = [
     "FUNCTIONS",
@@ -55,6 +62,7 @@ __all__ = [
     "elu",
     "exact_matmul",
     "exp_table",
+    "exp_tables",
     "leaky_relu",
     "lookup_table",
     "plan_function",
@@ -65,6 +73,7 @@ __all__ = [
     "plan_rotation",
     "plan_scan",
     "plan_sum",
+    "plan_truncation",
     "plan_weighted_sum",
     "quantize_f32",
     "rotation_tables",

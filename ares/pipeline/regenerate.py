@@ -42,7 +42,7 @@ from ares.golden.operations import (
     pack_suite,
     suite_changes,
 )
-from ares.ir import Graph, GraphError
+from ares.ir import DType, Graph, GraphError
 from ares.ops import run_reference
 from ares.pipeline.catalogue import ZooPaths
 from ares.pipeline.fidelity import fidelity
@@ -192,12 +192,18 @@ def _accepted(model: Any, graph: Graph, cases: Sequence[GoldenCase]) -> tuple[Ju
 
 
 def _deviations(graph: Graph, judgements: Sequence[Judgement]) -> Mapping[str, float]:
-    """Stem of the operation -> largest deviation seen, to two digits; float64 noise counts as none."""
-    stems = {tensor.name: operation.stem() for operation, tensor in graph.produced()}
+    """Stem of the operation -> largest deviation seen, to two digits; float64 noise counts as none.
+
+    What a binary32 result is off by is the doing of the operation that computed it, not of those that moved it.
+    """
+    makers = {tensor.name: operation for operation, tensor in graph.produced()}
     worst: dict[str, float] = {}
     for judgement in judgements:
         if not judgement.of_weights:
-            stem = stems[judgement.tensor]
+            operation = makers[judgement.tensor]
+            while operation.EPS == 0.0 and graph.tensor(operation.outputs[0]).dtype is DType.F32:
+                operation = makers[operation.inputs[0]]
+            stem = operation.stem()
             seen = judgement.deviation if judgement.deviation > FLOAT64_NOISE else 0.0
             worst[stem] = max(worst.get(stem, 0.0), float(f"{seen:.1e}"))
     return dict(sorted(worst.items()))

@@ -37,6 +37,8 @@ _LARGEST_GUESS = 2**19  # elements
 _RANKS: tuple[tuple[tuple[type[nn.Module], ...], int], ...] = (
     ((nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d), 3),
     ((nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), 4),
+    ((nn.AdaptiveMaxPool1d,), 3),
+    ((nn.AdaptiveMaxPool2d,), 4),
     ((nn.Conv3d, nn.ConvTranspose3d, nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d), 5),
 )
 

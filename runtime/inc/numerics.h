@@ -1,5 +1,5 @@
 /*
- * The integer arithmetic that every kernel shares: clauses N1 to N5, N8 and N10 of docs/numerics.md.
+ * The integer arithmetic that every kernel shares: clauses N1 to N5, N8, N10 and N18 of docs/numerics.md.
  *
  * Python says the same in ares/numerics/; both are tested against vectors from a big-integer script.
  * Limits stand over each function; the planner (ares/numerics/rescale.py) keeps constants inside them, so that no
@@ -97,7 +97,10 @@ static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t t
     return ares_clamp(value, rescale->lo, rescale->hi);
 }
 
-/* N3: the code of an exact accumulator of the given channel. Any int32 accumulator within the planned bound. */
+/*
+ * N3: the code of an exact accumulator of the given channel. Any int32 accumulator within the planned bound. Bits that
+ * are cut off (N18) are constants of this kind, or steps.
+ */
 static inline int32_t ares_rescale_apply(const ares_rescale *rescale, int32_t accumulator,
                                          int32_t channel)
 {

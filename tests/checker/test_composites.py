@@ -325,7 +325,7 @@ def test_supported_types_of_the_specification(run: Callable[..., Outcome]) -> No
         assert any(row[0] == layer_type and row[2] == op_type for row in rows if len(row) == 3)
     classes = {(row[0], row[1]) for row in rows if len(row) == 3}
     for kind in COMPOSITES:
-        assert {(kind.layer_type, f"ares.nn.{name}") for name in kind.classes} <= classes
+        assert {(kind.layer_type, name) for name in kind.python_classes} <= classes
 
 
 def test_supported_types_are_whole_at_80_columns(run: Callable[..., Outcome]) -> None:

@@ -167,8 +167,8 @@ def test_supported_types_are_those_of_the_operations(
     for operation in operations().values():
         assert (operation.LAYER_TYPE, operation.PYTHON_CLASS, operation.OP_TYPE) in rows
     for kind in COMPOSITES:
-        for name in kind.classes:
-            assert (kind.layer_type, f"ares.nn.{name}", kind.op_type) in rows
+        for name in kind.python_classes:
+            assert (kind.layer_type, name, kind.op_type) in rows
 
 
 def test_check_model_leaves_the_model_as_it_is() -> None:

@@ -45,7 +45,7 @@ INCOMPATIBLE = [
         ("x = self.up(x.value)", Q),
         "up",
         "ConvTranspose2d",
-        "upsample + conv",
+        "brevitas.nn.QuantConvTranspose2d",
     ),
     Bad(
         "lstm",

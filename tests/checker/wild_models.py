@@ -356,10 +356,10 @@ REFUSED: dict[str, Wild] = {
         says=("norm", "track_running_stats=True"),
     ),
     "conv transpose": Wild(
-        init="self.up = qnn.QuantConvTranspose2d(4, 4, 3, padding=1)",
+        init="self.up = nn.ConvTranspose2d(4, 4, 3, padding=1)",
         body=BODY + "x = self.relu(self.up(x))" + HEAD,
         code=1,
-        says=("up", "upsample + conv"),
+        says=("up", "QuantConvTranspose2d"),
     ),
     "float layers": Wild(
         init="self.conv = nn.Conv2d(1, 4, 3, padding=1)", code=1, says=("conv", "QuantConv2d")
@@ -368,10 +368,10 @@ REFUSED: dict[str, Wild] = {
         body="x = self.relu(self.conv(x))" + HEAD, code=1, says=("conv", "QuantIdentity")
     ),
     "one refused layer among two": Wild(
-        init="self.norm = nn.InstanceNorm2d(4)",
+        init="self.norm = nn.LocalResponseNorm(2)",
         body="x = self.relu(self.norm(self.conv(self.q(x))))" + HEAD,
         code=1,
-        says=("norm InstanceNorm2d",),
+        says=("norm LocalResponseNorm",),
     ),
     "functional relu alone": Wild(
         body="x = F.relu(self.conv(self.q(x)))" + HEAD, code=1, says=("fc", "QuantIdentity")

@@ -111,7 +111,7 @@ def test_passes_without_a_warning(project: Path, session: NetworkSubject, target
 def test_wrong_weights_fail_with_their_layer(project: Path) -> None:
     weights = project / f"{NETWORK}_weights.c"
     text = weights.read_text(encoding="utf-8")
-    start = text.index(f"{NETWORK}_block3_0_weight[")
+    start = text.index(f"{NETWORK}_block3_0_conv_weight[")
     begin = text.index('"', start)
     end = text.index('"', begin + 1)
     largest = "\\177" * ((end - begin - 1) // 4)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ares.emit import emit
 from ares.extract import Finding, analyse, extract
-from ares.ir import Graph, save_graph
+from ares.ir import Graph, Operation, save_graph
 from ares.ops import read_graph, run_reference
 from ares.plan import Plan, plan
 from ares.toolchain import Target, build, default_targets, run
@@ -32,14 +32,19 @@ IMAGE = (1, 2, 6, 5)
 TOKENS = (1, 4, 6)
 
 MOVES = {
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "concat",
     "flatten",
     "flip",
+    "max_pool1d",
     "max_pool2d",
+    "pad2d",
     "permute",
     "reshape",
     "slice",
     "squeeze",
+    "upsample_nearest2d",
     "zero_pad2d",
 }
 """Operations whose results show whether the codes that they were given are right."""
@@ -127,7 +132,8 @@ def checked(
     """The model's Graph, after every witness has agreed on several inputs.
 
     `shapes` are those of the inputs, batch of one; `fixed_batch` is for a forward that takes no other. Only a
-    tensor whose codes are moved before the model's quantiser sees them may go without an event that judges it.
+    tensor whose codes are moved before the model's quantiser sees them, or that moves codes that were judged, may go
+    without an event that judges it.
     """
     __tracebackhide__ = True
     if calibrate:
@@ -238,8 +244,12 @@ def _assert_accepted(
 ) -> None:
     __tracebackhide__ = True
     witness = Witness(model, graph)
-    for name in witness.unjudged():
-        users = {operation.stem() for operation in graph.operations if name in operation.inputs}
+    shown = {tensor.name for _, tensor in graph.produced()} - {*witness.unjudged()}
+    for operation, tensor in graph.produced():
+        if operation.stem() in MOVES and shown.issuperset(operation.inputs):
+            shown.add(tensor.name)  # judged codes, moved: what computes with them shows how
+    for name in {*witness.unjudged()} - shown:
+        users = {_role(operation) for operation in graph.operations if name in operation.inputs}
         assert users, f"nothing judges {name}, which is an output"
         assert users <= MOVES, f"nothing judges {name}, which {users} compute with"
     stacked = [np.concatenate(parts) for parts in zip(*cases, strict=True)]
@@ -250,6 +260,12 @@ def _assert_accepted(
     judgements = witness.judge(stacked, tensors)
     rejected = [judgement for judgement in judgements if not judgement.accepted]
     assert not rejected, f"the torch witness does not accept {rejected[0]}"
+
+
+def _role(operation: Operation) -> str:
+    """The operation's stem; the sum that puts the smallest code where scores are masked moves the others."""
+    masks = any(source.partition("#")[0].endswith(".mask") for source in operation.inputs)
+    return "concat" if operation.stem() == "add" and masks else operation.stem()
 
 
 def _assert_c(

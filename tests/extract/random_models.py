@@ -15,6 +15,7 @@ import brevitas.nn as qnn
 import brevitas.quant as bq
 import torch
 import torch.nn.functional as F
+from brevitas.inject.defaults import RoundTo8bit, TruncTo8bit
 from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFloat
 from torch import Tensor, nn
 
@@ -37,6 +38,7 @@ QUANTIZERS: tuple[dict[str, Any], ...] = (
     {"act_quant": ShiftedUint8ActPerTensorFloat, "bit_width": 5},
 )
 LARGEST = 300
+TRANSPOSED = (qnn.QuantConvTranspose1d, qnn.QuantConvTranspose2d)
 
 Function = Callable[..., Any]
 
@@ -85,6 +87,18 @@ class EachChannel(nn.Module):
         return y if self.axis == 1 else y.transpose(1, self.axis)
 
 
+class Truncated(nn.Module):
+    """Brevitas' average of codes, which needs to know them."""
+
+    def __init__(self, size: int, trunc_quant: Any) -> None:
+        super().__init__()
+        self.quant = qnn.QuantIdentity(return_quant_tensor=True)
+        self.pool = qnn.TruncAvgPool2d(size, trunc_quant=trunc_quant, return_quant_tensor=False)
+
+    def forward(self, y: Tensor) -> Any:
+        return self.pool(self.quant(y))
+
+
 class RandomModel(nn.Module):
     """The model of a seed. `input_shape` has a batch of one; forward takes any batch."""
 
@@ -105,8 +119,12 @@ class RandomModel(nn.Module):
             if result.numel() <= 2 * LARGEST and 2 <= result.dim() <= 5:
                 self.steps.append(step)
                 results.append(result)
-        features = results[-1].shape[-1]
-        logits = Step(lambda x, fc: fc(x), (len(results) - 1,), (self._add(linear(features, 3)),))
+        head = self._head(results)
+        features, last = results[-1].shape[-1], len(results) - 1
+        if head is not None:
+            self.steps.append(head)
+            results.append(self._run(head, results))
+        logits = Step(lambda x, fc: fc(x), (last,), (self._add(linear(features, 3)),))
         self.steps.append(logits)
         results.append(self._run(logits, results))
         used = {operand for step in self.steps for operand in step.operands}
@@ -140,23 +158,64 @@ class RandomModel(nn.Module):
         draw, x = self.draw, results[chosen]
         per_channel = draw.choice((bq.Int8WeightPerTensorFloat, bq.Int8WeightPerChannelFloat))
         options = {"bias": draw.random() < 0.5, "weight_quant": per_channel}
-        if x.dim() == 4 and draw.random() < 0.6:
+        if x.dim() in (3, 4) and draw.random() < 0.2:
+            layer = self._transposed(x, **options)
+            behind = draw.choice(BEHIND)
+        elif x.dim() == 4 and draw.random() < 0.6:
             channels = x.shape[1]
             groups = draw.choice((1, channels))
             kernel = (draw.randint(1, min(3, x.shape[2])), draw.randint(1, min(3, x.shape[3])))
             options |= {"stride": draw.choice((1, 2)), "padding": draw.randint(0, 1)}
             layer = conv(channels, groups * draw.randint(1, 2), kernel, groups=groups, **options)
             behind = draw.choice((*BEHIND, _highest))
+        elif x.dim() == 3 and draw.random() < 0.5:
+            kernel = draw.randint(1, min(3, x.shape[2]))
+            options |= {"stride": draw.choice((1, 2)), "padding": draw.randint(0, 2)}
+            layer = qnn.QuantConv1d(x.shape[1], draw.choice((1, 3)), kernel, **options)
+            behind = draw.choice(BEHIND)
         else:
             layer = linear(x.shape[-1], draw.choice((1, 2, 5)), **options)
             behind = draw.choice(BEHIND)
-        axis = 1 if isinstance(layer, qnn.QuantConv2d) else x.dim() - 1
+        axis = x.dim() - 1 if isinstance(layer, qnn.QuantLinear) else 1
         between = EachChannel(draw, layer(x), axis)
+        sums = between.kind != "prelu" and not isinstance(layer, TRANSPOSED)
+        if sums and x.dim() in (3, 4) and draw.random() < 0.25:
+            # An average of what the layer computes: all its positions.
+            positions = tuple(place for place in range(1, x.dim()) if place != axis)
+            behind = draw.choice((lambda y: y.mean(positions, True), lambda y: y.sum(positions)))
         return Step(
             lambda x, layer, between, q: q(behind(between(layer(x)))),
             (chosen,),
             (self._add(layer), self._add(between), self._quantizer()),
         )
+
+    def _transposed(self, x: Tensor, **options: Any) -> nn.Module:
+        """A transposed convolution of a sequence or an image."""
+        draw = self.draw
+        kind = TRANSPOSED[x.dim() - 3]
+        kernel, stride = draw.randint(1, 3), draw.randint(1, 2)
+        return kind(
+            x.shape[1],
+            draw.choice((1, 3)),
+            kernel,
+            stride=stride,
+            padding=(kernel - 1) // 2,
+            output_padding=draw.randrange(stride),
+            **options,
+        )
+
+    def _head(self, results: list[Tensor]) -> Step | None:
+        """What leaves without a quantiser, besides the logits."""
+        maps = [i for i in range(1, len(results)) if results[i].dim() in (3, 4)]
+        if not maps:
+            return None
+        chosen = self.draw.choice(maps)
+        if self.draw.random() < 0.5:
+            return Step(lambda x: _interpolated(x, 7, False), (chosen,))
+        x = results[chosen]
+        usual = qnn.QuantConv1d if x.dim() == 3 else qnn.QuantConv2d
+        head = usual(x.shape[1], 2, 1) if self.draw.random() < 0.5 else self._transposed(x)
+        return Step(lambda x, layer: layer(x), (chosen,), (self._add(head),))
 
     def _pool(self, results: list[Tensor], chosen: int) -> Step | None:
         draw, x = self.draw, results[chosen]
@@ -180,13 +239,26 @@ class RandomModel(nn.Module):
         ]
         if rank == 3:
             kinds.append(lambda y: F.adaptive_avg_pool1d(y, size))
+        if rank == 3 and x.shape[2] > 1:
+            kinds += [
+                lambda y: F.avg_pool1d(y, 2, ceil_mode=keepdim),
+                lambda y: F.max_pool1d(y, 2, 1),
+                lambda y: F.adaptive_max_pool1d(y, size),
+            ]
+        if rank in (3, 4):
+            kinds.append(lambda y: _interpolated(y, size + 1, keepdim))
         if rank > 2 and x[0].numel() > groups:  # PyTorch trains on no group of one value
             kinds.append(lambda y: F.group_norm(y, groups, eps=1e-5))
         if rank <= 4:
             kinds.append(lambda y: y.mean(axes, keepdim=keepdim))
         if rank == 4 and min(x.shape[2:]) + 2 * padding >= size:
             kinds.append(lambda y: F.avg_pool2d(y, size, padding=padding))
-            kinds.append(lambda y: F.adaptive_avg_pool2d(y, 1))
+            kinds.append(lambda y: F.avg_pool2d(y, size, padding=padding, ceil_mode=True))
+            kinds.append(lambda y: F.adaptive_avg_pool2d(y, (1, size) if keepdim else 1))
+            kinds.append(lambda y: F.adaptive_max_pool2d(y, (size, 2)))
+            kinds.append(
+                Truncated(min(size, *x.shape[2:]), draw.choice((TruncTo8bit, RoundTo8bit)))
+            )
             kinds.append(lambda y: F.max_pool2d(y, size, padding=padding, ceil_mode=keepdim))
         kind = draw.choice(kinds)
         if isinstance(kind, nn.Module):
@@ -211,8 +283,10 @@ class RandomModel(nn.Module):
             lambda y: y.narrow(start, 0, (y.shape[start] + 1) // 2),
             F.relu,
         ]
-        if rank == 4:
-            kinds.append(lambda y: F.pad(y, pad))
+        if rank in (3, 4):
+            kinds.append(lambda y: F.pad(y, pad[: 2 * rank - 4]))
+            kinds.append(lambda y: F.pad(y, pad[: 2 * rank - 4], "replicate"))
+            kinds.append(lambda y: F.interpolate(y, scale_factor=2))
         if ones and rank > 2:
             kinds.append(lambda y: y.squeeze(ones[0]))
         return Step(draw.choice(kinds), (chosen,))
@@ -268,6 +342,11 @@ def _flat(x: Tensor) -> Tensor:
 
 def _turned(x: Tensor) -> Tensor:
     return x.transpose(1, -1)
+
+
+def _interpolated(x: Tensor, size: int, corners: bool) -> Tensor:
+    mode = "linear" if x.dim() == 3 else "bilinear"
+    return F.interpolate(x, (size, size + 1)[: x.dim() - 2], mode=mode, align_corners=corners)
 
 
 def _highest(x: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import brevitas.quant as bq
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ from torch import nn
 
 from ares.extract._migration import _ADVICE, advice
 from ares.extract._registry import known_names
-from ares.nn import QuantConcatenate, QuantMul, QuantMultiHeadAttention
+from ares.nn import QuantConcatenate, QuantMul
 from tests.extract.behind import VECTOR, behind, trained
 from tests.extract.models import (
     IMAGE,
@@ -21,7 +23,6 @@ from tests.extract.models import (
     Net,
     Shape,
     checked,
-    conv,
     errors,
     linear,
     plain_identity,
@@ -46,8 +47,7 @@ class Case:
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "q3": plain_identity,
     "q4": plain_identity,
-    "instance": lambda: nn.InstanceNorm2d(2),
-    "group": lambda: nn.GroupNorm(2, 2, affine=False),
+    "instance": lambda: nn.InstanceNorm2d(2, track_running_stats=True),
     "rrelu": lambda: nn.RReLU(0.125, 0.375),
     "glu": lambda: nn.GLU(1),
     "product": QuantMul,
@@ -55,11 +55,10 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "norm3d": lambda: nn.BatchNorm3d(2),
     "norm2d": lambda: nn.BatchNorm2d(2),
     "norm1d": lambda: nn.BatchNorm1d(2),
-    "adaptive": lambda: nn.AdaptiveMaxPool2d(1),
-    "up": lambda: nn.Upsample(scale_factor=2),
-    "up_conv": lambda: conv(2, 8, 1),
-    "shuffle": lambda: nn.PixelShuffle(2),
-    "attention": lambda: QuantMultiHeadAttention(6, 2, seq_len=4, pool_sequence="none"),
+    "up": lambda: nn.Upsample(scale_factor=2, mode="bicubic"),
+    "nearest": lambda: nn.Upsample(scale_factor=2),
+    "around": lambda: nn.CircularPad2d((1, 2, 0, 1)),
+    "weights": lambda: plain_identity(act_quant=bq.Uint8ActPerTensorFloat),
 }
 CASES: dict[str, Case] = {
     "BatchNorm2d": Case(
@@ -76,47 +75,32 @@ CASES: dict[str, Case] = {
     ),
     "InstanceNorm2d": Case(
         lambda m, y: m.instance(y),
-        *("instance", "nn.GroupNorm with as many groups as channels"),
-        lambda m, y: m.group(y),
+        *("instance", "use nn.BatchNorm2d, which computes the same"),
+        lambda m, y: m.norm2d(m.q3(y)),
+        same=False,
     ),
     "scaled_dot_product_attention": Case(
         lambda m, y: F.scaled_dot_product_attention(y, y, y),
-        *("scaled_dot_product_attention", "ares.nn.QuantMultiHeadAttention in place of"),
-        lambda m, y: m.attention(y),
+        *("scaled_dot_product_attention", "write it out: quant_context(quant_weights("),
+        lambda m, y: m.weights((y @ y.transpose(-2, -1) / math.sqrt(6)).softmax(-1)) @ y,
         shape=TOKENS,
         same=False,
     ),
     "Upsample": Case(
         lambda m, y: m.up(y),
-        *("up", "then nn.PixelShuffle"),
-        lambda m, y: m.shuffle(m.q3(m.up_conv(y))),
+        *("up", "use mode='nearest' or 'bilinear'"),
+        lambda m, y: m.nearest(y),
         same=False,
+    ),
+    "CircularPad2d": Case(
+        lambda m, y: m.around(y),
+        *("around", "torch.nn.functional.pad(x, padding, mode='circular')"),
+        lambda m, y: F.pad(y, (1, 2, 0, 1), mode="circular"),
     ),
     "hstack": Case(
         lambda m, y: torch.hstack([y, y]),
         *("hstack", "torch.cat with its dim"),
         lambda m, y: torch.cat([y, y], dim=1),
-    ),
-    "stack": Case(
-        lambda m, y: torch.stack([y, y], 1),
-        *("stack", "x.unsqueeze(dim)), then use ares.nn.QuantConcatenate"),
-        lambda m, y: m.join([y.unsqueeze(1), y.unsqueeze(1)]),
-        same=False,
-    ),
-    "expand, then a product": Case(
-        lambda m, y: y * m.q3(y.mean(1, keepdim=True)).expand(-1, 2, -1, -1),
-        *("expand", "repeat axes of size 1 by themselves"),
-        lambda m, y: y * m.q3(y.mean(1, keepdim=True)),
-    ),
-    "repeat": Case(
-        lambda m, y: y.repeat(1, 2, 1, 1),
-        *("repeat", "torch.cat([x, x], dim)"),
-        lambda m, y: torch.cat([y, y], 1),
-    ),
-    "roll": Case(
-        lambda m, y: y.roll(2, 2),
-        *("roll", "torch.cat([x[:, -n:], x[:, :-n]], 1)"),
-        lambda m, y: torch.cat([y[:, :, -2:], y[:, :, :-2]], 2),
     ),
     "index_select": Case(
         lambda m, y: y.index_select(3, torch.tensor([0, 2, 4])),
@@ -130,14 +114,14 @@ CASES: dict[str, Case] = {
     ),
     "masked_fill": Case(
         lambda m, y: y.masked_fill(torch.tensor([[[True]], [[False]]]), 0.0),
-        *("masked_fill", "the product with a constant mask"),
+        *("masked_fill", "multiply by a constant mask to make values zero"),
         lambda m, y: y * torch.tensor([[[0.0]], [[1.0]]], dtype=y.dtype),
     ),
-    "pow": Case(lambda m, y: y**2, "pow", "x * x", lambda m, y: y * y),
-    "abs": Case(
-        lambda m, y: y.abs(),
-        *("abs", "F.leaky_relu(x, -1.0)"),
-        lambda m, y: F.leaky_relu(y, -1.0),
+    "pow": Case(
+        lambda m, y: y**3,
+        *("pow", "x * x * x"),
+        lambda m, y: m.q3(y * y) * y,
+        same=False,
     ),
     "RReLU": Case(
         lambda m, y: m.rrelu(y),
@@ -158,14 +142,9 @@ CASES: dict[str, Case] = {
         same=False,
     ),
     "amax": Case(
-        lambda m, y: y.amax((2, 3)),
-        *("amax", "whose window may be the whole map"),
-        lambda m, y: F.max_pool2d(y, y.shape[2:]).flatten(1),
-    ),
-    "AdaptiveMaxPool2d": Case(
-        lambda m, y: m.adaptive(y),
-        *("adaptive", "whose window may be the whole map"),
-        lambda m, y: F.max_pool2d(y, y.shape[2:]),
+        lambda m, y: y.amax((1, 2, 3), keepdim=True),
+        *("amax", "x.flatten(1).unsqueeze(1).amax(2)"),
+        lambda m, y: y.flatten(1).unsqueeze(1).amax(2),
     ),
     "written elements": Case(
         lambda m, y: _written(y),

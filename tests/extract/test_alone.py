@@ -15,7 +15,7 @@ REFUSED = {
     "bits of a quantiser": ("QuantIdentity(bit_width=16)", "has 16 bits"),
     "bits of weights": ("QuantConv2d(4, 4, 1, weight_bit_width=16)", "its weights have 16 bits"),
     "no weight quantiser": ("QuantConv2d(4, 4, 1, weight_quant=None)", "its weights are not quantised"),
-    "a setting": ("QuantConv2d(4, 4, 3, padding=1, padding_mode='circular')", "pads with 'circular'"),
+    "a setting": ("nn.ConstantPad2d(0, 1.0)", "it pads with 1.0"),
 }  # fmt: skip
 
 

@@ -36,6 +36,70 @@ PAIRS = {
         ),
         ROWS,
     ),
+    "adaptive_max_pool1d": Pair(
+        lambda: nn.AdaptiveMaxPool1d(5),
+        (
+            lambda m, x: F.adaptive_max_pool1d(x, 5),
+            lambda m, x: F.adaptive_max_pool1d(x, output_size=[5], return_indices=False),
+            lambda m, x: torch.adaptive_max_pool1d(x, 5)[0],
+        ),
+        ROWS,
+    ),
+    "adaptive_max_pool2d": Pair(
+        lambda: nn.AdaptiveMaxPool2d((4, None)),
+        (
+            lambda m, x: F.adaptive_max_pool2d(x, (4, 8)),
+            lambda m, x: F.adaptive_max_pool2d(x, output_size=(4, None)),
+        ),
+    ),
+    "adaptive_avg_pool2d, of several sizes": Pair(
+        lambda: nn.AdaptiveAvgPool2d((4, 3)),
+        (
+            lambda m, x: F.adaptive_avg_pool2d(x, (4, 3)),
+            lambda m, x: F.adaptive_avg_pool2d(x, output_size=[4, 3]),
+        ),
+    ),
+    "avg_pool1d": Pair(
+        lambda: nn.AvgPool1d(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        (
+            lambda m, x: F.avg_pool1d(x, 3, 2, 1, True, False),
+            lambda m, x: F.avg_pool1d(
+                x, kernel_size=[3], stride=2, padding=(1,), ceil_mode=True, count_include_pad=False
+            ),
+            lambda m, x: torch.avg_pool1d(x, (3,), (2,), (1,), True, False),
+        ),
+        ROWS,
+    ),
+    "avg_pool1d, its defaults": Pair(
+        lambda: nn.AvgPool1d(2),
+        (lambda m, x: F.avg_pool1d(x, 2), lambda m, x: torch.avg_pool1d(x, 2)),
+        ROWS,
+    ),
+    "avg_pool2d, of several divisors": Pair(
+        lambda: nn.AvgPool2d((2, 3), (3, 2), (1, 0), ceil_mode=True, count_include_pad=False),
+        (
+            lambda m, x: F.avg_pool2d(x, (2, 3), (3, 2), (1, 0), True, False),
+            lambda m, x: F.avg_pool2d(
+                x, (2, 3), stride=(3, 2), padding=(1, 0), ceil_mode=True, count_include_pad=False
+            ),
+        ),
+    ),
+    "max_pool1d": Pair(
+        lambda: nn.MaxPool1d(3, 2, 1, 2, ceil_mode=True),
+        (
+            lambda m, x: F.max_pool1d(x, 3, 2, 1, 2, True),
+            lambda m, x: F.max_pool1d(
+                x, kernel_size=3, stride=2, padding=1, dilation=2, ceil_mode=True
+            ),
+            lambda m, x: torch.max_pool1d(x, 3, 2, 1, 2, True),
+        ),
+        ROWS,
+    ),
+    "max_pool1d, its defaults": Pair(
+        lambda: nn.MaxPool1d(2),
+        (lambda m, x: F.max_pool1d(x, 2), lambda m, x: torch.max_pool1d(x, [2])),
+        ROWS,
+    ),
     "adaptive_avg_pool2d": Pair(
         lambda: nn.AdaptiveAvgPool2d((3, None)),
         (
@@ -92,6 +156,21 @@ PAIRS = {
     "group_norm, its defaults": Pair(
         lambda: nn.GroupNorm(4, 8, affine=False),
         (lambda m, x: F.group_norm(x, 4), lambda m, x: torch.group_norm(x, 4)),
+    ),
+    "instance_norm": Pair(
+        lambda: nn.InstanceNorm2d(8, eps=0.25, affine=True),
+        (
+            lambda m, x: F.instance_norm(x, None, None, m.weight, m.bias, True, 0.1, 0.25),
+            lambda m, x: F.instance_norm(x, eps=0.25, bias=m.bias, weight=m.weight),
+            lambda m, x: torch.instance_norm(
+                x, m.weight, m.bias, None, None, True, 0.1, 0.25, False
+            ),
+        ),
+    ),
+    "instance_norm, its defaults": Pair(
+        lambda: nn.InstanceNorm1d(8),
+        (lambda m, x: F.instance_norm(x),),
+        ROWS,
     ),
     "layer_norm": Pair(
         lambda: nn.LayerNorm((6, 8), eps=0.25),

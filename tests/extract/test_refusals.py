@@ -51,7 +51,7 @@ MIGRATIONS: dict[str, Case] = {
         "a",
         "MultiheadAttention",
         "cannot be mapped",
-        "QuantMultiHeadAttention",
+        "use brevitas.nn.QuantMultiheadAttention",
         shapes=(TOKENS,),
     ),
     "QuantMultiheadAttention": Case(
@@ -60,8 +60,8 @@ MIGRATIONS: dict[str, Case] = {
         ),
         "a",
         "QuantMultiheadAttention",
-        "cannot be mapped",
-        "QuantMultiHeadAttention",
+        "it has batch_first=False, and its query has the batch first",
+        "make it with batch_first=True",
         shapes=(TOKENS,),
     ),
     "ConvTranspose2d": Case(
@@ -69,14 +69,7 @@ MIGRATIONS: dict[str, Case] = {
         "layer",
         "ConvTranspose2d",
         "cannot be mapped",
-        "upsample",
-    ),
-    "QuantConvTranspose2d": Case(
-        _around(qnn.QuantConvTranspose2d(2, 2, 3), tensor=False),
-        "layer",
-        "QuantConvTranspose2d",
-        "cannot be mapped",
-        "upsample",
+        "use brevitas.nn.QuantConvTranspose2d",
     ),
     "implicit residual of a convolution": Case(
         lambda: Net(
@@ -132,27 +125,20 @@ MIGRATIONS: dict[str, Case] = {
     "float linear": Case(
         _around(nn.Linear(5, 2)), "layer", "Linear", "cannot be mapped", "brevitas.nn.QuantLinear"
     ),
-    "QuantConv1d": Case(
-        _around(qnn.QuantConv1d(4, 2, 3)),
+    "float convolution of a signal": Case(
+        _around(nn.Conv1d(4, 2, 3)),
         "layer",
-        "QuantConv1d",
+        "Conv1d",
         "cannot be mapped",
-        "QuantConv2d",
+        "brevitas.nn.QuantConv1d",
         shapes=(TOKENS,),
     ),
     "TruncAvgPool2d, which is no AvgPool2d": Case(
-        _around(qnn.TruncAvgPool2d(2), tensor=False),
+        _around(qnn.TruncAvgPool2d(4, ceil_mode=True), tensor=False),
         "layer",
         "TruncAvgPool2d",
-        "cannot be mapped",
-        "torch.nn.AvgPool2d",
-    ),
-    "TruncAdaptiveAvgPool2d": Case(
-        _around(qnn.TruncAdaptiveAvgPool2d(1), tensor=False),
-        "layer",
-        "TruncAdaptiveAvgPool2d",
-        "cannot be mapped",
-        "torch.nn.AdaptiveAvgPool2d",
+        "reach past the input",
+        "ceil_mode=False",
     ),
     # These two stay unknown: powers and roots of sums.
     "an unknown layer": Case(
@@ -192,7 +178,7 @@ def test_every_independent_error_is_reported_once() -> None:
         q=plain_identity(),
         q2=plain_identity(),
         **{f"c{i}": conv(2, 2, padding=1) for i in (1, 2, 3)},
-        norm=nn.InstanceNorm2d(2),
+        norm=nn.LocalResponseNorm(2),
         r1=relu(),
         r2=relu(),
         a=QuantAdd(),
@@ -202,7 +188,7 @@ def test_every_independent_error_is_reported_once() -> None:
     _nan(model.c2)
     found = [(finding.layer, finding.layer_type) for finding in errors(model, IMAGE)]
     assert found == [
-        ("norm", "InstanceNorm2d"),
+        ("norm", "LocalResponseNorm"),
         ("c2", "QuantConv2d"),
         ("softshrink", "softshrink"),
     ]
@@ -210,7 +196,7 @@ def test_every_independent_error_is_reported_once() -> None:
         extract(model, [torch.zeros(IMAGE)], "net")
     first = errors(model, IMAGE)[0]
     assert raised.value.finding == first
-    assert str(raised.value) == f"net: norm (InstanceNorm2d): {first.reason}; {first.suggestion}"
+    assert str(raised.value) == f"net: norm (LocalResponseNorm): {first.reason}; {first.suggestion}"
 
 
 def _nan(layer: Any) -> None:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.extract.models import (
-    TOKENS,
     Net,
     conv,
     identity,
@@ -37,9 +36,6 @@ def _called(*arguments: Any, **options: Any) -> Callable[..., Any]:
 
 
 FUNCTIONS: dict[str, Case] = {
-    "gelu of a sum": Case(
-        _function(lambda y: F.gelu(y + y)), "add", "add", "gelu is applied to its sum", "QuantAdd"
-    ),
     "sum as an output": Case(
         _function(lambda y: y + y, end=False),
         "add",
@@ -65,10 +61,10 @@ FUNCTIONS: dict[str, Case] = {
     ),
     "permuted batch": Case(
         _function(lambda y: y.permute(1, 0, 2, 3)),
-        "permute",
-        "permute",
-        "batch",
-        "other dimensions",
+        "q2",
+        "QuantIdentity",
+        "the network's output is a tensor whose batch is not its first dimension",
+        "bring the batch back to the front",
     ),
     "T": Case(_function(lambda y: y.flatten(1).T), "T", "T", "moves the batch", "other dimensions"),
     "flattened batch": Case(
@@ -99,25 +95,8 @@ FUNCTIONS: dict[str, Case] = {
     "33 parts": Case(
         _function(lambda y: torch.cat([y] * 33, 1)), "cat", "cat", "33 inputs", "change the shapes"
     ),
-    "mode of padding": Case(
-        _function(_called(F.pad, (1, 1, 1, 1), mode="reflect")), "pad", "pad", "reflect", "zeros"
-    ),
     "value of padding": Case(
         _function(_called(F.pad, (1, 1, 1, 1), value=1.0)), "pad", "pad", "value 1.0", "zeros"
-    ),
-    "cropping": Case(
-        _function(_called(F.pad, (0, -1))), "pad", "pad", "crops", "change the shapes"
-    ),
-    "padded channels": Case(
-        _function(_called(F.pad, (0, 0, 0, 0, 1, 1))), "pad", "pad", "more than height", "last two"
-    ),
-    "padded tokens": Case(
-        _function(_called(F.pad, (1, 1))),
-        "pad",
-        "pad",
-        "expected [1, C, H, W]",
-        "change",
-        shapes=(TOKENS,),
     ),
     "indices of a maximum": Case(
         _function(lambda y: F.max_pool2d(y, 2, return_indices=True)[0]),
@@ -126,26 +105,35 @@ FUNCTIONS: dict[str, Case] = {
         "cannot be mapped",
         "return_indices=False",
     ),
-    "ceil_mode of an average": Case(
-        _function(_called(F.avg_pool2d, 2, ceil_mode=True)),
-        "avg_pool2d",
-        "avg_pool2d",
-        "up",
-        "ceil_mode",
+    "indices of an adaptive maximum": Case(
+        _function(lambda y: F.adaptive_max_pool2d(y, 2, return_indices=True)[0]),
+        "adaptive_max_pool2d_with_indices",
+        "adaptive_max_pool2d_with_indices",
+        "cannot be mapped",
+        "return_indices=False",
     ),
-    "padding that is not counted": Case(
-        _function(_called(F.avg_pool2d, 3, 1, 1, count_include_pad=False)),
-        "avg_pool2d",
-        "avg_pool2d",
-        "not counted",
-        "count_include_pad",
+    "maximum over the batch": Case(
+        _function(lambda y: y.amax((0, 2), keepdim=True)), "amax", "amax", "batch", "other dim"
     ),
-    "windows of different sizes": Case(
-        _function(_called(F.adaptive_avg_pool2d, 4)),
-        "adaptive_avg_pool2d",
-        "adaptive_avg_pool2d",
-        "6 x 5 into 4 x 4",
-        "divides",
+    "maximum over everything": Case(
+        _function(lambda y: y.amax()), "amax", "amax", "along which dimension", "amax(dim=...)"
+    ),
+    "the larger of two": Case(
+        _function(lambda y: torch.max(y, y)), "max", "max", "along which dimension", "dim=..."
+    ),
+    "average without a batch": Case(
+        _function(lambda y: F.avg_pool2d(y[:, 0], 2)),
+        "avg_pool2d",
+        "avg_pool2d",
+        "gives shape [1, 3, 2]",
+        "[batch, channels, height, width]",
+    ),
+    "maximum without a batch": Case(
+        _function(lambda y: F.max_pool1d(y[:, 0, 0], 2)),
+        "max_pool1d",
+        "max_pool1d",
+        "gives shape [1, 2]",
+        "[batch, channels, length]",
     ),
     "average of an average": Case(
         _function(lambda y: F.avg_pool2d(F.avg_pool2d(y, 2), 2, 1)),
@@ -206,10 +194,10 @@ BEHIND_LAYERS: dict[str, Case] = {
         "its input is the network's input 'input', which is not quantised",
         "QuantIdentity",
     ),
-    "output of a convolution": Case(
-        lambda: Net(lambda m, x: m.c(m.q(x)), q=identity(), c=conv(2, 2)),
+    "output of a norm": Case(
+        lambda: Net(lambda m, x: m.c(m.q(x)), q=identity(), c=nn.LayerNorm(5)),
         "c",
-        "QuantConv2d",
+        "LayerNorm",
         "the network's output is the real output of c",
         "end the network with",
     ),
@@ -246,9 +234,9 @@ BEHIND_LAYERS: dict[str, Case] = {
         "gelu comes after a maximum",
         "QuantIdentity",
     ),
-    "mean of a convolution": Case(
+    "mean of a convolution behind ReLU": Case(
         lambda: Net(
-            lambda m, x: m.q2(m.c(m.q(x)).mean((2, 3))),
+            lambda m, x: m.q2(F.relu(m.c(m.q(x))).mean((2, 3))),
             q=plain_identity(),
             c=conv(2, 2),
             q2=identity(),

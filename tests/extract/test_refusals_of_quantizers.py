@@ -214,13 +214,6 @@ LAYERS: dict[str, Case] = {
         "train or load",
         change=lambda model: _fill(model, "bias", float("nan")),
     ),
-    "mode of padding": Case(
-        _layer(lambda: conv(2, 2, padding=1, padding_mode="reflect")),
-        "c",
-        "QuantConv2d",
-        "'reflect'",
-        "padding_mode='zeros'",
-    ),
     "accumulator of codes": Case(
         lambda: Net(lambda m, x: m.r(m.fc(m.q(x))), q=identity(), fc=_ones(140_000), r=relu()),
         "fc",

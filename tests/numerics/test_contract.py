@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COUNT = 17
+COUNT = 18
 FACTS = ("Limits", "Python", "C", "Tests", "Awkward")
 
 

@@ -79,9 +79,9 @@ GUESSES = [
         "any_size_but_windows_must_divide",
         # 28 runs, too, but leaves 7 x 7 for windows of 2 x 2: the guess must not condemn the model.
         network(
-            CONV.format(1) + "self.p = nn.MaxPool2d(4)\nself.g = nn.AdaptiveAvgPool2d(2)\n"
-            "self.q2 = QI()\nself.f = QuantLinear(16, 2)",
-            "self.f(torch.flatten(self.q2(self.g(self.p(CHAIN))), 1))",
+            CONV.format(1) + "self.p = nn.MaxPool2d(4)\nself.g = qnn.TruncAdaptiveAvgPool2d(2)\n"
+            "self.f = QuantLinear(16, 2)",
+            "self.f(torch.flatten(self.g(self.p(CHAIN)), 1))",
         ),
         ((1, 1, 32, 32),),
     ),

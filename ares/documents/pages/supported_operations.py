@@ -58,7 +58,7 @@ def _composites(manifests: Mapping[str, Any]) -> Iterator[str]:
         users = [
             name for name, manifest in manifests.items() if kind.op_type in composites(manifest)
         ]
-        classes = ", ".join(f"`ares.nn.{name}`" for name in kind.classes)
+        classes = ", ".join(f"`{name}`" for name in kind.python_classes)
         yield (
             f"| `{kind.layer_type}` | {classes} | `{kind.op_type}` | {kind.formula} | its stages' "
             f"| {_networks(users)} |"
