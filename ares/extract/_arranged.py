@@ -31,6 +31,7 @@ Shape = tuple[int, ...]
 Detector = Callable[[Call], Value | tuple[Value, ...]]
 Find = Callable[[str], Detector | None]
 
+_OVER_AXES = ("mean", "sum", "amax", "max", "cat", "stack")
 _ADVICE = "bring the batch back to the front before it, as a dimension of its own"
 _ELEMENTS = frozenset(
     (
@@ -110,6 +111,8 @@ def lifted(name: str, detector: Detector, find: Find, call: Call) -> Value | tup
     elements, last_axis, products = _kind(name, call.node.module)
     if elements or (last_axis and last) or (products and first.is_row):
         return _done_inside(call, detector, find, first)
+    if name in _OVER_AXES:
+        reject("it works along axes of a tensor whose batch is not its first dimension", _ADVICE)
     return detector(call)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ares.extract._call import Call
 from ares.extract._codes import codes_of
-from ares.extract._findings import Unquantised
+from ares.extract._findings import Unmappable, Unquantised
 from ares.extract._quantizers import Quantizer
 from ares.extract._rescaling import real_value
 from ares.extract._values import ChannelCodes, Codes, Index, Move, Real, Unknown, Value
@@ -23,6 +23,7 @@ from ares.extract.average_fp32 import add_average
 from ares.numerics import IDENTITY, Pointwise
 from ares.ops._averages import Counted
 from ares.ops._window import Window, Windows
+from ares.ops.reshape import Reshape
 from ares.ops.squeeze import Squeeze
 
 
@@ -104,6 +105,8 @@ def _of_layer(call: Call, value: Real, windows: Windows, divisor: int) -> Real |
         )
     whole = Fraction(prod(window.kernel for window in own.values()), divisor)
     mean = value.summed(own)
+    if prod(mean.shape) != prod(call.out_shape):
+        return None
     result = mean.changed(
         pointwise=value.pointwise.scaled([whole], [Fraction(0)]), axis=value.axis, moves=()
     )
@@ -122,7 +125,12 @@ def _own_windows(call: Call, value: Real, windows: Windows) -> Windows | None:
     # Through moves: what is averaged must be all positions of every channel.
     means = tuple(1 if axis in windows else size for axis, size in enumerate(shape))
     cells: Index = np.broadcast_to(np.arange(prod(means)).reshape(means), shape)
-    source = value.source_of(cells)
+    try:
+        source = value.source_of(cells)
+    except Unmappable:
+        return None  # the moves mix what is averaged apart
+    if source.size != prod(shape):
+        return None  # a repeated position counts twice
     rows = np.moveaxis(source, channels, 0).reshape(source.shape[channels], -1)
     if not (rows == np.arange(len(rows))[:, None]).all():
         return None
@@ -133,8 +141,10 @@ def _own_windows(call: Call, value: Real, windows: Windows) -> Windows | None:
 def _shaped(call: Call, shape: tuple[int, ...]) -> Move:
     """From `shape` to the shape that the call gives."""
     wanted = call.out_shape
+    ones_only = [size for size in shape if size > 1] == [size for size in wanted if size > 1]
+    operation = Squeeze if ones_only else Reshape
 
     def add(tensor: str) -> str:
-        return call.add(Squeeze, (tensor,), call.builder.tensors[tensor], shape=wanted)
+        return call.add(operation, (tensor,), call.builder.tensors[tensor], shape=wanted)
 
     return Move(add, lambda index: index.reshape(shape))

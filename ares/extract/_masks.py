@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,12 @@ class Masked(Real):
     kept: Kept
 
 
+def is_cut(value: Value) -> bool:
+    """Whether masked codes lost their mask to a move that does more than order elements."""
+    moves = value.moves if isinstance(value, Real) else ()
+    return any(isinstance(move, _Mask) for move in moves) and not isinstance(value, Masked)
+
+
 def mask_of(values: npt.NDArray[np.float64]) -> Kept | None:
     """Which positions an added constant leaves as they are, where it masks the others; None where it does not mask."""
     masks = values <= _LARGE
@@ -112,7 +119,9 @@ def moved_mask(
 ) -> Masked | None:
     """Masked codes and their mask behind a move that only orders elements, None where it does more."""
     shape = call.out_shape
-    places = back(np.arange(value.kept.size).reshape(shape)) if value.codes else None
+    if not value.codes or value.kept.size != prod(shape):
+        return None
+    places = back(np.arange(value.kept.size).reshape(shape))
     if places is None or not np.array_equal(np.sort(places, axis=None), np.arange(places.size)):
         return None
     kept = np.zeros(places.size, np.bool_)

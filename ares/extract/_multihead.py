@@ -22,6 +22,7 @@ from ares.extract._arranged import Arranged, arranged
 from ares.extract._call import Call
 from ares.extract._findings import Unmappable, Unquantised, reject
 from ares.extract._inner_calls import Seen, inner_call, note_axes, quantizer_events
+from ares.extract._masks import mask_of
 from ares.extract._quantizers import Quantizer, is_enabled
 from ares.extract._registry import function_detector, module_detector
 from ares.extract._rescaling import real_value, rescale_for
@@ -115,7 +116,13 @@ def _mask(call: Call) -> npt.NDArray[np.float64] | None:
         masks.append(array if name == "attn_mask" else array[:, None, :])
     if len(masks) == 2 and not np.isneginf(masks[1][masks[1] != 0]).all():
         reject("it has two masks that add numbers", "give it one attn_mask, which is their sum")
-    return sum(masks[1:], masks[0]) if masks else None
+    whole = sum(masks[1:], masks[0]) if masks else None
+    if whole is not None and whole.any() and mask_of(whole) is None:
+        reject(
+            "its attn_mask adds numbers to the scores",
+            "write the attention out, as docs/migration.md does, and give that table a QuantIdentity",
+        )
+    return whole
 
 
 def _dtype(call: Call, name: str, place: int) -> torch.dtype:

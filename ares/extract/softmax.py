@@ -15,7 +15,7 @@ from ares.extract._call import Call
 from ares.extract._codes import codes_of, quantize, quantizer_of
 from ares.extract._findings import Unquantised, reject
 from ares.extract._geometry import axis_of
-from ares.extract._masks import Masked, replaced
+from ares.extract._masks import Masked, is_cut, replaced
 from ares.extract._product import Product
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
@@ -80,7 +80,15 @@ def _scores(call: Call) -> tuple[Codes, npt.NDArray[np.bool_] | None]:
     if isinstance(value, Masked) and value.codes:
         return Codes(value.codes), value.kept
     if isinstance(value, Masked):
-        reject("its mask is no number below all scores", "mask with float('-inf')")
+        reject(
+            f"it masks {value.what}, which is not quantised, or with a number that is not below all scores",
+            "put a QuantIdentity before the mask, and mask with float('-inf')",
+        )
+    if is_cut(value):
+        reject(
+            "its scores are cut or repeated behind their mask",
+            "take the parts of the scores, and of the mask, before they are masked",
+        )
     if isinstance(value, Real) and not isinstance(value, ChannelCodes):
         raise Unquantised(
             f"its input is {value.what}, which is not quantised",
@@ -96,13 +104,18 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
     axis, last = axis_of(dim, len(call.out_shape)), len(call.out_shape) - 1
     if axis == 0:
         reject("it runs over the batch", "say which of the other dimensions: dim=-1")
-    if isinstance(value, Masked) and not value.kept.any(axis=-1).all():
-        reject("its mask leaves a row without any key", "let every query see one key at least")
     if axis != last and isinstance(value, Product | Masked):
         reject(
             f"it runs over dim={dim} of {value.what}",
-            "put a QuantIdentity before it, or permute the axis to the end and say dim=-1",
+            "put a QuantIdentity before it"
+            + (
+                ", and permute the axis to the end before the mask"
+                if isinstance(value, Masked)
+                else ""
+            ),
         )
+    if isinstance(value, Masked) and not value.kept.any(axis=-1).all():
+        reject("its mask leaves a row without any key", "let every query see one key at least")
     product = value.product if isinstance(value, Masked) else value
     step = product.step if isinstance(product, Product) else None
     if isinstance(product, Product) and step is not None:

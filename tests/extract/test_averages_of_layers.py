@@ -152,6 +152,11 @@ AVERAGES: dict[str, tuple[Callable[[], nn.Module], Shape, list[str]]] = {
         SIGNAL,
         ["conv_sum", "squeeze"],
     ),
+    "of channels in two groups": (
+        _image(lambda m, y: y.reshape(y.shape[0], 2, 3, -1).mean(-1)),
+        IMAGE,
+        ["conv_sum", "reshape"],
+    ),
     "of tokens": (
         _other(lambda: linear(6, 5), lambda m, y: y.mean(1)),
         TOKENS,
@@ -292,6 +297,21 @@ REFUSED: dict[str, tuple[Callable[[bool], nn.Module], str, str, str]] = {
     ),
     "of a maximum": (
         _refused(lambda m, y: m.e(F.max_pool2d(y, 2)).mean((2, 3))),
+        *("mean", "its input is the real output of c"),
+        "insert a QuantIdentity before it",
+    ),
+    "of reflected borders": (
+        _refused(lambda m, y: F.pad(m.e(y), (1, 2, 0, 3), mode="reflect").mean((2, 3))),
+        *("mean", "its input is the real output of c"),
+        "insert a QuantIdentity before it",
+    ),
+    "of an uneven upsampling": (
+        _refused(lambda m, y: F.interpolate(m.e(y), size=(11, 9)).sum((2, 3))),
+        *("sum", "its input is the real output of c"),
+        "insert a QuantIdentity before it",
+    ),
+    "of repeated positions": (
+        _refused(lambda m, y: m.e(y).repeat(1, 1, 2, 2).mean((2, 3))),
         *("mean", "its input is the real output of c"),
         "insert a QuantIdentity before it",
     ),

@@ -318,7 +318,7 @@ REFUSED: dict[str, tuple[Callable[..., Any] | None, dict[str, Any], str]] = {
     "numbers added": (
         lambda m, y: m.attn(y, y, y, attn_mask=m.table)[0],
         {},
-        "its constants are not one for each channel",
+        "its attn_mask adds numbers to the scores; write the attention out",
     ),
     "a mask of the network": (
         lambda m, y: m.attn(y, y, y, attn_mask=y[:, :, :7])[0],

@@ -339,7 +339,7 @@ REFUSED: dict[str, tuple[Function, str]] = {
     ),
     "a number added to scores": (
         lambda m, x: m.out((m.q(x) @ m.q(x).mT + m.row * -60).softmax(-1)),
-        "its mask is no number below all scores; mask with float('-inf')",
+        "or with a number that is not below all scores; put a QuantIdentity before the mask, and mask",
     ),
     "a constant factor": (
         lambda m, x: m.out(m.q(x) @ m.table),
@@ -368,6 +368,16 @@ REFUSED: dict[str, tuple[Function, str]] = {
     "a mask that is near": (
         lambda m, x: m.out((m.far(m.q(x)) + m.table[0, :1].tril() * -1001.0).softmax(-1)),
         "its mask of -1001 is not far from scores of",
+    ),
+    "masked codes that are cut": (
+        lambda m, x: m.out(m.q(x).masked_fill(torch.arange(5) > 2, -INF)[:, 2:].softmax(-1)),
+        "its scores are cut or repeated behind their mask; take the parts of the scores",
+    ),
+    "masked codes that are repeated": (
+        lambda m, x: m.out(
+            m.q(x).masked_fill(m.table[0, :1].tril() == 0, -INF).repeat(1, 2, 1).softmax(-1)
+        ),
+        "its scores are cut or repeated behind their mask",
     ),
     "nothing left": (
         lambda m, x: m.out(m.q(x).masked_fill(m.table[0, 0] > 0, -1e9).softmax(-1)),

@@ -23,6 +23,8 @@ _GROUPS = {
     "brevitas_examples.bnn_pynq": "Brevitas' examples: bnn_pynq",
     "brevitas_examples.imagenet_classification": "Brevitas' examples: imagenet_classification",
     "brevitas_examples.super_resolution": "Brevitas' examples: super_resolution",
+    "brevitas_examples.text_to_speech": "Brevitas' examples: text_to_speech",
+    "written": "Written for the purpose, in the idiom of what is published",
 }
 _HEADER = (
     "| network | input | layers | verdict | pictures | equal codes | same class (itself) | apart (itself) "
@@ -63,9 +65,9 @@ def _introduction(summary: Mapping[str, Any]) -> Sequence[str]:
         "",
         "Weights are random with a fixed seed; BatchNorm has drawn gammas (some negative) and measured statistics;",
         "scales come from calibration (torchvision) or forward passes in training mode (Brevitas' examples, whose",
-        "gammas are at least 0.5, so that no channel is dead). The builders are in `tests/models`. `+advice`: the same",
-        "network after what `ares check` advises for it was done, as said below the table; for shufflenet_v2, which",
-        "Brevitas itself cannot run, after our way round that.",
+        "gammas are at least 0.5, so that no channel is dead; and what was written for the purpose). The builders are",
+        "in `tests/models`. `+advice`: the same network after what `ares check` advises for it was done, as said below",
+        "the table; for shufflenet_v2, which Brevitas itself cannot run, after our way round that.",
         "",
         f"EXACT: on {', '.join(f'`{name}`' for name in summary['targets'])}, in every case (pictures, a random and an",
         "edge case), every layer's integers are the ones that the model means, and the witness agrees.",
