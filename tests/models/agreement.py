@@ -26,13 +26,13 @@ Array = npt.NDArray[np.float64]
 def agreement(
     model: nn.Module, graph: Graph, cases: Sequence[GoldenCase], samples: Tensor
 ) -> dict[str, Any]:
-    """Of a network with one output, over `samples` [cases, ...] and their golden cases.
+    """Of a network's first output, over `samples` [cases, ...] and their golden cases.
 
     `equal_codes`: C and float64, the last quantised tensor. `apart` and `itself`: mean distance from binary32, of the
     C and of float64, relative to the largest output of binary32. `same_class` and `class_itself`: share of samples
     with the class of binary32; only for outputs [1, classes].
     """
-    (name,) = graph.outputs
+    name = graph.outputs[0]
     shown = [case.arrays[name].astype(np.float64) for case in cases]
     c = _real(graph, name, np.concatenate(shown))
     with torch.no_grad():
@@ -56,6 +56,10 @@ def _real(graph: Graph, name: str, values: Array) -> Array:
 
 
 def _value(output: Any) -> Array:
+    if isinstance(output, dict):
+        output = next(iter(output.values()))
+    elif isinstance(output, (list, tuple)) and not hasattr(output, "value"):
+        output = output[0]
     value = getattr(output, "value", output)  # a QuantTensor has one
     found: Array = value.double().numpy()
     return found

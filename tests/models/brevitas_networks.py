@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from brevitas.nn import QuantIdentity, TruncAvgPool2d
-from brevitas.quant import Uint8ActPerTensorFloat
+from brevitas.nn import QuantIdentity
 from torch import Tensor, nn
 
-from tests.models.preparation import draw_batch_norms, pictures, run_in_training_mode
+from tests.models.preparation import draw_batch_norms, run_in_training_mode, samples
 
 _BATCHES = 4
 _BATCH = 4
@@ -50,35 +49,41 @@ def super_resolution(name: str) -> nn.Module:
     return found
 
 
+def text_to_speech(name: str) -> nn.Module:
+    """MelGAN of `brevitas_examples.text_to_speech`, its weight normalisation made permanent.
+
+    Its own `remove_weight_norm` stops at the layers that have none.
+    """
+    assert name == "quant_melgan_8b"
+    examples = importlib.import_module("brevitas_examples.text_to_speech.melgan.generator_brevitas")
+    found: nn.Module = examples.Generator(80, 8, 8)
+    for module in found.modules():
+        if hasattr(module, "weight_g"):
+            nn.utils.remove_weight_norm(module)
+    return found
+
+
 def build(family: Family, name: str, shape: Sequence[int], advised: bool) -> nn.Module:
-    """A network prepared with pictures of `shape` ([channels, height, width]), in evaluation mode."""
+    """A network prepared with samples of `shape`, in evaluation mode."""
     torch.manual_seed(0)  # the examples draw their weights from torch's global generator
     model = family(name)
-    if advised:
+    if advised and family is text_to_speech:
+        model.generator.insert(0, QuantIdentity(return_quant_tensor=True))  # behind the arithmetic
+    elif advised:
         model = Advised(model)
     draw_batch_norms(model, seed=1, least=_LEAST_GAMMA)
-    run_in_training_mode(model, [pictures(_BATCH, shape, seed) for seed in range(_BATCHES)])
+    run_in_training_mode(model, [samples(_BATCH, shape, seed) for seed in range(_BATCHES)])
     return model
 
 
 class Advised(nn.Module):
-    """A network with what `ares check` advises for it: its input quantised, and plain average pooling with a
-    quantiser behind it in place of the truncating one.
-    """
+    """A network with what `ares check` advises for it: its input quantised."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.input_quant = QuantIdentity(return_quant_tensor=True)
         self.network = network
-        for name, pool in list(network.named_children()):
-            if isinstance(pool, TruncAvgPool2d):
-                quant = QuantIdentity(act_quant=Uint8ActPerTensorFloat, return_quant_tensor=True)
-                setattr(network, name, nn.Sequential(_plain(pool), quant))
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.network(self.input_quant(x))
         return found
-
-
-def _plain(pool: TruncAvgPool2d) -> nn.AvgPool2d:
-    return nn.AvgPool2d(pool.kernel_size, pool.stride)

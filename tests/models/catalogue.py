@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.models import brevitas_networks as examples
 from tests.models import torchvision_networks as vision
+from tests.models import written_networks as written
 
 _SMALL = (3, 64, 64)
 _LARGE = (3, 224, 224)
@@ -27,13 +28,13 @@ _FEW = 2
 class Model:
     """One row of the table.
 
-    `group`: where the network is from; `shape`: of one input, [channels, height, width]; `build`: the network, ready to
-    be checked; `advice`: what was changed of it, "" for nothing; `samples`: how many pictures it is judged on.
+    `group`: where the network is from; `shape`: of one input, without the batch; `build`: the network, ready to be
+    checked; `advice`: what was changed of it, "" for nothing; `samples`: how many pictures it is judged on.
     """
 
     name: str
     group: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     build: Callable[[], nn.Module]
     advice: str = ""
     samples: int = _MANY
@@ -43,7 +44,7 @@ _OBSERVERS = "observer_only cleared"
 _OUTPUT = f"{_OBSERVERS}; the result quantised"
 _ACTIVATIONS = "a quantiser behind each Hardswish, Hardsigmoid and SiLU that had none"
 _PLAIN = "return_quant_tensor=False in front of each cat"
-_POOL = "the input quantised; AvgPool2d and a quantiser in place of TruncAvgPool2d"
+_INPUT = "the input quantised"
 
 
 def _vision(
@@ -67,7 +68,7 @@ def _vision(
 def _example(
     family: examples.Family,
     name: str,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     advice: str = "",
 ) -> Model:
     return Model(
@@ -84,6 +85,7 @@ _GROUPS: Mapping[examples.Family, str] = {
     examples.bnn_pynq: "bnn_pynq",
     examples.imagenet: "imagenet_classification",
     examples.super_resolution: "super_resolution",
+    examples.text_to_speech: "text_to_speech",
 }
 
 
@@ -120,7 +122,7 @@ def _bnn_pynq() -> list[Model]:
         *(_example(examples.bnn_pynq, name, digits) for name in sorted(dense)),
         *(_example(examples.bnn_pynq, name, photos) for name in convolutional),
         _example(examples.bnn_pynq, "resnet18_4w4a", photos),
-        _example(examples.bnn_pynq, "resnet18_4w4a", photos, _POOL),
+        _example(examples.bnn_pynq, "resnet18_4w4a", photos, _INPUT),
     ]
 
 
@@ -134,12 +136,12 @@ def _imagenet() -> list[Model]:
         "quant_proxylessnas_mobile14_4b5b",
         "quant_proxylessnas_mobile14_hadamard_4b",
     ]
-    advised = [names[0], names[1], names[3]]
+    advised = [*names[:4], names[5]]
     # Its pooling (7 x 7, stride 1) leaves the 7 x 7 that the classifier wants only of 13 x 13, 32 times smaller.
     vgg = ("quant_vgg11", "quant_vgg11_bn")
     return [
         *(_example(examples.imagenet, name, _LARGE) for name in names),
-        *(_example(examples.imagenet, name, _LARGE, _POOL) for name in advised),
+        *(_example(examples.imagenet, name, _LARGE, _INPUT) for name in advised),
         *(_example(examples.imagenet, name, (3, 416, 416)) for name in vgg),
     ]
 
@@ -158,7 +160,25 @@ def _super_resolution() -> list[Model]:
     return [_example(examples.super_resolution, name, (3, 32, 32)) for name in names]
 
 
+def _text_to_speech() -> list[Model]:
+    name, shape = "quant_melgan_8b", (80, 6)
+    return [
+        _example(examples.text_to_speech, name, shape),
+        _example(examples.text_to_speech, name, shape, _INPUT),
+    ]
+
+
+def _written() -> list[Model]:
+    return [
+        Model(name, "written", shape, partial(written.build, name), samples=_SOME)
+        for name, (_, shape) in written.WRITTEN.items()
+    ]
+
+
 MODELS: Mapping[str, Model] = {
     model.name: model
-    for model in (*_torchvision(), *_bnn_pynq(), *_imagenet(), *_super_resolution())
+    for model in (
+        *(*_torchvision(), *_bnn_pynq(), *_imagenet(), *_super_resolution()),
+        *(*_text_to_speech(), *_written()),
+    )
 }

@@ -25,10 +25,10 @@ from ares.verifier.user_subject import Given, UserSubject
 from ares.verifier.verification import Verification, verify
 from tests.models.agreement import agreement
 from tests.models.catalogue import MODELS, Model
-from tests.models.preparation import pictures
+from tests.models.preparation import samples
 
 _KIB_PER_MIB = 1024
-# Pictures that no preparation has seen.
+# Samples that no preparation has seen.
 _SEED = 99
 
 
@@ -76,7 +76,7 @@ class _Clock:
 
 
 def _checked(model: Model, built: nn.Module) -> dict[str, Any]:
-    report = check_model(built, (pictures(1, model.shape, _SEED),), model.name)
+    report = check_model(built, (samples(1, model.shape, _SEED),), model.name)
     grouped: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in report.errors:
         # The same of many layers is one reason, though each names its own parts.
@@ -97,14 +97,14 @@ def _checked(model: Model, built: nn.Module) -> dict[str, Any]:
 
 
 def _verified(model: Model, built: nn.Module, targets: Sequence[Target]) -> dict[str, Any]:
-    samples = pictures(model.samples, model.shape, _SEED)
+    given = samples(model.samples, model.shape, _SEED)
     subject = UserSubject(
         Given(
             name=model.name.replace("@", "_").replace("+", "_"),
             model=built,
-            example=(samples[:1],),
-            rows=[(row[None].numpy(),) for row in samples],
-            origin="pictures of tests/models",
+            example=(given[:1],),
+            rows=[(row[None].numpy(),) for row in given],
+            origin="samples of tests/models",
             cases=None,
             again=f"python -m tests.models.judging {model.name}",
             vacuity={},
@@ -114,7 +114,7 @@ def _verified(model: Model, built: nn.Module, targets: Sequence[Target]) -> dict
     found = _result(result)
     if result.passed:
         cases = subject.golden.cases[: model.samples]
-        found["agreement"] = agreement(built, subject.graph, cases, samples)
+        found["agreement"] = agreement(built, subject.graph, cases, given)
     return found
 
 

@@ -27,6 +27,16 @@ def pictures(count: int, shape: Sequence[int], seed: int) -> Tensor:
     return (0.5 + 0.2 * blobs + 0.1 * noise).clamp(0.0, 1.0)
 
 
+def samples(count: int, shape: Sequence[int], seed: int) -> Tensor:
+    """What a network of that input is judged on: pictures, or rows of numbers [count, rows, columns] about zero."""
+    if len(shape) == 3:
+        return pictures(count, shape, seed)
+    generator = torch.Generator().manual_seed(1000 + seed)
+    noise = torch.randn(count, *shape, generator=generator)
+    # What is beside is alike, as in a signal.
+    return noise + torch.roll(noise, 1, -1) + torch.roll(noise, 2, -1)
+
+
 def draw_batch_norms(model: nn.Module, seed: int, least: float = -math.inf) -> None:
     """Affine parameters as training leaves them: gamma about 1, one in sixteen negative, beta about 0.
 
