@@ -102,20 +102,7 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
     if isinstance(value, Unknown):
         return value
     axis, last = axis_of(dim, len(call.out_shape)), len(call.out_shape) - 1
-    if axis == 0:
-        reject("it runs over the batch", "say which of the other dimensions: dim=-1")
-    if axis != last and isinstance(value, Product | Masked):
-        reject(
-            f"it runs over dim={dim} of {value.what}",
-            "put a QuantIdentity before it"
-            + (
-                ", and permute the axis to the end before the mask"
-                if isinstance(value, Masked)
-                else ""
-            ),
-        )
-    if isinstance(value, Masked) and not value.kept.any(axis=-1).all():
-        reject("its mask leaves a row without any key", "let every query see one key at least")
+    _require_axis(value, axis, last, dim)
     product = value.product if isinstance(value, Masked) else value
     step = product.step if isinstance(product, Product) else None
     if isinstance(product, Product) and step is not None:
@@ -125,13 +112,32 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
             kept = future if kept is None else kept & future
         return softmax_of_product(call, product, step, _rows(kept), _QUANTISE)
     source, kept = _scores(call)
-    scores = call.tensor(source)
     if kept is not None and _is_causal(kept):
         causal, kept = True, None
+    if axis == last:
+        return _of_codes(call, source, causal, _rows(kept))
     order = (*(place for place in range(last + 1) if place != axis), axis)
-    if axis != last:
-        name = f"{call.name}.scores"
-        source = Codes(call.add(Permute, (source.tensor,), scores, name=name, axes=order))
+    name, scores = f"{call.name}.scores", call.tensor(source)
+    turned = Codes(call.add(Permute, (source.tensor,), scores, name=name, axes=order))
+    return _of_codes(call, turned, causal, _rows(kept)).moved(_back(call, order))
+
+
+def _require_axis(value: Value, axis: int, last: int, dim: Any) -> None:
+    """Refuse an axis over which softmax of such scores does not run, and rows in which nothing counts."""
+    if axis == 0:
+        reject("it runs over the batch", "say which of the other dimensions: dim=-1")
+    if axis != last and isinstance(value, Product | Masked):
+        more = ", and permute the axis to the end before the mask"
+        reject(
+            f"it runs over dim={dim} of {value.what}",
+            f"put a QuantIdentity before it{more if isinstance(value, Masked) else ''}",
+        )
+    if isinstance(value, Masked) and not value.kept.any(axis=-1).all():
+        reject("its mask leaves a row without any key", "let every query see one key at least")
+
+
+def _of_codes(call: Call, source: Codes, causal: bool, kept: npt.NDArray[np.uint8]) -> Real:
+    scores = call.tensor(source)
 
     def finish(quantizer: Quantizer) -> str:
         if not quantizer.only_limits:
@@ -152,12 +158,11 @@ def _softmax(call: Call, dim: Any, causal: bool = False) -> Value:
             exponents=exponents,
             numerator=numerator,
             exponent=exponent,
-            kept=_rows(kept),
+            kept=kept,
         )
 
-    what, shape = f"the probabilities of {call.name}", call.tensor(source).shape
-    found = real_value(call, finish, what=what, shape=shape, advice=_QUANTISE)
-    return found if axis == last else found.moved(_back(call, order))
+    what = f"the probabilities of {call.name}"
+    return real_value(call, finish, what=what, shape=scores.shape, advice=_QUANTISE)
 
 
 def _back(call: Call, order: tuple[int, ...]) -> Move:

@@ -35,6 +35,9 @@ from ares.ops._spans import Span, sliding, untouched
 from ares.ops._window import Windows, counts, image_windows
 
 
+MOST_WINDOWS = 2**18
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Windows along one axis, and which of their positions the divisor counts: those in `first` .. `last` - 1.
@@ -97,7 +100,9 @@ def pooled(
         min(*kernels, *strides, 1) >= 1 and min(*sum(padding, ()), 0) >= 0,
         f"{name}: kernel {kernels} and stride {strides} must be positive, padding {padding} not negative",
     )
-    counts(name, shape, windows)
+    # A stranger's file may have padding without end, and each window is looked at.
+    most = max(counts(name, shape, windows))
+    require(most <= MOST_WINDOWS, f"{name}: {most} windows along an axis, expected at most 2**18")
     found = []
     for axis, window in windows.items():
         size = shape[axis]

@@ -182,10 +182,10 @@ def test_negative_averages_truncated(good: Good, tmp_path: Path, monkeypatch: Pa
     monkeypatch.setattr(AvgPool2d, "reference", truncating)
 
     def in_c(project: Project) -> Project:
-        total = "(int64_t)acc * p->rescale.multiplier[0] + p->rescale.offset[0]"
-        quotient = f"({total}) / ((int64_t)1 << p->rescale.shift[0])"
-        cut = f"ares_clamp({quotient}, p->rescale.lo, p->rescale.hi)"
-        right = "ares_rescale_apply(&p->rescale, acc, 0)"
+        total = "(int64_t)acc * rescale->multiplier[0] + rescale->offset[0]"
+        quotient = f"({total}) / ((int64_t)1 << rescale->shift[0])"
+        cut = f"ares_clamp({quotient}, rescale->lo, rescale->hi)"
+        right = "ares_rescale_apply(rescale, acc, c)"
         return patched(project, "runtime/src/avg_pool2d.c", right, f"acc < 0 ? {cut} : {right}")
 
     assert_red_together(network, "average", in_c)
