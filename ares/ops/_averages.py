@@ -34,7 +34,6 @@ from ares.ops._operation import (
 from ares.ops._spans import Span, sliding, untouched
 from ares.ops._window import Windows, counts, image_windows
 
-
 MOST_WINDOWS = 2**18
 
 
