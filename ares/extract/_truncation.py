@@ -64,8 +64,8 @@ def observe_truncations(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Non
         proxy: Any = getattr(module, "trunc_quant", None)
         if proxy is None or not is_enabled(proxy):
             continue
-        # An attribute of ours: the copy is ours too.
         observed: list[Any] = []
+        # An attribute of ours: the copy is ours too. torch declares none but tensors and modules.
         module.observed_truncations = observed  # type: ignore[assignment]
         handles.append(module.register_forward_pre_hook(partial(_enter, running, observed)))
         handles.append(proxy.register_forward_pre_hook(partial(_note, running)))

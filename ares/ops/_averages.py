@@ -31,7 +31,7 @@ from ares.ops._operation import (
     require_codes,
     rescale_struct,
 )
-from ares.ops._spans import Span, sliding, untouched
+from ares.ops._spans import Span, rows_of_signal, sliding, untouched
 from ares.ops._window import Windows, counts, image_windows
 
 MOST_WINDOWS = 2**18
@@ -194,7 +194,7 @@ class WindowAverage(KernelOperation):
         )
         axes, channels = self.counted(source.shape), source.shape[1]
         if self.RANK == 3:
-            rows, channels = (1, channels) if layout[-1] == 1 else (channels, 1)
+            rows, channels = rows_of_signal(layout, channels)
             axes = (Counted(untouched(rows), 0, 0, alike=True), *axes)
         down, across = axes
         fields = (

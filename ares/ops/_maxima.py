@@ -25,7 +25,7 @@ from ares.ops._operation import (
     require,
     require_codes,
 )
-from ares.ops._spans import Span, sliding, untouched
+from ares.ops._spans import Span, rows_of_signal, sliding, untouched
 from ares.ops._window import Windows, counts
 
 
@@ -79,7 +79,7 @@ class WindowMaximum(KernelOperation):
         )
         spans, channels = self.spans(source.shape), source.shape[1]
         if self.RANK == 3:
-            rows, channels = (1, channels) if layout[-1] == 1 else (channels, 1)
+            rows, channels = rows_of_signal(layout, channels)
             spans = (untouched(rows), *spans)
         down, across = spans
         fields = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ares.ops._operation import Struct
+from ares.ops._operation import Layout, Struct
 from ares.ops._window import Window
 
 Bounds = tuple[int, int]
@@ -76,6 +76,11 @@ def sliding(window: Window, size: int) -> Span:
 def adaptive(size: int, out: int) -> Span:
     """`out` windows that share `size` positions: [floor(i * size / out), ceil((i + 1) * size / out)), PyTorch's."""
     return Span(size, out, size, out, size)
+
+
+def rows_of_signal(layout: Layout, channels: int) -> tuple[int, int]:
+    """(rows, channels) of the image that a signal [1, C, L] is in memory: one row, or each channel a row of its own."""
+    return (1, channels) if layout[-1] == 1 else (channels, 1)
 
 
 def untouched(size: int) -> Span:

@@ -246,7 +246,8 @@ def _assert_accepted(
     witness = Witness(model, graph)
     shown = {tensor.name for _, tensor in graph.produced()} - {*witness.unjudged()}
     for operation, tensor in graph.produced():
-        if operation.stem() in MOVES and shown.issuperset(operation.inputs):
+        is_move = operation.stem() in MOVES and tensor.name not in graph.outputs
+        if is_move and shown.issuperset(operation.inputs):
             shown.add(tensor.name)  # judged codes, moved: what computes with them shows how
     for name in {*witness.unjudged()} - shown:
         users = {_role(operation) for operation in graph.operations if name in operation.inputs}
