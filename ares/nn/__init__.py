@@ -3,7 +3,7 @@
 A value is either *codes* (it left a quantiser) or *real* (it waits for one). Convolution, linear, add,
 average pooling, mean, concatenation, norms and activations give real values; exactly one `QuantIdentity` or
 `QuantReLU` follows before the next convolution, linear or add. The network's input goes through a
-`QuantIdentity` first; the last linear may stay unquantised and then gives float logits.
+`QuantIdentity` first; a linear, a convolution or an average that comes last may stay unquantised and then gives floats.
 
 Every custom layer takes `bit_width=8, return_quant_tensor=True` unless its docstring says otherwise,
 and accepts a Tensor or a QuantTensor. A layer's docstring says its shapes, where its quantisers sit, and an example.

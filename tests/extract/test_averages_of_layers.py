@@ -15,7 +15,7 @@ from torch import nn
 
 from ares.nn import GlobalAvgPool, QuantMean
 from ares.ops.conv_sum import ConvSum
-from tests.extract.behind import behind, exact, norm, trained
+from tests.extract.behind import norm, trained
 from tests.extract.channel_scales import by_channel
 from tests.extract.models import (
     IMAGE,
@@ -371,42 +371,6 @@ def test_a_sum_that_leaves_int32_is_refused() -> None:
 
 
 # What stands behind an average of codes -> the average's operation: it has a factor for each channel.
-BEHIND_CODES: dict[str, tuple[Callable[[], nn.Module], Shape, str]] = {
-    "BatchNorm": (
-        behind(lambda m, y: m.n(F.avg_pool2d(y, 2)), n=lambda: norm(2)),
-        IMAGE,
-        "avg_pool2d",
-    ),
-    "PReLU": (
-        behind(
-            lambda m, y: m.n(F.adaptive_avg_pool2d(y, 1)),
-            n=lambda: nn.PReLU(2),
-        ),
-        IMAGE,
-        "global_avg_pool",
-    ),
-    "BatchNorm of a mean, GELU": (
-        behind(lambda m, y: F.gelu(m.n(y.mean(-1))), n=lambda: norm(4, 1)),
-        SIGNAL,
-        "mean",
-    ),
-    "BatchNorm of features": (
-        behind(lambda m, y: m.n(y.mean(1)), n=lambda: norm(6, 1)),
-        TOKENS,
-        "mean",
-    ),
-    "BatchNorm of a signal's average": (
-        behind(lambda m, y: m.n(F.avg_pool1d(y, 2)), n=lambda: norm(4, 1)),
-        SIGNAL,
-        "avg_pool1d",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", one_in(2, BEHIND_CODES))
-def test_constants_for_each_channel_behind_an_average_of_codes(case: str) -> None:
-    make, shape, expected = BEHIND_CODES[case]
-    exact(make, expected, shape=shape, c=True)
 
 
 class _Stack(nn.Module):

@@ -17,7 +17,8 @@ LEAVES = {
     *("attention_context", "attention_scores", "constant", "conv1d_depthwise", "embedding"),
     *("average_fp32", "matmul", "matmul_softmax", "rfft", "rotary", "selective_scan"),
 }
-"""What the layers of `ares.nn` and tables are made of: their own tests join them in every way."""
+"""What layers of `ares.nn`, attention and tables are made of, and an average that ends a network: random models have
+none of these. Their own tests join them in every way."""
 STEPS = 14
 
 
