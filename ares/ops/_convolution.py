@@ -23,15 +23,21 @@ from ares.ops._operation import (
     Site,
     Struct,
     channels_last,
+    raw_excess,
     require,
     require_codes,
     rescale_struct,
     row_major,
     weight_bound,
 )
+from ares.ops._panels import GROUP, TILE_ROWS, TILE_SEGMENTS, padded, panels
 from ares.ops._window import Window, Windows, counts, taps
 
 _ONE = Window(1)
+# A shorter run costs more to point at than to copy.
+_LONG_RUN = 16
+# Bytes that hold a pointer on every processor: ARES_DEPTHWISE_POINTER.
+_POINTER = 8
 
 
 def windows_along(
@@ -121,7 +127,8 @@ class Convolution(KernelOperation):
     def struct(self, site: Site) -> Struct:
         """The initialiser of `ares_convolution` (runtime/inc/convolution.h)."""
         (source,) = site.inputs
-        order = (0, *range(2, self.weight.ndim), 1)
+        rows = self._patch_rows()
+        packed = [panels(group) for group in np.split(rows, self.groups)]
         fields = (
             *two_windows(("down", "across"), source.shape, self.windows),
             ("in_c", source.shape[1]),
@@ -129,9 +136,43 @@ class Convolution(KernelOperation):
             ("groups", self.groups),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
-            ("weight", self.weight.transpose(order)),
+            ("in_place", self._is_in_place),
+            ("segments", rows.shape[1]),
+            ("length", padded(rows.shape[2])),
+            ("weight", np.concatenate(packed)),
         )
         return Struct("ares_convolution", fields)
+
+    def scratch(self, site: Site) -> int:
+        """Bytes of `ares_convolution_patches`."""
+        source = site.inputs[0].shape
+        if self._is_in_place and not reaches_outside(source, self.windows):
+            return 0
+        _, segments, length = self._patch_rows().shape
+        return TILE_ROWS * segments * padded(length)
+
+    @property
+    def _segments(self) -> int:
+        """Runs of a patch that are neighbours in memory: rows of the kernel where its taps are, else taps."""
+        kernel = self.weight.shape[2:]
+        joined = self.groups == 1 and self.dilation[-1] == 1
+        return int(prod(kernel[:-1]) if joined else prod(kernel))
+
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether patches are read where they lie: long runs, and not too many."""
+        length = int(self.weight[0].size) // self._segments
+        return (
+            self._segments <= TILE_SEGMENTS
+            and length % GROUP == 0
+            and (length >= _LONG_RUN or self._segments == 1)
+        )
+
+    def _patch_rows(self) -> Array:
+        """Weights [out, segments, length], in the order in which a patch has its codes."""
+        order = (0, *range(2, self.weight.ndim), 1)
+        segments = self._segments if self._is_in_place else 1
+        return self.weight.transpose(order).reshape(len(self.weight), segments, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,8 +191,13 @@ class QuantizedConvolution(Convolution):
         return (self.rescale.apply(self.sums(site, arrays[0]), axis=1),)
 
     def lower(self, site: Site) -> KernelCall:
-        fields = (("conv", self.struct(site)), ("rescale", rescale_struct(self.rescale)))
-        return KernelCall("ares_conv2d", "conv2d.h", Struct("ares_conv2d_params", fields))
+        (source,) = site.inputs
+        rescale = rescale_struct(self.rescale, raw_excess(self.weight, source))
+        if self.groups > 1 and self.groups == source.shape[1] == len(self.weight):
+            return depthwise_call(source, self.windows, self.weight[:, 0], rescale)
+        fields = (("conv", self.struct(site)), ("rescale", rescale))
+        params = Struct("ares_conv2d_params", fields)
+        return KernelCall("ares_conv2d", "conv2d.h", params, self.scratch(site))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,14 +259,51 @@ class SummedConvolution(Convolution):
     def struct(self, site: Site) -> Struct:
         return Convolution.struct(self, Site((channels_first(site.inputs[0], self.axis),), ()))
 
-    def sum_structs(self, site: Site) -> tuple[tuple[str, Struct], ...]:
-        """The fields `rows` and `columns` of a kernel's params."""
+    def scratch(self, site: Site) -> int:
+        return Convolution.scratch(self, Site((channels_first(site.inputs[0], self.axis),), ()))
+
+    def sum_fields(self, site: Site) -> tuple[tuple[str, Struct | Array], ...]:
+        """The fields `rows`, `columns` and `weight_sums` of a kernel's params."""
         source = channels_first(site.inputs[0], self.axis).shape
         shape = (
             *source[:2],
             *(window.count(source[axis]) for axis, window in self.windows.items()),
         )
-        return two_windows(("rows", "columns"), shape, self.sum_windows)
+        excess = raw_excess(self.weight, site.inputs[0], prod(self.window))
+        sums = self.weight.reshape(len(self.weight), -1).sum(axis=1, dtype=np.int32)
+        return (
+            *two_windows(("rows", "columns"), shape, self.sum_windows),
+            ("weight_sums", sums if excess.any() else sums[:0]),
+        )
+
+
+def depthwise_call(source: Tensor, windows: Windows, weight: Array, rescale: Struct) -> KernelCall:
+    """The call for weights s8 [channels, kernel...], one kernel a channel (runtime/inc/depthwise.h)."""
+    channels, *kernel = weight.shape
+    is_padded = reaches_outside(source.shape, windows)
+    fields = (
+        *two_windows(("down", "across"), source.shape, windows),
+        ("channels", channels),
+        ("input_zero_point", source.zero_point),
+        ("input_signed", source.dtype.lo < 0),
+        ("is_padded", is_padded),
+        ("weight", np.moveaxis(weight, 0, -1)),
+        ("rescale", rescale),
+    )
+    scratch = prod(kernel) * _POINTER + (channels if is_padded else 0)
+    return KernelCall(
+        "ares_depthwise", "depthwise.h", Struct("ares_depthwise_params", fields), scratch
+    )
+
+
+def reaches_outside(shape: tuple[int, ...], windows: Windows) -> bool:
+    """Whether any window sees padding."""
+    return any(
+        window.before > 0
+        or (window.count(shape[axis]) - 1) * window.stride - window.before + window.reach
+        > shape[axis]
+        for axis, window in windows.items()
+    )
 
 
 def channels_first(source: Tensor, axis: int) -> Tensor:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import DType, GraphError, Operation, Tensor
-from ares.numerics import Rescale
+from ares.numerics import INT32_MAX, Rescale
 
 Array = npt.NDArray[Any]
 Layout = tuple[int, ...]
+_OFFSET_LIMIT = 2**63
 
 
 def row_major(rank: int) -> Layout:
@@ -154,23 +155,61 @@ def require_codes(tensor: Tensor) -> None:
     )
 
 
-def rescale_struct(rescale: Rescale) -> Struct:
-    """The initialiser of `ares_rescale` (runtime/inc/numerics.h)."""
+def rescale_struct(rescale: Rescale, excess: Array | None = None) -> Struct:
+    """The initialiser of `ares_rescale` (runtime/inc/numerics.h), half of each divisor in its offset.
+
+    `excess` int64 [channels]: what the kernel's sums have more than the accumulators (`raw_excess`); the offsets take
+    it back, exactly. Raises GraphError where one leaves int64.
+    """
+    if excess is None or not excess.any():
+        excess = np.zeros(1, np.int64)
+    multiplier, offset, shift, more = np.broadcast_arrays(
+        rescale.multiplier, rescale.offset, rescale.shift, excess
+    )
+    # In Python's integers: what does not fit must not wrap.
+    offsets = [
+        b + (1 << (s - 1)) - m * e
+        for m, b, s, e in zip(
+            multiplier.tolist(), offset.tolist(), shift.tolist(), more.tolist(), strict=True
+        )
+    ]
+    require(
+        max(map(abs, offsets)) < _OFFSET_LIMIT,
+        "an offset leaves 64 bits; use fewer input channels or a zero point of 0",
+    )
     return Struct(
         "ares_rescale",
         (
-            ("multiplier", rescale.multiplier),
-            ("offset", rescale.offset),
-            ("shift", rescale.shift),
+            ("multiplier", multiplier),
+            ("offset", np.array(offsets, np.int64)),
+            ("shift", shift),
             ("thresholds", rescale.thresholds),
             ("codes", rescale.codes),
-            ("channel_stride", int(rescale.multiplier.size > 1)),
+            ("channel_stride", int(len(offsets) > 1)),
             ("step_stride", int(rescale.has_own_steps)),
             ("num_thresholds", int(rescale.thresholds.shape[-1])),
             ("lo", rescale.lo),
             ("hi", rescale.hi),
         ),
     )
+
+
+def raw_excess(weight: Array, source: Tensor, times: int = 1) -> Array:
+    """What sums of raw codes times weights have more than accumulators (N2): z * sum of w, int64 a channel.
+
+    Channels are axis 0 of `weight`; a sum goes over the weights so many `times`. Raises GraphError where a sum of raw
+    codes may leave int32.
+    """
+    rows = weight.astype(np.int64).reshape(weight.shape[0], -1)
+    largest = max(abs(source.lo), abs(source.hi), abs(source.zero_point))
+    bound = times * largest * int(np.abs(rows).sum(axis=1).max())
+    require(
+        bound <= INT32_MAX,
+        f"a sum of codes of {source.name!r} could reach {bound}, int32 ends at {INT32_MAX}; use fewer input "
+        "channels or narrower weights",
+    )
+    excess: Array = times * source.zero_point * rows.sum(axis=1)
+    return excess
 
 
 def weight_bound(weight: Array, source: Tensor) -> int:

@@ -13,14 +13,15 @@ import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale
+from ares.ops._convolution import depthwise_call
 from ares.ops._operation import (
     Array,
     KernelCall,
     KernelOperation,
     Layout,
     Site,
-    Struct,
     channels_last,
+    raw_excess,
     require,
     require_codes,
     rescale_struct,
@@ -41,7 +42,7 @@ class Conv1dDepthwise(KernelOperation):
     LAYER_TYPE = "Conv1dDepthwise"
     PYTHON_CLASS = "ares.nn.QuantConv1dDepthwise"
     EPS = 2.0**-20
-    KERNEL = "conv1d_depthwise"
+    KERNEL = "depthwise"
 
     weight: npt.NDArray[np.int8]
     left: int
@@ -94,17 +95,5 @@ class Conv1dDepthwise(KernelOperation):
 
     def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs
-        _, channels, steps = source.shape
-        fields = (
-            ("along", self._window.struct(steps)),
-            ("channels", channels),
-            ("input_zero_point", source.zero_point),
-            ("input_signed", source.dtype.lo < 0),
-            ("weight", self.weight),
-            ("rescale", rescale_struct(self.rescale)),
-        )
-        return KernelCall(
-            "ares_conv1d_depthwise",
-            "conv1d_depthwise.h",
-            Struct("ares_conv1d_depthwise_params", fields),
-        )
+        rescale = rescale_struct(self.rescale, raw_excess(self.weight, source))
+        return depthwise_call(source, {2: self._window}, self.weight, rescale)

@@ -52,9 +52,10 @@ class ConvFp32(SummedConvolution):
     def lower(self, site: Site) -> KernelCall:
         fields = (
             ("conv", self.struct(site)),
-            *self.sum_structs(site),
+            *self.sum_fields(site),
             ("bias_codes", self.bias_codes),
             ("scale", self.scale),
             ("bias", self.bias),
         )
-        return KernelCall("ares_conv_fp32", "conv_fp32.h", Struct("ares_conv_fp32_params", fields))
+        params = Struct("ares_conv_fp32_params", fields)
+        return KernelCall("ares_conv_fp32", "conv_fp32.h", params, self.scratch(site))

@@ -40,7 +40,8 @@ class ConvSum(SummedConvolution):
     def lower(self, site: Site) -> KernelCall:
         fields = (
             ("conv", self.struct(site)),
-            *self.sum_structs(site),
+            *self.sum_fields(site),
             ("rescale", rescale_struct(self.rescale)),
         )
-        return KernelCall("ares_conv_sum", "conv_sum.h", Struct("ares_conv_sum_params", fields))
+        params = Struct("ares_conv_sum_params", fields)
+        return KernelCall("ares_conv_sum", "conv_sum.h", params, self.scratch(site))

@@ -20,12 +20,14 @@ from ares.ops._operation import (
     Layout,
     Site,
     Struct,
+    raw_excess,
     require,
     require_codes,
     rescale_struct,
     row_major,
     weight_bound,
 )
+from ares.ops._panels import panels, token_rows_scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,9 +84,9 @@ class Linear(KernelOperation):
             ("tokens", source.size // in_features),
             ("in_features", in_features),
             ("out_features", out_features),
-            ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
-            ("weight", self.weight),
-            ("rescale", rescale_struct(self.rescale)),
+            ("weight", panels(self.weight[:, np.newaxis])),
+            ("rescale", rescale_struct(self.rescale, raw_excess(self.weight, source))),
         )
-        return KernelCall("ares_linear", "linear.h", Struct("ares_linear_params", fields))
+        params = Struct("ares_linear_params", fields)
+        return KernelCall("ares_linear", "linear.h", params, token_rows_scratch(in_features))

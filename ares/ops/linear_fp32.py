@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import DType, OutputRule, Tensor
-from ares.numerics import exact_matmul
+from ares.numerics import INT32_MAX, exact_matmul
 from ares.ops._operation import (
     Array,
     KernelCall,
@@ -21,11 +21,13 @@ from ares.ops._operation import (
     Layout,
     Site,
     Struct,
+    raw_excess,
     require,
     require_codes,
     row_major,
     weight_bound,
 )
+from ares.ops._panels import panels, token_rows_scratch
 from ares.ops._real_output import bias_bound, real_output, require_constants
 
 
@@ -83,13 +85,24 @@ class LinearFp32(KernelOperation):
             ("tokens", source.size // in_features),
             ("in_features", in_features),
             ("out_features", out_features),
-            ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
-            ("weight", self.weight),
-            ("bias_codes", self.bias_codes),
+            ("weight", panels(self.weight[:, np.newaxis])),
+            ("bias_codes", self._raw_bias_codes(source)),
             ("scale", self.scale),
             ("bias", self.bias),
         )
-        return KernelCall(
-            "ares_linear_fp32", "linear_fp32.h", Struct("ares_linear_fp32_params", fields)
+        params = Struct("ares_linear_fp32_params", fields)
+        scratch = token_rows_scratch(in_features)
+        return KernelCall("ares_linear_fp32", "linear_fp32.h", params, scratch)
+
+    def _raw_bias_codes(self, source: Tensor) -> Array:
+        """What sums of raw codes lack: the bias, less the zero point times the weights."""
+        excess = raw_excess(self.weight, source)
+        if not excess.any():
+            return self.bias_codes
+        codes = (self.bias_codes if self.bias_codes.size else 0) - excess
+        require(
+            int(np.abs(codes).max()) <= INT32_MAX,
+            f"{self.name}: bias and zero point together leave int32; use fewer input features",
         )
+        return codes.astype(np.int32)

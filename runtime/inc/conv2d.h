@@ -6,10 +6,12 @@
  *                * weight[o,i,j,c]
  *   out[y,x,o] = rescale(acc, o)                                       (N2, N3 to N5)
  *
- * Memory: input [down.in][across.in][in_c], output [down.out][across.out][out_c], weight
- * [out_c][down.kernel][across.kernel][in_c / groups]: channels last. Everything else about conv: convolution.h.
+ * input_zero_point * weight is in the offsets of rescale (microkernels.h).
  *
- * No aliasing of input and output. Scratch: none. The output's type is whatever the codes of rescale are (one byte
+ * Memory: input [down.in][across.in][in_c], output [down.out][across.out][out_c]: channels last. Everything else about conv,
+ * its scratch too: convolution.h.
+ *
+ * No aliasing of input and output. The output's type is whatever the codes of rescale are (one byte
  * either way).
  */
 #ifndef ARES_CONV2D_H

@@ -11,7 +11,8 @@
  *
  * Memory: input [down.in][across.in][in_c], output [rows.out][columns.out][out_c] binary32: channels last; scale has one
  * element per output channel. bias_codes (an integer bias in the accumulator's scale) and bias (a real one) may each
- * be NULL. Ranges: windows as in window.h; |acc| < 2^31, proven by the planner. No aliasing. Scratch: none.
+ * be NULL. Ranges: windows as in window.h; |acc| < 2^31, proven by the planner. No aliasing. Scratch: as of
+ * convolution.h.
  */
 #ifndef ARES_CONV_FP32_H
 #define ARES_CONV_FP32_H
@@ -23,6 +24,7 @@ typedef struct ares_conv_fp32_params {
     ares_convolution conv;
     ares_window rows;
     ares_window columns;
+    const int32_t *weight_sums; /* of each output channel; NULL where input_zero_point is 0 */
     const int32_t *bias_codes;
     const float *scale;
     const float *bias;

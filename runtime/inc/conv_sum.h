@@ -10,7 +10,7 @@
  *
  * Memory: input [down.in][across.in][in_c], output [rows.out][columns.out][out_c]: channels last. Ranges: windows as in
  * window.h; |acc| < 2^31, proven by the planner from the weights and windows. No aliasing of input and output.
- * Scratch: none. The output's type is whatever the codes of rescale are (one byte either way).
+ * Scratch: as of convolution.h. The output's type is whatever the codes of rescale are (one byte either way).
  */
 #ifndef ARES_CONV_SUM_H
 #define ARES_CONV_SUM_H
@@ -23,6 +23,7 @@ typedef struct ares_conv_sum_params {
     ares_convolution conv;
     ares_window rows;
     ares_window columns;
+    const int32_t *weight_sums; /* of each output channel; NULL where input_zero_point is 0 */
     ares_rescale rescale;
 } ares_conv_sum_params;
 

@@ -5,19 +5,28 @@
  *                                      x*across.stride - across.pad + j*across.dilation, c] - input_zero_point)
  *                * weight[o,i,j,c]
  *
- * Memory: input [down.in][across.in][in_c], weight [out_c][down.kernel][across.kernel][in_c / groups]: channels last.
- * A signal along one axis is an image of one row. Positions outside the input are the real value zero and add
- * nothing. Output channel o reads input channels of group o / (out_c / groups).
+ * Memory: input [down.in][across.in][in_c]: channels last. A signal along one axis is an image of one row. Positions outside
+ * the input are the real value zero and add nothing. Output channel o reads input channels of group o / (out_c /
+ * groups).
  *
- * Ranges: windows as in window.h; in_c, out_c and groups >= 1; in_c and out_c divisible by groups; |acc| < 2^31,
- * proven by the planner from the weights. Input bytes are s8 when input_signed, else u8.
+ * Weights are panels (microkernels.h), group by group, whose rows are patches: what one window sees, [down.kernel]
+ * [across.kernel][in_c / groups] codes. With in_place a patch is read where it lies, in segments of length bytes, a
+ * multiple of 4: each a row of the kernel where its taps are neighbours in memory (groups and across.dilation are 1),
+ * else a tap. Otherwise a patch is one segment, copied together and filled up to length, with weights of zero.
+ *
+ * Scratch of ares_convolution_patches: ARES_TILE_ROWS * segments * length bytes for what is copied: all patches, or in_place
+ * those that reach outside the input; NULL where none does.
+ *
+ * Ranges: windows as in window.h; in_c, out_c and groups >= 1; in_c and out_c divisible by groups; sums of raw codes, with
+ * input_zero_point outside the input, < 2^31, proven by the planner from the weights. Input bytes are s8 when
+ * input_signed, else u8.
  */
 #ifndef ARES_CONVOLUTION_H
 #define ARES_CONVOLUTION_H
 
 #include "symbols.h"
 
-#include "dot.h"
+#include "microkernels.h"
 #include "window.h"
 
 #include <stdint.h>
@@ -30,87 +39,50 @@ typedef struct ares_convolution {
     int32_t groups;
     int32_t input_zero_point;
     int32_t input_signed;
+    int32_t in_place;
+    int32_t segments;
+    int32_t length;
     const int8_t *weight;
 } ares_convolution;
 
-/* What all sums of a convolution have in common: channels that an output reads, outputs that read the same ones, weights
- * of one kernel row. */
-typedef struct ares_convolution_sizes {
-    int32_t depth;
-    int32_t group_size;
-    int32_t row_weights;
-} ares_convolution_sizes;
-
-static inline ares_convolution_sizes ares_convolution_sizes_of(const ares_convolution *p)
-{
-    ares_convolution_sizes sizes;
-    sizes.depth = p->in_c / p->groups;
-    sizes.group_size = p->out_c / p->groups;
-    sizes.row_weights = p->across.kernel * sizes.depth;
-    return sizes;
-}
-
-/* The part of one accumulator that comes from kernel row i and the input row that starts at row. */
-static inline int32_t ares_convolution_row(const ares_convolution *p, int32_t depth,
-                                           const uint8_t *row, ares_taps taps,
-                                           const int8_t *weight_row, int32_t first_channel)
-{
-    int32_t sum = 0;
-    if (taps.end <= taps.first) {
-        return 0;
-    }
-    if (p->groups == 1 && p->across.dilation == 1) {
-        /* Neighbouring taps are neighbours in memory: one long inner product. */
-        const int32_t start = taps.origin + taps.first;
-        return ares_dot(row + start * depth, p->input_signed, weight_row + taps.first * depth,
-                        (taps.end - taps.first) * depth, p->input_zero_point);
-    }
-    for (int32_t j = taps.first; j < taps.end; ++j) {
-        const int32_t x = taps.origin + j * p->across.dilation;
-        sum += ares_dot(row + x * p->in_c + first_channel, p->input_signed, weight_row + j * depth,
-                        depth, p->input_zero_point);
-    }
-    return sum;
-}
-
-/* acc of output channel o, where the taps down and across fall inside the input. */
-static inline int32_t ares_convolution_sum(const ares_convolution *p, ares_convolution_sizes sizes,
-                                           const uint8_t *in, ares_taps down, ares_taps across,
-                                           int32_t o)
-{
-    const int32_t first_channel = o / sizes.group_size * sizes.depth;
-    const int8_t *const weight = p->weight + o * p->down.kernel * sizes.row_weights;
-    int32_t acc = 0;
-    for (int32_t i = down.first; i < down.end; ++i) {
-        const int32_t position = down.origin + i * p->down.dilation;
-        const uint8_t *const row = in + position * p->across.in * p->in_c;
-        acc += ares_convolution_row(p, sizes.depth, row, across, weight + i * sizes.row_weights,
-                                    first_channel);
-    }
-    return acc;
-}
+/* A position among the windows: row by row, from the left to the right. */
+typedef struct ares_position {
+    int32_t y;
+    int32_t x;
+} ares_position;
 
 /*
- * The sum of acc[y,x,o] over a window of results: y and x are the positions of the taps rows and columns, windows over
- * [0, down.out) and [0, across.out). Its magnitude, too, is proven to stay below 2^31.
+ * The patches of a group at the given positions, 1 to ARES_TILE_ROWS of them, as a tile reads them. They may lie in
+ * scratch: the next call writes over them.
  */
-static inline int32_t ares_convolution_window_sum(const ares_convolution *p, const uint8_t *in,
-                                                  const ares_window *rows, int32_t row,
-                                                  const ares_window *columns, int32_t column,
-                                                  int32_t o)
+void ares_convolution_patches(const ares_convolution *conv, const uint8_t *in, int32_t group,
+                              const ares_position *positions, int32_t count, uint8_t *scratch,
+                              ares_tile_rows *patches);
+
+/* A window of results: y and x are the positions of the taps row and column of windows over [0, down.out) and
+ * [0, across.out). */
+typedef struct ares_result_window {
+    const ares_window *rows;
+    const ares_window *columns;
+    int32_t row;
+    int32_t column;
+} ares_result_window;
+
+/*
+ * What the results in a window add up to, for n < width output channels first + n of a group: sums[n] of raw codes. The
+ * answer is their number, so that the accumulators are sums[n] - number * input_zero_point * (sum of the channel's
+ * weights). first is a multiple of ARES_PANEL_WIDTH, 1 <= width <= ARES_PANEL_WIDTH, to the end of the group.
+ */
+int32_t ares_convolution_window(const ares_convolution *conv, const uint8_t *in,
+                                const ares_result_window *window, int32_t group, int32_t first,
+                                int32_t width, uint8_t *scratch, int32_t *sums);
+
+/* The panel of output channels first .. of a group; first is a multiple of ARES_PANEL_WIDTH. */
+static inline const int8_t *ares_convolution_panel(const ares_convolution *conv, int32_t group,
+                                                   int32_t first)
 {
-    const ares_taps y = ares_taps_inside(rows, row);
-    const ares_taps x = ares_taps_inside(columns, column);
-    const ares_convolution_sizes sizes = ares_convolution_sizes_of(p);
-    int32_t acc = 0;
-    for (int32_t i = y.first; i < y.end; ++i) {
-        const ares_taps down = ares_taps_inside(&p->down, y.origin + i * rows->dilation);
-        for (int32_t j = x.first; j < x.end; ++j) {
-            const ares_taps across = ares_taps_inside(&p->across, x.origin + j * columns->dilation);
-            acc += ares_convolution_sum(p, sizes, in, down, across, o);
-        }
-    }
-    return acc;
+    const int32_t channel = group * (conv->out_c / conv->groups) + first;
+    return conv->weight + channel * conv->segments * conv->length;
 }
 
 #endif

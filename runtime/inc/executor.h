@@ -25,7 +25,9 @@ typedef ares_status (*ares_observer)(void *context, uint32_t layer_index, const 
 uint32_t ares_element_size(ares_dtype dtype);
 
 /*
- * inputs, outputs  one buffer per network input and output, in PyTorch's order of elements
+ * inputs, outputs  one buffer per network input and output, in PyTorch's order of elements, aligned as its element
+ *                  type. Layers read inputs, and write and read outputs, while the network runs: no output may overlap
+ *                  another buffer or the arena. After anything but ARES_OK the contents of outputs mean nothing
  * arena            the generated <NET>_ARENA_BYTES bytes, aligned to 16 (else ARES_ERROR_ARENA, also where it is NULL);
  *                  contents before the call do not matter
  * observer         may be NULL; results do not depend on it

@@ -79,7 +79,8 @@ typedef enum OpType {
  * the kernels that no table names.
  *   params   the kernel's own ares_<op>_params
  *   inputs   one pointer per input tensor, outputs one per output tensor; they do not overlap, except that an
- *            output may equal an input where the kernel's header allows it
+ *            output may equal an input where the kernel's header allows it. In the arena they are aligned to 16;
+ *            constants, and what lies in the caller's buffers, as their element type and no more
  *   scratch  as many bytes as the generated table reserves for the call, aligned to 16; NULL when none
  */
 typedef ares_status (*ares_kernel)(const void *params, const void *const *inputs,
@@ -93,6 +94,7 @@ typedef enum ares_space {
     ARES_SPACE_ARENA,    /* position = byte offset into the arena */
     ARES_SPACE_INPUT,    /* position = index of the network's input */
     ARES_SPACE_CONSTANT, /* data points to it */
+    ARES_SPACE_OUTPUT,   /* position = index of the network's output, made in the caller's buffer */
 } ares_space;
 
 /* A tensor: elements in memory order (channels last), at a fixed place. */
@@ -107,7 +109,8 @@ typedef struct ares_tensor {
 
 /*
  * One layer. kernel is NULL where nothing runs: where only the reading of the bytes changes (a reshape), for a
- * constant, and for a composite (attention, Mamba), which has stages instead. Stages have no stages of their own.
+ * constant, for a padding that the layers behind it do themselves (it has no operands either), and for a composite
+ * (attention, Mamba), which has stages instead. Stages have no stages of their own.
  */
 typedef struct ares_layer {
     OpType op;
@@ -130,7 +133,7 @@ typedef struct ares_network {
     const char *name;
     const ares_tensor *tensors;
     const ares_layer *layers;
-    const uint16_t *outputs; /* tensors copied to the caller's buffers at the end */
+    const uint16_t *outputs; /* tensors that the caller gets; copied at the end unless made in its buffer */
     uint32_t num_layers;
     uint32_t num_outputs;
     uint32_t num_tensors;

@@ -21,17 +21,28 @@
 /* floor(value / 2^bits); 0 <= bits <= 62. */
 static inline int64_t ares_floor_shift(int64_t value, int32_t bits)
 {
+    if ((-1 >> 1) == -1) {
+        return value >> bits; /* this compiler keeps the sign */
+    }
     return value < 0 ? ~(~value >> bits) : value >> bits;
+}
+
+/*
+ * N1 of a value to which half of the divisor has been added: round((raised - 2^(bits-1)) / 2^bits), half to even. The
+ * floor of what is raised is right but at a tie, where nothing is left below the point: there the even one of two is
+ * the one without the lowest bit. |raised| < 2^62 + 2^61, 1 <= bits <= 62.
+ */
+static inline int64_t ares_round_raised(int64_t raised, int32_t bits)
+{
+    const int64_t rounded = ares_floor_shift(raised, bits);
+    const int is_tie = (uint64_t)raised << (64 - bits) == 0;
+    return is_tie ? rounded & ~(int64_t)1 : rounded;
 }
 
 /* N1: value / 2^bits rounded half to even. |value| < 2^62, 1 <= bits <= 62. */
 static inline int64_t ares_round_shift(int64_t value, int32_t bits)
 {
-    const int64_t half = (int64_t)1 << (bits - 1);
-    const int64_t quotient = ares_floor_shift(value, bits);
-    const int64_t mask = half + (half - 1);
-    const int64_t remainder = (int64_t)((uint64_t)value & (uint64_t)mask);
-    return quotient + (remainder > half || (remainder == half && (quotient & 1) != 0));
+    return ares_round_raised(value + ((int64_t)1 << (bits - 1)), bits);
 }
 
 /* N4: value limited to [lo, hi]; lo <= hi. */
@@ -43,7 +54,8 @@ static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
 /*
  * Constants of N3 to N5. Arrays have one element per channel, or a single one when channel_stride is 0.
  *   multiplier  |multiplier| < 2^31; negative where a BatchNorm's or norm's weight is
- *   offset      bias and zero point, scaled by 2^shift; |acc * multiplier + offset| < 2^62
+ *   offset      bias and zero point, scaled by 2^shift, and half of that divisor, 2^(shift-1), which the rounding needs;
+ *               |acc * multiplier + offset| < 2^62 + 2^60
  *   shift       [1, 61]
  *   lo, hi      bounds of the output codes (N4); unused when steps are present
  *   thresholds  num_thresholds ascending values, with num_thresholds + 1 codes (N5); NULL without a function
@@ -83,14 +95,14 @@ static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value,
 }
 
 /*
- * The one rounding (N1), then N4 or N5. |total| < 2^62: acc * multiplier + offset of N3, or the weighted sum of N10,
- * whose kernel brings coefficients of its own and leaves multiplier unused.
+ * The one rounding (N1), then N4 or N5. |total| < 2^62 + 2^60: acc * multiplier + offset of N3, or the weighted sum of
+ * N10, whose kernel brings coefficients of its own and leaves multiplier unused; half of the divisor is in offset.
  */
 static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total,
                                           int32_t channel)
 {
     const int32_t shift = rescale->shift[channel * rescale->channel_stride];
-    const int64_t value = ares_round_shift(total, shift);
+    const int64_t value = ares_round_raised(total, shift);
     if (rescale->num_thresholds > 0) {
         return ares_step_code(rescale, value, channel);
     }

@@ -6,19 +6,36 @@ ares_status ares_conv_fp32(const void *params, const void *const *inputs, void *
                            void *scratch)
 {
     const ares_conv_fp32_params *const p = (const ares_conv_fp32_params *)params;
+    const ares_convolution *const conv = &p->conv;
     const uint8_t *const in = (const uint8_t *)inputs[0];
     float *out = (float *)outputs[0];
-    (void)scratch;
+    const int32_t group_size = conv->out_c / conv->groups;
+    ares_result_window window = {&p->rows, &p->columns, 0, 0};
 
-    for (int32_t y = 0; y < p->rows.out; ++y) {
-        for (int32_t x = 0; x < p->columns.out; ++x) {
-            for (int32_t o = 0; o < p->conv.out_c; ++o) {
-                int32_t acc =
-                    ares_convolution_window_sum(&p->conv, in, &p->rows, y, &p->columns, x, o);
-                if (p->bias_codes != NULL) {
-                    acc += p->bias_codes[o];
+    for (window.row = 0; window.row < p->rows.out; ++window.row) {
+        for (window.column = 0; window.column < p->columns.out; ++window.column) {
+            for (int32_t o = 0; o < conv->out_c;) {
+                const int32_t group = o / group_size;
+                const int32_t first = o % group_size;
+                const int32_t left = group_size - first;
+                const int32_t width = left < ARES_PANEL_WIDTH ? left : ARES_PANEL_WIDTH;
+                int32_t sums[ARES_PANEL_WIDTH];
+                const int32_t number = ares_convolution_window(conv, in, &window, group, first,
+                                                               width, (uint8_t *)scratch, sums);
+                const int32_t zeros = number * conv->input_zero_point;
+                if (p->weight_sums != NULL) {
+                    for (int32_t n = 0; n < width; ++n) {
+                        sums[n] -= zeros * p->weight_sums[o + n];
+                    }
                 }
-                *out++ = ares_real_output(acc, p->scale, p->bias, o);
+                for (int32_t n = 0; n < width; ++n) {
+                    if (p->bias_codes != NULL) {
+                        sums[n] += p->bias_codes[o + n];
+                    }
+                    out[n] = ares_real_output(sums[n], p->scale, p->bias, o + n);
+                }
+                o += width;
+                out += width;
             }
         }
     }

@@ -21,6 +21,7 @@ uint32_t ares_element_size(ares_dtype dtype)
 typedef struct run_state {
     const ares_network *network;
     const void *const *inputs;
+    void *const *outputs;
     uint8_t *arena;
     ares_observer observer;
     void *context;
@@ -35,10 +36,19 @@ static const void *readable(const run_state *run, const ares_tensor *tensor)
         return run->inputs[tensor->position];
     case ARES_SPACE_CONSTANT:
         return tensor->data;
+    case ARES_SPACE_OUTPUT:
+        return run->outputs[tensor->position];
     case ARES_SPACE_ARENA:
     default:
         return run->arena + tensor->position;
     }
+}
+
+/* Where a kernel writes a tensor: never to an input or a constant. */
+static void *writable(const run_state *run, const ares_tensor *tensor)
+{
+    return tensor->space == ARES_SPACE_OUTPUT ? run->outputs[tensor->position]
+                                              : run->arena + tensor->position;
 }
 
 static ares_status run_kernel(const run_state *run, const ares_layer *layer)
@@ -51,7 +61,7 @@ static ares_status run_kernel(const run_state *run, const ares_layer *layer)
         operands[k] = readable(run, &tensors[layer->inputs[k]]);
     }
     for (uint32_t k = 0; k < layer->num_outputs; ++k) {
-        results[k] = run->arena + tensors[layer->outputs[k]].position;
+        results[k] = writable(run, &tensors[layer->outputs[k]]);
     }
     return layer->kernel(layer->params, operands, results, run->arena + layer->scratch);
 }
@@ -82,7 +92,7 @@ static ares_status run_step(run_state *run, const ares_layer *layer)
 ares_status ares_execute(const ares_network *network, const void *const *inputs,
                          void *const *outputs, void *arena, ares_observer observer, void *context)
 {
-    run_state run = {network, inputs, (uint8_t *)arena, observer, context, 0};
+    run_state run = {network, inputs, outputs, (uint8_t *)arena, observer, context, 0};
 
     if (arena == NULL || (uintptr_t)arena % ARES_ARENA_ALIGNMENT != 0) {
         return ARES_ERROR_ARENA;
@@ -100,8 +110,10 @@ ares_status ares_execute(const ares_network *network, const void *const *inputs,
     }
     for (uint32_t k = 0; k < network->num_outputs; ++k) {
         const ares_tensor *tensor = &network->tensors[network->outputs[k]];
-        const size_t size = ares_element_size(tensor->dtype);
-        memcpy(outputs[k], readable(&run, tensor), tensor->elements * size);
+        const void *const made = readable(&run, tensor);
+        if (made != outputs[k]) {
+            memcpy(outputs[k], made, tensor->elements * (size_t)ares_element_size(tensor->dtype));
+        }
     }
     return ARES_OK;
 }

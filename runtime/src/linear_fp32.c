@@ -1,27 +1,38 @@
 #include "../inc/linear_fp32.h"
 
-#include "../inc/dot.h"
 #include "../inc/real_output.h"
+#include "../inc/token_rows.h"
 
 ares_status ares_linear_fp32(const void *params, const void *const *inputs, void *const *outputs,
                              void *scratch)
 {
     const ares_linear_fp32_params *const p = (const ares_linear_fp32_params *)params;
-    const uint8_t *const in = (const uint8_t *)inputs[0];
+    const uint8_t *in = (const uint8_t *)inputs[0];
     float *out = (float *)outputs[0];
-    (void)scratch;
 
-    for (int32_t t = 0; t < p->tokens; ++t) {
-        const uint8_t *const x = in + t * p->in_features;
-        for (int32_t o = 0; o < p->out_features; ++o) {
-            int32_t acc = ares_dot(x, p->input_signed, p->weight + o * p->in_features,
-                                   p->in_features, p->input_zero_point);
-            if (p->bias_codes != NULL) {
-                acc += p->bias_codes[o];
+    for (int32_t t = 0; t < p->tokens; t += ARES_TILE_ROWS) {
+        const int32_t rows = p->tokens - t < ARES_TILE_ROWS ? p->tokens - t : ARES_TILE_ROWS;
+        ares_tile_rows tokens;
+        ares_token_rows(&tokens, in, p->in_features, rows, (uint8_t *)scratch);
+        tokens.is_signed = p->input_signed;
+        for (int32_t n = 0; n < p->out_features; n += ARES_PANEL_WIDTH) {
+            const int32_t left = p->out_features - n;
+            const int32_t width = left < ARES_PANEL_WIDTH ? left : ARES_PANEL_WIDTH;
+            int32_t acc[ARES_TILE_ROWS * ARES_PANEL_WIDTH];
+            ares_tile(&tokens, p->weight + n * tokens.length, width, acc);
+            for (int32_t r = 0; r < rows; ++r) {
+                for (int32_t k = 0; k < width; ++k) {
+                    int32_t sum = acc[r * ARES_PANEL_WIDTH + k];
+                    if (p->bias_codes != NULL) {
+                        sum += p->bias_codes[n + k];
+                    }
+                    out[r * p->out_features + n + k] =
+                        ares_real_output(sum, p->scale, p->bias, n + k);
+                }
             }
-            const float value = ares_real_output(acc, p->scale, p->bias, o);
-            *out++ = value;
         }
+        in += rows * p->in_features;
+        out += rows * p->out_features;
     }
     return ARES_OK;
 }

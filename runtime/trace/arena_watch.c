@@ -55,10 +55,15 @@ static size_t bytes_of(const ares_tensor *tensor)
     return (size_t)tensor->elements * ares_element_size(tensor->dtype);
 }
 
+void ares_watch_forget(void *data, size_t bytes)
+{
+    memset(data, ARES_POISON, bytes);
+    FORGET(data, bytes);
+}
+
 static void wipe(const ares_watch *watch, size_t start, size_t end)
 {
-    memset(watch->arena + start, ARES_POISON, end - start);
-    FORGET(watch->arena + start, end - start);
+    ares_watch_forget(watch->arena + start, end - start);
 }
 
 static void allow_tensor(const ares_watch *watch, uint16_t index)

@@ -48,6 +48,9 @@ void ares_watch_begin(ares_watch *watch);
 /* After a step whose outputs have all been observed: what died there is poison, the next steps' operands can be touched. */
 void ares_watch_advance(ares_watch *watch, uint32_t step);
 
+/* Before a run, an output's buffer: poison, and bytes that nobody wrote, where the build can know that. */
+void ares_watch_forget(void *data, size_t bytes);
+
 /* Before unobserved runs, and whenever the arena is needed as a whole: all of it can be touched. */
 void ares_watch_open(const ares_watch *watch);
 

@@ -181,8 +181,8 @@ static void poison_outputs(const ares_trace_subject *subject)
 {
     for (uint32_t i = 0; i < subject->num_outputs; ++i) {
         const ares_trace_port *const port = &subject->outputs[i];
-        memset(subject->output_buffers[i], ARES_POISON,
-               (size_t)port->elements * ares_element_size(port->dtype));
+        ares_watch_forget(subject->output_buffers[i],
+                          (size_t)port->elements * ares_element_size(port->dtype));
     }
 }
 

@@ -90,10 +90,16 @@ typedef struct single {
 
 static single one;
 
+/* B as the runtime keeps it: with half of the divisor. */
+static int64_t raised(int64_t offset, int64_t shift)
+{
+    return offset + ((int64_t)1 << (shift - 1));
+}
+
 static void set_rescale(int64_t multiplier, int64_t offset, int64_t shift, int64_t lo, int64_t hi)
 {
     one.multiplier = (int32_t)multiplier;
-    one.offset = offset;
+    one.offset = raised(offset, shift);
     one.shift = (uint8_t)shift;
     one.rescale.multiplier = &one.multiplier;
     one.rescale.offset = &one.offset;
@@ -187,7 +193,7 @@ static void steps(const record *r)
             state = digest(state, ares_step_code(&one.rescale, one.thresholds[i], 0));
         }
         for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i) {
-            state = digest(state, ares_rescale_finish(&one.rescale, ends[i] * 4, 0));
+            state = digest(state, ares_rescale_finish(&one.rescale, ends[i] * 4 + one.offset, 0));
         }
         expect_digest(n[0], state);
     } else {
@@ -238,7 +244,8 @@ static void channels(const record *r)
             } else if (strcmp(r->word, "offsets") == 0) {
                 offset[i] = n[i];
             } else {
-                shift[i] = (uint8_t)n[i];
+                shift[i] = (uint8_t)n[i]; /* comes after the offsets */
+                offset[i] = raised(offset[i], n[i]);
             }
         }
     }
@@ -354,7 +361,7 @@ static void weighted_sum(const record *r)
     uint64_t state = DIGEST_START;
     for (int32_t first = n[6] ? -128 : 0; first < (n[6] ? 128 : 256); ++first) {
         for (int32_t second = n[7] ? -128 : 0; second < (n[7] ? 128 : 256); ++second) {
-            const int64_t total = n[0] * first + n[1] * second + n[2];
+            const int64_t total = n[0] * first + n[1] * second + one.offset;
             state = digest(state, ares_rescale_finish(&one.rescale, total, 0));
         }
     }

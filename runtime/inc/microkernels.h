@@ -1,0 +1,83 @@
+/*
+ * Micro-kernels: the inner loops of everything heavy, written once for each instruction set.
+ *
+ *   ares_tile            acc[r][n] = sum over s, i of x[s][r][i] * w[s][n][i]     r < rows, n < width, i < length
+ *   ares_depthwise_tile  acc[c]    = sum over t of x[t][first + c] * w[t][first + c]           c < width, t < taps
+ *   ares_requantize      out[r][n] = the code of acc[r][n] (N3 to N5), of the channel first + n
+ *
+ * x are raw codes, zero points and all: s8 when is_signed, else u8. What z * sum(w) they have too much is in the
+ * offsets of the rescale. All sums are exact, |sum| and every part of it < 2^31 (N2, proven by the planner for raw codes),
+ * so that the order, the tiles and the instructions are an instruction set's own. Nothing is read or written beside
+ * what is named here, and no pointer has to be aligned beyond its C type.
+ *
+ * Weights of tiles lie in panels, packed by the planner (ares/ops/_panels.py):
+ *
+ *   [panel of ARES_PANEL_WIDTH channels][segment][length / 4][channels of the panel][4]
+ *
+ * Every panel is full but the last one of a layer, which is as wide as what is left. Accumulators of a tile are
+ * [rows][ARES_PANEL_WIDTH], whatever the width; what is beyond rows and width in them has no meaning.
+ *
+ * The portable ones, ares_*_portable, are always there: what an instruction set must equal (tests/runtime).
+ */
+#ifndef ARES_MICROKERNELS_H
+#define ARES_MICROKERNELS_H
+
+#include "symbols.h"
+
+#include "numerics.h"
+
+#include <stdint.h>
+
+enum {
+    ARES_TILE_ROWS = 4,       /* rows of x in a tile at most */
+    ARES_TILE_SEGMENTS = 16,  /* segments of a row at most */
+    ARES_PANEL_WIDTH = 16,    /* channels of a panel at most */
+    ARES_DEPTHWISE_WIDTH = 64 /* channels of a depthwise tile at most */
+};
+
+/*
+ * Rows of codes, each in segments that may lie anywhere: segment s of row r begins at x[s * ARES_TILE_ROWS + r].
+ * 1 <= rows <= ARES_TILE_ROWS, 1 <= segments <= ARES_TILE_SEGMENTS, length a multiple of 4, at least 4.
+ */
+typedef struct ares_tile_rows {
+    const uint8_t *x[ARES_TILE_SEGMENTS * ARES_TILE_ROWS];
+    int32_t rows;
+    int32_t segments;
+    int32_t length;
+    int32_t is_signed;
+} ares_tile_rows;
+
+/* Taps of a depthwise window: tap t of channel c is x[t][c], its weight weight[t * channels + c]. taps >= 1. */
+typedef struct ares_depthwise_taps {
+    const uint8_t *const *x;
+    int32_t taps;
+    int32_t is_signed;
+    const int8_t *weight;
+    int32_t channels;
+} ares_depthwise_taps;
+
+/* panel: the weights of 1 <= width <= ARES_PANEL_WIDTH channels. */
+void ares_tile(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+
+/* 1 <= width <= ARES_DEPTHWISE_WIDTH, 0 <= first <= channels - width. */
+void ares_depthwise_tile(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                         int32_t *acc);
+
+/*
+ * Row r of acc begins at acc[r * ARES_PANEL_WIDTH], of out at out[r * out_step]; rows >= 1. width is one of a panel, or up
+ * to ARES_DEPTHWISE_WIDTH with a single row.
+ */
+void ares_requantize(const ares_rescale *rescale, int32_t first, const int32_t *acc, int32_t rows,
+                     int32_t width, uint8_t *out, int32_t out_step);
+
+/* Which micro-kernels run here: "portable", or an instruction set. */
+const char *ares_instruction_set(void);
+
+void ares_tile_portable(const ares_tile_rows *rows, const int8_t *panel, int32_t width,
+                        int32_t *acc);
+void ares_depthwise_tile_portable(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                                  int32_t *acc);
+void ares_requantize_portable(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                              int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+
+#endif

@@ -1,0 +1,141 @@
+#include "../inc/convolution.h"
+
+#include <string.h>
+
+/* Short copies: a call of memcpy costs more than most of them, and four bytes at a time compile to one load each. */
+static void copy(uint8_t *to, const uint8_t *from, int32_t bytes)
+{
+    int32_t i = 0;
+    for (; i + 4 <= bytes; i += 4) {
+        memcpy(to + i, from + i, 4);
+    }
+    for (; i < bytes; ++i) {
+        to[i] = from[i];
+    }
+}
+
+static void fill(uint8_t *to, uint8_t byte, int32_t bytes)
+{
+    for (int32_t i = 0; i < bytes; ++i) {
+        to[i] = byte;
+    }
+}
+
+/* What a patch is made of: runs of codes that are neighbours in memory, so many in each row of the kernel. */
+typedef struct patch_shape {
+    int32_t depth; /* codes of a tap */
+    int32_t runs;  /* of a kernel row */
+    int32_t taps;  /* of a run */
+} patch_shape;
+
+static patch_shape shape_of(const ares_convolution *conv)
+{
+    const int joined = conv->groups == 1 && conv->across.dilation == 1;
+    patch_shape shape;
+    shape.depth = conv->in_c / conv->groups;
+    shape.runs = joined ? 1 : conv->across.kernel;
+    shape.taps = joined ? conv->across.kernel : 1;
+    return shape;
+}
+
+/* A run of taps that begins at position x of a row of the input, NULL outside: zero points where there is no input. */
+static void copy_run(const ares_convolution *conv, const patch_shape *shape, const uint8_t *row,
+                     int32_t x, uint8_t *to)
+{
+    const uint8_t zero = ares_code_byte(conv->input_zero_point);
+    int32_t first = x < 0 ? -x : 0;
+    int32_t end = conv->across.in - x;
+    first = first > shape->taps ? shape->taps : first;
+    end = end > shape->taps ? shape->taps : end;
+    if (row == NULL || end <= first) {
+        fill(to, zero, shape->taps * shape->depth);
+        return;
+    }
+    fill(to, zero, first * shape->depth);
+    copy(to + first * shape->depth, row + (x + first) * conv->in_c, (end - first) * shape->depth);
+    fill(to + end * shape->depth, zero, (shape->taps - end) * shape->depth);
+}
+
+/* The patch of one position: x[s * ARES_TILE_ROWS] for every segment s, pointed at, or copied to scratch + at. */
+static void patch(const ares_convolution *conv, const patch_shape *shape, const uint8_t *in,
+                  ares_position position, uint8_t *scratch, int32_t at, const uint8_t **x)
+{
+    const int32_t run_bytes = shape->taps * shape->depth;
+    const int32_t left = position.x * conv->across.stride - conv->across.pad;
+    const int32_t top = position.y * conv->down.stride - conv->down.pad;
+    const int32_t start = at;
+    for (int32_t i = 0; i < conv->down.kernel; ++i) {
+        const int32_t row = top + i * conv->down.dilation;
+        const int inside = row >= 0 && row < conv->down.in;
+        const uint8_t *const line = inside ? in + row * conv->across.in * conv->in_c : NULL;
+        for (int32_t j = 0; j < shape->runs; ++j) {
+            const int32_t column = left + j * conv->across.dilation;
+            if (conv->in_place && inside && column >= 0 &&
+                column + shape->taps <= conv->across.in) {
+                *x = line + column * conv->in_c;
+            } else {
+                copy_run(conv, shape, line, column, scratch + at);
+                *x = scratch + at;
+            }
+            at += run_bytes;
+            x += conv->in_place ? ARES_TILE_ROWS : 0;
+        }
+    }
+    if (!conv->in_place) {
+        fill(scratch + at, 0, conv->length - (at - start));
+        *x = scratch + start;
+    }
+}
+
+void ares_convolution_patches(const ares_convolution *conv, const uint8_t *in, int32_t group,
+                              const ares_position *positions, int32_t count, uint8_t *scratch,
+                              ares_tile_rows *patches)
+{
+    const patch_shape shape = shape_of(conv);
+    patches->rows = count;
+    patches->segments = conv->segments;
+    patches->length = conv->length;
+    patches->is_signed = conv->input_signed;
+    for (int32_t r = 0; r < count; ++r) {
+        patch(conv, &shape, in + group * shape.depth, positions[r], scratch,
+              r * conv->segments * conv->length, &patches->x[r]);
+    }
+}
+
+int32_t ares_convolution_window(const ares_convolution *conv, const uint8_t *in,
+                                const ares_result_window *window, int32_t group, int32_t first,
+                                int32_t width, uint8_t *scratch, int32_t *sums)
+{
+    const int8_t *const panel = ares_convolution_panel(conv, group, first);
+    const ares_taps down = ares_taps_inside(window->rows, window->row);
+    const ares_taps across = ares_taps_inside(window->columns, window->column);
+    ares_position positions[ARES_TILE_ROWS];
+    ares_tile_rows patches;
+    int32_t acc[ARES_TILE_ROWS * ARES_PANEL_WIDTH];
+    int32_t number = 0;
+    int32_t waiting = 0;
+
+    for (int32_t n = 0; n < width; ++n) {
+        sums[n] = 0;
+    }
+    for (int32_t i = down.first; i < down.end; ++i) {
+        for (int32_t j = across.first; j < across.end; ++j) {
+            positions[waiting].y = down.origin + i * window->rows->dilation;
+            positions[waiting].x = across.origin + j * window->columns->dilation;
+            ++waiting;
+            ++number;
+            if (waiting < ARES_TILE_ROWS && (i + 1 < down.end || j + 1 < across.end)) {
+                continue;
+            }
+            ares_convolution_patches(conv, in, group, positions, waiting, scratch, &patches);
+            ares_tile(&patches, panel, width, acc);
+            for (int32_t r = 0; r < waiting; ++r) {
+                for (int32_t n = 0; n < width; ++n) {
+                    sums[n] += acc[r * ARES_PANEL_WIDTH + n];
+                }
+            }
+            waiting = 0;
+        }
+    }
+    return number;
+}
