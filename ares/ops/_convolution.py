@@ -149,7 +149,7 @@ class Convolution(KernelOperation):
         if self._is_in_place and not reaches_outside(source, self.windows):
             return 0
         _, segments, length = self._patch_rows().shape
-        return TILE_ROWS * segments * padded(length)
+        return int(TILE_ROWS * segments * padded(length))
 
     @property
     def _segments(self) -> int:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from ares.ir import DType, Tensor
 from ares.ops._operation import Array
 
 TILE_ROWS = 4
@@ -38,6 +39,13 @@ def panels(weight: Array) -> npt.NDArray[np.int8]:
         for first, end in pairwise(edges)
     ]
     return np.concatenate([part.reshape(-1) for part in parts])
+
+
+def codes_product_scratch(rows: int, depth: int, columns: Tensor) -> int:
+    """Bytes that `ares_multiply_codes` (runtime/inc/codes_product.h) needs for so many rows times `columns`."""
+    packed_zero_point = columns.zero_point - (0 if columns.dtype is DType.S8 else 128)
+    sums = 4 * rows if packed_zero_point else 0
+    return sums + PANEL_WIDTH * padded(depth) + token_rows_scratch(depth)
 
 
 def token_rows_scratch(features: int) -> int:

@@ -23,6 +23,7 @@ from ares.ops._operation import (
     rescale_struct,
     row_major,
 )
+from ares.ops._panels import codes_product_scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,5 +117,5 @@ class AttentionContext(KernelOperation):
             "ares_attention_context",
             "attention_context.h",
             Struct("ares_attention_context_params", fields),
-            scratch=4 * head_dim,
+            scratch=codes_product_scratch(asked, keys, values),
         )

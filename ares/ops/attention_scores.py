@@ -22,6 +22,7 @@ from ares.ops._operation import (
     rescale_struct,
     row_major,
 )
+from ares.ops._panels import codes_product_scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +95,7 @@ class AttentionScores(KernelOperation):
     def lower(self, site: Site) -> KernelCall:
         queries, keys = site.inputs
         _, _, asked, length = site.outputs[0].shape
+        depth = queries.shape[2] // self.num_heads
         fields = (
             ("outer", self.outer),
             ("inner", self.inner),
@@ -101,7 +103,7 @@ class AttentionScores(KernelOperation):
             ("keys", length),
             ("num_heads", self.num_heads),
             ("num_kv_heads", self.num_kv_heads),
-            ("head_dim", queries.shape[2] // self.num_heads),
+            ("head_dim", depth),
             ("shared", self.shared),
             ("query_zero_point", queries.zero_point),
             ("query_signed", queries.dtype.lo < 0),
@@ -113,4 +115,5 @@ class AttentionScores(KernelOperation):
             "ares_attention_scores",
             "attention_scores.h",
             Struct("ares_attention_scores_params", fields),
+            scratch=codes_product_scratch(asked, depth, keys),
         )

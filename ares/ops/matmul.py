@@ -25,6 +25,7 @@ from ares.ops._operation import (
     rescale_struct,
     row_major,
 )
+from ares.ops._panels import codes_product_scratch
 
 # Rank 4 as linear layers leave it, tokens outermost: [tokens][heads][features], and its transpose.
 _BY_TOKENS: Layout = (0, 2, 1, 3)
@@ -114,7 +115,7 @@ class Matmul(KernelOperation):
             f"ares_{stem}",
             f"{stem}.h",
             Struct(f"ares_{stem}_params", fields),
-            scratch=0 if summed_innermost else 4 * columns,
+            scratch=codes_product_scratch(rows, depth, second),
         )
 
 

@@ -27,6 +27,7 @@ from ares.ops._operation import (
     require,
     row_major,
 )
+from ares.ops._panels import TILE_ROWS, padded, token_rows_scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,5 +146,5 @@ class MatmulSoftmax(KernelOperation):
             "ares_matmul_softmax",
             "matmul_softmax.h",
             Struct("ares_matmul_softmax_params", fields),
-            scratch=4 * keys,
+            scratch=(8 + 4 * TILE_ROWS + padded(depth)) * keys + token_rows_scratch(depth),
         )

@@ -11,7 +11,8 @@
  * is the token (o * queries + t) * inner + i, or g * queries + t when all groups shared the queries.
  *
  * Ranges: all sizes >= 1; num_heads a multiple of num_kv_heads; |acc| <= keys * 255 * 255 < 2^31, proven by the planner;
- * rescale has one channel. No aliasing of inputs and output. Scratch: int32 [head_dim], aligned. Bytes of w are s8
+ * rescale has one channel. No aliasing of inputs and output. Scratch: that of ares_multiply_codes
+ * (codes_product.h). Bytes of w are s8
  * when weight_signed, else u8; v on its own.
  */
 #ifndef ARES_ATTENTION_CONTEXT_H

@@ -11,7 +11,8 @@
  * query j with queries in the place of keys, unless they are shared: then it is the token j for all groups.
  *
  * Ranges: all sizes >= 1; num_heads a multiple of num_kv_heads; |acc| <= head_dim * 255 * 255 < 2^31, proven by the planner;
- * rescale has one channel. No aliasing of inputs and output; q may be k. Scratch: none. Bytes of q are s8 when
+ * rescale has one channel. No aliasing of inputs and output; q may be k. Scratch: that of
+ * ares_multiply_codes (codes_product.h). Bytes of q are s8 when
  * query_signed, else u8; k on its own.
  */
 #ifndef ARES_ATTENTION_SCORES_H

@@ -1,8 +1,7 @@
 /*
- * The inner product of contiguous 8-bit codes with 8-bit weights, or with other codes, exact in int32 (N2).
+ * The inner product of contiguous 8-bit codes with 8-bit weights, exact in int32 (N2):
  *
- *   ares_dot:        sum over i < n of (x[i] - zero_point) * w[i]
- *   ares_dot_codes:  sum over i < n of (x[i] - x_zero_point) * (y[i] - y_zero_point)
+ *   sum over i < n of (x[i] - zero_point) * w[i]
  *
  * x holds s8 when is_signed, else u8. n may be zero. The planner proves |sum| < 2^31 for the whole
  * accumulator from the sum of |w| and the largest |x - zero_point|, hence for every part of it.
@@ -60,21 +59,6 @@ static inline int32_t ares_dot(const uint8_t *x, int32_t is_signed, const int8_t
 {
     return is_signed ? ares_dot_s8((const int8_t *)x, w, n, zero_point)
                      : ares_dot_u8(x, w, n, zero_point);
-}
-
-static inline int32_t ares_dot_codes(const uint8_t *x, int32_t x_signed, int32_t x_zero_point,
-                                     const uint8_t *y, int32_t y_signed, int32_t y_zero_point,
-                                     int32_t n)
-{
-    int32_t sum = 0;
-    if (y_signed && y_zero_point == 0) {
-        return ares_dot(x, x_signed, (const int8_t *)y, n, x_zero_point);
-    }
-    for (int32_t i = 0; i < n; ++i) {
-        sum += (ares_load_code(x, i, x_signed) - x_zero_point) *
-               (ares_load_code(y, i, y_signed) - y_zero_point);
-    }
-    return sum;
 }
 
 #endif

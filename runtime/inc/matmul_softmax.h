@@ -15,7 +15,8 @@
  *
  * Ranges: groups, queries and depth >= 1; 1 <= keys <= 2048; depth * 255 * 255 < 2^31, proven by the planner;
  * mask_rows >= 0, every row keeps a key; 1 <= digits <= 3, 8 <= bits <= 11; tables [digits][2^bits] and the rest as in
- * softmax_row.h; lo <= zero_point <= hi, bounds of s8 or u8. No aliasing of inputs and output; q may be k. Scratch: keys int32, aligned as such.
+ * softmax_row.h; lo <= zero_point <= hi, bounds of s8 or u8. No aliasing of inputs and output; q may be k. Scratch, aligned
+ * to 8: int64 [keys], int32 [ARES_TILE_ROWS][keys], the keys in panels (codes_product.h), and what ares_token_rows needs.
  * Bytes of q are s8 when query_signed, else u8; k on its own. mask may be NULL without mask_rows.
  */
 #ifndef ARES_MATMUL_SOFTMAX_H

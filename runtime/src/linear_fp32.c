@@ -13,7 +13,7 @@ ares_status ares_linear_fp32(const void *params, const void *const *inputs, void
     for (int32_t t = 0; t < p->tokens; t += ARES_TILE_ROWS) {
         const int32_t rows = p->tokens - t < ARES_TILE_ROWS ? p->tokens - t : ARES_TILE_ROWS;
         ares_tile_rows tokens;
-        ares_token_rows(&tokens, in, p->in_features, rows, (uint8_t *)scratch);
+        ares_token_rows(&tokens, in, p->in_features, p->in_features, rows, (uint8_t *)scratch);
         tokens.is_signed = p->input_signed;
         for (int32_t n = 0; n < p->out_features; n += ARES_PANEL_WIDTH) {
             const int32_t left = p->out_features - n;

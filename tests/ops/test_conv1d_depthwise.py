@@ -234,7 +234,7 @@ def test_transposes_around_it_move_nothing() -> None:
     planned = check_graph(
         graph, {"tokens": x.transpose(0, 2, 1)}, {"y": expected, "z": expected.transpose(0, 2, 1)}
     )
-    assert [s.call.function for s in planned.steps if s.call] == ["ares_conv1d_depthwise"]
+    assert [s.call.function for s in planned.steps if s.call] == ["ares_depthwise"]
 
 
 def test_bound_and_work() -> None:
