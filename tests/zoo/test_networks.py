@@ -263,7 +263,10 @@ class OnGrid:
 
 @pytest.mark.parametrize("name", one_in(4, ZOO.networks))
 def test_quantisers_are_used_and_not_saturated(name: str) -> None:
-    """Every layer's input is codes; no quantiser is constant, or clips more than a tenth (of few values, eight)."""
+    """Every layer's input is codes; no quantiser is constant, or clips more than a tenth (of few values, eight).
+
+    A ReLU leaves about half of the values: of 15 or fewer, half have to be distinct, of more at least eight.
+    """
     model = restored(name)
     seen = watch_quantisers(model)
     grid = OnGrid(model)
@@ -276,7 +279,7 @@ def test_quantisers_are_used_and_not_saturated(name: str) -> None:
     unseen = {key for key, _ in quantisers(model)} - seen.keys()
     assert unseen <= {f"{name}.input.act_quant" for name in spare}
     for key, found in seen.items():
-        assert len(found.codes.unique()) >= 8, key
+        assert len(found.codes.unique()) >= min(8, found.codes.numel() // 2), key
         many = max(8, found.codes.numel() // 10)
         assert int((found.codes == found.high).sum()) <= many, key
         assert found.low == 0 or int((found.codes == found.low).sum()) <= many, key
