@@ -22,6 +22,8 @@ _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _NAME = re.compile(rb"\b(?:(?:ares|ARES|OP)_\w+|OpType)\b")
 _GUARD = re.compile(rb"^#ifndef (ARES_\w+_H)$", re.MULTILINE)
 _MACRO = re.compile(rb"^#define (ARES_\w+)", re.MULTILINE)
+# What a build may define (-DARES_PORTABLE) is defined by no file: renamed, it would be defined everywhere.
+_OPTION = re.compile(rb"\bdefined\((ARES_\w+)\)")
 
 
 def symbols_header(runtime: Mapping[str, bytes]) -> bytes:
@@ -30,10 +32,10 @@ def symbols_header(runtime: Mapping[str, bytes]) -> bytes:
     Byte-stable, and the same for all networks.
     """
     sources = {path: _COMMENT.sub(b" ", content) for path, content in runtime.items()}
-    guards, macros, names = (
+    guards, macros, options, names = (
         {found for content in sources.values() for found in pattern.findall(content)}
         - set(_NAME.findall(sources[_COMMON]))
-        for pattern in (_GUARD, _MACRO, _NAME)
+        for pattern in (_GUARD, _MACRO, _OPTION, _NAME)
     )
     mark = content_digest(runtime)[:8]
     lines = [
@@ -51,7 +53,7 @@ def symbols_header(runtime: Mapping[str, bytes]) -> bytes:
         f"#define ARES_RUNTIME 0x{mark}",
         f"#define ARES_RUNTIME_{mark}",
     ]
-    for name in sorted(names - macros):
+    for name in sorted(names - macros - options):
         lines += [f"#undef {_text(name)}", f"#define {_text(name)} {_text(name)}_{mark}"]
     return ("\n".join([*lines, "#endif"]) + "\n").encode()
 

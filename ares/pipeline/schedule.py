@@ -221,6 +221,9 @@ class _Run:
     def _settled(self, name: str, front: Front | None, target: Target) -> Verdict | None:
         """The verdict of a cell that will not run."""
         settled = partial(Verdict, name, target.stage, target=target.name)
+        lacking = target.lacking()
+        if lacking is not None:
+            return settled(Outcome.LEFT_OUT, lacking, "processor")
         reason = self.missing[target.name]
         if reason is not None:
             return settled(Outcome.NOT_RUN, reason, "missing tool")

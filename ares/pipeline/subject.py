@@ -137,12 +137,13 @@ class Subject(ABC):
         self, target: Target, only_case: int | None = None, settings: RunSettings | None = None
     ) -> Verdict:
         """The verdict of the compiled C on a target, over all cases or over one (modulo their number)."""
-        missing = target.missing()
-        if missing is not None:
+        lacking, missing = target.lacking(), target.missing()
+        if lacking is not None or missing is not None:
+            outcome = Outcome.NOT_RUN if lacking is None else Outcome.LEFT_OUT
+            fault = "missing tool" if lacking is None else "processor"
+            message = lacking or missing or ""
             return Verdict(
-                *(self.name, target.stage, Outcome.NOT_RUN, missing),
-                fault="missing tool",
-                target=target.name,
+                self.name, target.stage, outcome, message, fault=fault, target=target.name
             )
         settings = RunSettings() if settings is None else settings
         return self._timed(

@@ -72,6 +72,11 @@ def overflow(board: str, message: str) -> Overflow | None:
     return Overflow(found[1], available + int(found[2]), available)
 
 
+def family(board: str) -> str:
+    """The folder of a board's start-up code: the processors that it serves."""
+    return _script(board).parent.name
+
+
 def board_names() -> tuple[str, ...]:
     """The boards that there is start-up code for."""
     return tuple(sorted(_scripts()))

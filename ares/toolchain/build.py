@@ -126,7 +126,7 @@ class _Workshop:
 
         def make(work: Path) -> None:
             self._tell("compiling the runtime")
-            _write(_runtime(recipe.files), work)
+            write_files(_runtime(recipe.files), work)
             self._execute(key, recipe.library, work)
 
         return self.cache.obtain(name, key, LIBRARY, make, self.since)
@@ -137,7 +137,7 @@ class _Workshop:
 
         def make(work: Path) -> None:
             self._tell(f"compiling {network}")
-            _write(recipe.files, work)
+            write_files(recipe.files, work)
             (work / LIBRARY).symlink_to(library)
             self._execute(key, (recipe.program,), work)
 
@@ -157,7 +157,7 @@ class _Workshop:
         command = (*self.target.compiler, *self.target.flags, "trial.c", *self.target.link_flags)
 
         def make(work: Path) -> None:
-            _write({"trial.c": b"int main(void)\n{\n    return 0;\n}\n"}, work)
+            write_files({"trial.c": b"int main(void)\n{\n    return 0;\n}\n"}, work)
             self._execute(key, ((*command, "-o", PROGRAM),), work)
 
         key = hashlib.sha256(marker.name.encode()).hexdigest()[:32]
@@ -286,7 +286,8 @@ def _include_flags(files: Mapping[str, bytes]) -> tuple[str, ...]:
     return tuple(f"-I{folder}" for folder in sorted(folders))
 
 
-def _write(files: Mapping[str, bytes], work: Path) -> None:
+def write_files(files: Mapping[str, bytes], work: Path) -> None:
+    """Lay a project's files into a folder; raises ToolchainError for one that would lie outside."""
     for name, content in files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:

@@ -10,6 +10,7 @@ RunFault = Literal[
     "signature",  # the program was built from something else
     "probe",  # its floating point is not what clause N9 needs
     "byte order",  # the program sees another one than its target says
+    "instruction set",  # other micro-kernels ran than its target expects
     "sanitizer",  # a sanitizer reported something, whatever the program made of it
     "crash",  # ended by a signal or an exit code other than 0
     "killed",  # ended from outside: out of memory, or by hand

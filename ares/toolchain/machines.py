@@ -32,12 +32,36 @@ def _emulated(
     return Machine(name, isa, order, bits, char, (command, *options), needs=needs)
 
 
-AARCH64 = _emulated("aarch64", "Armv8-A A64", "aarch64", "little", 64, "unsigned")
+# Of QEMU's own processors some can do everything: these have what their row is about, and no more.
+AARCH64 = _emulated(
+    *("aarch64", "Armv8-A A64", "aarch64", "little", 64, "unsigned"), "-cpu", "cortex-a53"
+)
+AARCH64_DOT = _emulated(
+    *("aarch64", "Armv8-A A64 with dot products", "aarch64", "little", 64, "unsigned"),
+    *("-cpu", "max"),
+)
 ARMHF = _emulated("armhf", "Armv7-A with VFP", "arm", "little", 32, "unsigned")
 ARMEL = _emulated("armel", "Armv5 without FPU", "arm", "little", 32, "unsigned")
-I686 = _emulated("i686", "x86 with x87", "i386", "little", 32, "signed")
+I686 = _emulated("i686", "x86 with x87", "i386", "little", 32, "signed", "-cpu", "coreduo")
+I686_AVX2 = _emulated("i686", "x86 with AVX2", "i386", "little", 32, "signed", "-cpu", "max")
 RISCV32 = _emulated("riscv32", "RV32GC", "riscv32", "little", 32, "unsigned")
 RISCV64 = _emulated("riscv64", "RV64GC", "riscv64", "little", 64, "unsigned")
+
+
+def _riscv_vectors(bits: int) -> Machine:
+    cpu = f"rv64,v=true,vext_spec=v1.0,vlen={bits}"
+    isa = f"RV64GCV with {bits} bits"
+    return _emulated("riscv64", isa, "riscv64", "little", 64, "unsigned", "-cpu", cpu)
+
+
+RISCV64_V128 = _riscv_vectors(128)
+RISCV64_V256 = _riscv_vectors(256)
+NEHALEM = _emulated(
+    *("nehalem", "x86-64 with SSE4.2", "x86_64", "little", 64, "signed"), "-cpu", "Nehalem"
+)
+HASWELL = _emulated(
+    *("haswell", "x86-64 with AVX2", "x86_64", "little", 64, "signed"), "-cpu", "Haswell"
+)
 S390X = _emulated("s390x", "z/Architecture", "s390x", "big", 64, "unsigned")
 POWERPC = _emulated("powerpc", "PowerPC 32", "ppc", "big", 32, "unsigned")
 POWERPC64 = _emulated("powerpc64", "Power 64", "ppc64", "big", 64, "unsigned")

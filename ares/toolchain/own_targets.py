@@ -23,9 +23,10 @@ from ares.toolchain.boards import board_names
 from ares.toolchain.faults import ToolchainError
 from ares.toolchain.machines import PYTHON, SEMIHOSTING
 from ares.toolchain.process import run_process
+from ares.toolchain.rows import FREESTANDING, LINK, SECTIONS, STANDARD
 from ares.toolchain.selection import names_matching
 from ares.toolchain.target import Char, Family, Machine, Needs, Order, Target, Unknown
-from ares.toolchain.targets import FREESTANDING, LINK, SECTIONS, STANDARD, TARGETS
+from ares.toolchain.targets import TARGETS
 
 COMMAND = "cc"
 """The name of the target that `--cc` gives."""

@@ -29,6 +29,7 @@ from ares.toolchain.trace_protocol import (
     BYTE_ORDER,
     BYTES,
     DIGEST,
+    INSTRUCTION_SET,
     PROBE_FAILED,
     PROTOCOL,
     Line,
@@ -90,7 +91,7 @@ def run(
     layers = [layer_line(point.layer_index, point.layer, point.tensor) for point in points]
     shown = [*layers, *map(output_line, range(len(project.outputs)))]
     numbered = dict.fromkeys(range(len(cases)), shown)
-    lines = lines_of_run(binary.recipe.signature, numbered, target.machine)
+    lines = lines_of_run(binary.recipe.signature, numbered, target.machine, target.must_run)
     reading, output = _start(binary, target, mode, data, lines, timeout)
     return tuple(_traces(target.name, project, len(cases), mode, reading, output))
 
@@ -119,7 +120,7 @@ def dump(
     data = _checked(binary, project, cases, target)
     wanted = project.points[point]
     shown = {case: [layer_line(wanted.layer_index, wanted.layer, wanted.tensor)]}
-    lines = lines_of_run(binary.recipe.signature, shown, target.machine)
+    lines = lines_of_run(binary.recipe.signature, shown, target.machine, target.must_run)
     reading, output = _start(binary, target, f"dump:{case}:{point}", data, lines, timeout)
     pieces = _Pieces(target.name, output, reading.values(DIGEST), wanted.nbytes)
     return wanted.to_logical(pieces.take(f"case {case}, tensor {wanted.tensor}", wanted.nbytes)[0])
@@ -132,7 +133,7 @@ def _checked(
     names = [point.tensor for point in project.points]
     if len(set(names)) != len(names):
         raise ToolchainError(f"{project.name}: two observed tensors have the same name")
-    data = b"".join(_case_bytes(project, number, case) for number, case in enumerate(cases))
+    data = b"".join(case_bytes(project, case, number) for number, case in enumerate(cases))
     if not data:
         raise ToolchainError(f"{project.name}: nothing to run, there is no case")
     if recipe_of(project, target).signature != binary.recipe.signature:
@@ -151,7 +152,8 @@ def _target_of(binary: Binary) -> Target:
     )
 
 
-def _case_bytes(project: Project, number: int, case: Sequence[npt.NDArray[Any]]) -> bytes:
+def case_bytes(project: Project, case: Sequence[npt.NDArray[Any]], number: int = 0) -> bytes:
+    """What a program reads of a case; raises ToolchainError where it does not fit."""
     if len(case) != len(project.inputs):
         raise ToolchainError(
             f"{project.name}, case {number}: {len(case)} arrays for {len(project.inputs)} inputs"
@@ -268,6 +270,13 @@ def _check_end(
             target.name,
             f"the program sees {shown[1]!r}, its target's machine {target.machine.name} should be "
             f"{target.machine.byte_order}-endian: correct the target's row, or its runner",
+        )
+    if shown[3:4] and lines[3].fit(shown[3]) is None and shown[3].startswith(INSTRUCTION_SET):
+        raise RunFailure(
+            "instruction set",
+            target.name,
+            f"the micro-kernels of {shown[3].removeprefix(INSTRUCTION_SET)!r} ran, "
+            f"{target.must_run!r} was to be tried here: nothing was proven of it",
         )
     report = _SANITIZER.search(finished.stderr)
     if report is not None:

@@ -6,7 +6,6 @@ The rows stand in `ares/toolchain/targets.py`. Which flags and why: docs/numeric
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import shutil
@@ -19,6 +18,7 @@ from typing import Literal
 
 from ares.toolchain.faults import ToolchainError
 from ares.toolchain.process import run_process
+from ares.toolchain.processors import NATIVE, host_digest, host_lacks, native_instruction_set
 
 Family = Literal["gcc", "clang", "zig", "tcc"]
 Order = Literal["little", "big"]
@@ -94,7 +94,7 @@ class Machine:
     def identity(self) -> str:
         """What runs the program, to the version: results of another one are other results."""
         if not self.runner:
-            return f"{self.name} {_host_processor()}"
+            return f"{self.name} {host_digest()}"
         packages = [f"{name} {importlib.metadata.version(name)}" for name in self.needs.pip]
         if packages:
             return f"{self.name} {' '.join(packages)}"
@@ -111,7 +111,9 @@ class Target:
     `compiler` and `archiver` are command prefixes. `flags` go to every command of the compiler, `link_flags` behind
     the inputs of the one that links. `trace`: "full" has every tensor of every layer handed over, "digests" asks
     only for the first that is wrong. `guarded`: the arena is planned with gaps between its buffers, which
-    sanitizers watch. `unusable`: why a target of somebody's own was found not to work here.
+    sanitizers watch. `instruction_set`: whose micro-kernels its programs run (ares_instruction_set), NATIVE for the
+    best of this machine's, None where nobody says (targets of somebody's own). `features`: what this machine's
+    processor must have, as the system names it. `unusable`: why a target of somebody's own was found not to work here.
     """
 
     name: str
@@ -127,6 +129,8 @@ class Target:
     trace: Literal["full", "digests"] = "digests"
     guarded: bool = False
     default: bool = False
+    instruction_set: str | None = None
+    features: tuple[str, ...] = ()
     unusable: str = ""
 
     @property
@@ -154,8 +158,23 @@ class Target:
             "libraries": "no operating system" if self.machine.board else "hosted",
         }
 
+    @property
+    def must_run(self) -> str | None:
+        """The instruction set whose micro-kernels a program must say that it runs; None: any."""
+        if self.instruction_set == NATIVE:
+            return native_instruction_set()
+        return self.instruction_set
+
+    def lacking(self) -> str | None:
+        """Why this machine's processor cannot run its programs, which nothing that could be installed changes."""
+        absent = host_lacks(self.features)
+        return f"this machine's processor has no {absent}" if absent else None
+
     def missing(self) -> str | None:
         """Why this target cannot be used here, and how to change that; None when it can."""
+        lacking = self.lacking()
+        if lacking is not None:
+            return lacking
         fault = self._fault()
         return f"{fault} ({self.install})" if fault and self.install else fault
 
@@ -196,7 +215,7 @@ class Target:
         # Of zig the last word is `cc`.
         asked = {"zig": (*command[:-1], "version"), "tcc": (*command, "-v")}
         version = _first_line(asked.get(self.family, (*command, "--version")))
-        native = f" for {_host_processor()}" if "-march=native" in self.flags else ""
+        native = f" for {host_digest()}" if "-march=native" in self.flags else ""
         return f"{self.family} {version} at {resolved}{native}"
 
 
@@ -210,17 +229,6 @@ def _resolved(command: str) -> str:
     if path is None:
         raise ToolchainError(f"{command} is not on the PATH")
     return path
-
-
-@lru_cache
-def _host_processor() -> str:
-    """A digest of what the host's processor can do."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "processor"
-    facts = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 @lru_cache

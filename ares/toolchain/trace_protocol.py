@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from ares.toolchain.target import Machine
 
 ANY_PROTOCOL = "ares-trace "
-PROTOCOL = f"{ANY_PROTOCOL}2 "
+PROTOCOL = f"{ANY_PROTOCOL}3 "
 COMPLAINT = "ares-trace: "
 """On standard error, before the program gives up; on a board it may stand between the lines."""
 BYTE_ORDER = "byte order "
 PROBE_OK = "probe ok"
 PROBE_FAILED = "probe failed "
+INSTRUCTION_SET = "instruction set "
 _CASE = "case "
 _STACK = "stack "
 
@@ -35,6 +36,7 @@ class Value:
 DIGEST = Value("DIGEST", re.compile(r"[0-9a-f]{16}"))
 BYTES = Value("BYTES", re.compile(r"[1-9][0-9]{0,9}"))
 ORDER = Value("little or big", re.compile(r"little|big"))
+NAME = Value("NAME", re.compile(r"[A-Za-z0-9]+(?:[ .+-][A-Za-z0-9]+)*"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,27 @@ def output_line(index: int) -> Line:
 
 
 def lines_of_run(
-    signature: str, cases: Mapping[int, Iterable[Line]], machine: Machine | None
+    signature: str,
+    cases: Mapping[int, Iterable[Line]],
+    machine: Machine | None,
+    instruction_set: str | None = None,
 ) -> tuple[Line, ...]:
     """Every line of a good run: `cases` by their numbers, each with what it shows.
 
     Where the `machine` is not known, either byte order will do, and so will a measured stack or none.
+    `instruction_set`: whose micro-kernels must run, None where any may.
     """
     if machine is None:
         order, stack = Line(BYTE_ORDER, ORDER), [Line(_STACK, BYTES, optional=True)]
     else:
         order = Line(f"{BYTE_ORDER}{machine.byte_order}")
         stack = [Line(_STACK, BYTES)] if machine.board is not None else []
-    head = (Line(f"{PROTOCOL}{signature}"), order, Line(PROBE_OK))
+    kernels = (
+        Line(INSTRUCTION_SET, NAME)
+        if instruction_set is None
+        else Line(f"{INSTRUCTION_SET}{instruction_set}")
+    )
+    head = (Line(f"{PROTOCOL}{signature}"), order, Line(PROBE_OK), kernels)
     shown = [line for number, case in cases.items() for line in (Line(f"{_CASE}{number}"), *case)]
     return (*head, *shown, *stack, Line(f"end {len(cases)}"))
 

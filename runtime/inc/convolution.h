@@ -14,8 +14,8 @@
  * multiple of 4: each a row of the kernel where its taps are neighbours in memory (groups and across.dilation are 1),
  * else a tap. Otherwise a patch is one segment, copied together and filled up to length, with weights of zero.
  *
- * Scratch of ares_convolution_patches: ARES_TILE_ROWS * segments * length bytes for what is copied: all patches, or in_place
- * those that reach outside the input; NULL where none does.
+ * Scratch of ares_convolution_patches: segments * length bytes for each position of a call, for what is copied: all patches,
+ * or in_place those that reach outside the input; NULL where none does.
  *
  * Ranges: windows as in window.h; in_c, out_c and groups >= 1; in_c and out_c divisible by groups; sums of raw codes, with
  * input_zero_point outside the input, < 2^31, proven by the planner from the weights. Input bytes are s8 when

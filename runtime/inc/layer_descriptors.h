@@ -133,7 +133,7 @@ typedef struct ares_network {
     const char *name;
     const ares_tensor *tensors;
     const ares_layer *layers;
-    const uint16_t *outputs; /* tensors that the caller gets; copied at the end unless made in its buffer */
+    const uint16_t *outputs; /* copied to the caller's buffers unless made there */
     uint32_t num_layers;
     uint32_t num_outputs;
     uint32_t num_tensors;

@@ -80,4 +80,131 @@ void ares_depthwise_tile_portable(const ares_depthwise_taps *taps, int32_t first
 void ares_requantize_portable(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                               int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
 
+/* Which of the others there is, by what the compiler says of the processor. */
+#if defined(ARES_PORTABLE)
+#elif (defined(__x86_64__) || defined(__i386__)) && __STDC_HOSTED__ &&                             \
+    (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9 && !defined(_WIN32)))
+#define ARES_MICRO_X86 /* micro_x86.h; for Windows gcc aligns no stack for such registers */
+#elif defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN)
+#define ARES_MICRO_NEON
+#elif defined(__wasm_simd128__)
+#define ARES_MICRO_WASM
+#elif defined(__riscv_v) && defined(__riscv_v_intrinsic)
+#define ARES_MICRO_RVV
+#elif defined(__ARM_FEATURE_MVE) && !defined(__ARM_BIG_ENDIAN)
+#define ARES_MICRO_MVE
+#elif defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_UNALIGNED) &&                         \
+    !defined(__ARM_BIG_ENDIAN)
+#define ARES_MICRO_DSP
+#endif
+
+#if defined(ARES_MICRO_DSP)
+void ares_tile_dsp(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+void ares_depthwise_tile_dsp(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                             int32_t *acc);
+void ares_requantize_dsp(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                         int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+#endif
+
+#if defined(ARES_MICRO_MVE)
+void ares_tile_mve(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+void ares_depthwise_tile_mve(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                             int32_t *acc);
+void ares_requantize_mve(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                         int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+#endif
+
+#if defined(ARES_MICRO_NEON)
+void ares_tile_neon(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+void ares_depthwise_tile_neon(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                              int32_t *acc);
+void ares_requantize_neon(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                          int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+#endif
+
+#if defined(ARES_MICRO_WASM)
+void ares_tile_wasm(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+void ares_depthwise_tile_wasm(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                              int32_t *acc);
+void ares_requantize_wasm(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                          int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+#endif
+
+#if defined(ARES_MICRO_RVV)
+void ares_tile_rvv(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc);
+void ares_depthwise_tile_rvv(const ares_depthwise_taps *taps, int32_t first, int32_t width,
+                             int32_t *acc);
+void ares_requantize_rvv(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                         int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+#endif
+
+/*
+ * Up to ARES_DEPTHWISE_WIDTH channels, first to first + width - 1, of a depthwise layer, for as many positions as one
+ * likes. prepared: what an instruction set makes of their constants.
+ */
+#if defined(ARES_MICRO_X86)
+#define ARES_DEPTHWISE_PREPARED 3456
+#else
+#define ARES_DEPTHWISE_PREPARED 0
+#endif
+
+typedef struct ares_depthwise_block {
+    const ares_depthwise_taps *taps;
+    const ares_rescale *rescale;
+    int32_t first;
+    int32_t width;
+    int32_t is_prepared;
+#if ARES_DEPTHWISE_PREPARED > 0
+    uint8_t prepared[ARES_DEPTHWISE_PREPARED];
+#endif
+} ares_depthwise_block;
+
+/*
+ * Positions one behind the other. x of the taps are those of the first; taps first to end - 1 lie in the input, step bytes
+ * further at each position that follows, the others at zero points, which stay.
+ */
+typedef struct ares_depthwise_run {
+    int32_t positions;
+    int32_t step;
+    int32_t first;
+    int32_t end;
+} ares_depthwise_run;
+
+/* The codes of a block in a run: position i at out[i * channels]. x, those of the block's taps, are changed. */
+void ares_depthwise_prepare(ares_depthwise_block *block);
+void ares_depthwise_positions(const ares_depthwise_block *block, const ares_depthwise_run *run,
+                              const uint8_t **x, uint8_t *out);
+
+/*
+ * Rows of codes at equal distances: segment s of row i begins at x[s], or, from segment first to end - 1, at x[s] + i * step.
+ * positions >= 1; segments, length and is_signed as in ares_tile_rows.
+ */
+typedef struct ares_tile_run {
+    const uint8_t *x[ARES_TILE_SEGMENTS];
+    int32_t positions;
+    int32_t step;
+    int32_t first;
+    int32_t end;
+    int32_t segments;
+    int32_t length;
+    int32_t is_signed;
+} ares_tile_run;
+
+/* Whether an instruction set does better by runs than tile by tile. */
+#if defined(ARES_MICRO_X86)
+int ares_has_runs(void);
+#else
+static inline int ares_has_runs(void)
+{
+    return 0;
+}
+#endif
+
+/*
+ * What ares_tile and ares_requantize give for each row and all panels of channels first to first + channels - 1, which
+ * begin at panels. Row i of out begins at out[i * out_step]. Only where ares_has_runs.
+ */
+void ares_run_panels(const ares_tile_run *run, const int8_t *panels, const ares_rescale *rescale,
+                     int32_t first, int32_t channels, uint8_t *out, int32_t out_step);
+
 #endif

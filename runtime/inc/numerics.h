@@ -27,6 +27,15 @@ static inline int64_t ares_floor_shift(int64_t value, int32_t bits)
     return value < 0 ? ~(~value >> bits) : value >> bits;
 }
 
+/* The same in 32 bits; 0 <= bits <= 31. */
+static inline int32_t ares_floor_shift_32(int32_t value, int32_t bits)
+{
+    if ((-1 >> 1) == -1) {
+        return value >> bits;
+    }
+    return value < 0 ? ~(~value >> bits) : value >> bits;
+}
+
 /*
  * N1 of a value to which half of the divisor has been added: round((raised - 2^(bits-1)) / 2^bits), half to even. The
  * floor of what is raised is right but at a tie, where nothing is left below the point: there the even one of two is
@@ -52,22 +61,41 @@ static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
 }
 
 /*
+ * A function between accumulator and code (N5): codes[number of thresholds <= value], and the index by which it is found.
+ *   thresholds  ascending; the first is more than INT32_MIN
+ *   codes       bytes of codes, one more than thresholds
+ *   starts      how many thresholds each bucket of 2^bits values certainly has below it; bucket 0 begins at below
+ *   below, last the first threshold less one, and the last one: beyond them nothing changes
+ *   bits        [0, 31]; (last - below) >> bits is the last bucket
+ *   half        0, or a power of two: of starts[bucket] and the 2 * half - 1 thresholds from there on, all of which
+ *               exist, the number is known for every value of the bucket
+ */
+typedef struct ares_steps {
+    const int32_t *thresholds;
+    const uint8_t *codes;
+    const uint8_t *starts;
+    int32_t below;
+    int32_t last;
+    int32_t bits;
+    int32_t half;
+} ares_steps;
+
+/*
  * Constants of N3 to N5. Arrays have one element per channel, or a single one when channel_stride is 0.
  *   multiplier  |multiplier| < 2^31; negative where a BatchNorm's or norm's weight is
  *   offset      bias and zero point, scaled by 2^shift, and half of that divisor, 2^(shift-1), which the rounding needs;
  *               |acc * multiplier + offset| < 2^62 + 2^60
  *   shift       [1, 61]
- *   lo, hi      bounds of the output codes (N4); unused when steps are present
- *   thresholds  num_thresholds ascending values, with num_thresholds + 1 codes (N5); NULL without a function
- *   step_stride 1 when each channel has a function of its own: thresholds [channels][num_thresholds] and codes
- *               [channels][num_thresholds + 1]; 0 when all share one
+ *   steps       a function (N5), or one for each channel when step_stride is 1; NULL without one
+ *   num_thresholds  thresholds of a function; 0 without one
+ *   lo, hi      bounds of the output codes (N4); with steps that all channels share their below and last, so that a
+ *               value is limited alike and then looked up; unused where each channel has its own
  */
 typedef struct ares_rescale {
     const int32_t *multiplier;
     const int64_t *offset;
     const uint8_t *shift;
-    const int32_t *thresholds;
-    const int16_t *codes;
+    const ares_steps *steps;
     int32_t channel_stride;
     int32_t step_stride;
     int32_t num_thresholds;
@@ -75,28 +103,29 @@ typedef struct ares_rescale {
     int32_t hi;
 } ares_rescale;
 
-/* N5: codes[number of thresholds <= value], with the steps of the given channel. */
-static inline int32_t ares_step_code(const ares_rescale *rescale, int64_t value, int32_t channel)
+/* N5: the byte of the code of a value between below and last. Halving without branches, most often of 1 or 3 thresholds. */
+static inline uint8_t ares_step_of(const ares_steps *steps, int32_t value)
 {
-    const int32_t count = rescale->num_thresholds;
-    const int32_t *const thresholds = rescale->thresholds + channel * rescale->step_stride * count;
-    const int16_t *const codes = rescale->codes + channel * rescale->step_stride * (count + 1);
-    int32_t below = 0;
-    int32_t above = count;
-    while (below < above) {
-        const int32_t middle = below + (above - below) / 2;
-        if (thresholds[middle] <= value) {
-            below = middle + 1;
-        } else {
-            above = middle;
-        }
+    const int32_t *const thresholds = steps->thresholds;
+    const uint32_t distance = (uint32_t)value - (uint32_t)steps->below;
+    int32_t place = steps->starts[distance >> steps->bits];
+    for (int32_t n = steps->half; n > 0; n >>= 1) {
+        place += thresholds[place + n - 1] <= value ? n : 0;
     }
-    return codes[below];
+    return steps->codes[place];
+}
+
+/* N5: the byte of codes[number of thresholds <= value], with the steps of the given channel. */
+static inline uint8_t ares_step_code(const ares_rescale *rescale, int64_t value, int32_t channel)
+{
+    const ares_steps *const steps = rescale->steps + channel * rescale->step_stride;
+    return ares_step_of(steps, ares_clamp(value, steps->below, steps->last));
 }
 
 /*
- * The one rounding (N1), then N4 or N5. |total| < 2^62 + 2^60: acc * multiplier + offset of N3, or the weighted sum of
- * N10, whose kernel brings coefficients of its own and leaves multiplier unused; half of the divisor is in offset.
+ * The one rounding (N1), then the code (N4), or its byte (N5), which is what is stored. |total| < 2^62 + 2^60:
+ * acc * multiplier + offset of N3, or the weighted sum of N10, whose kernel brings coefficients of its own and leaves
+ * multiplier unused; half of the divisor is in offset.
  */
 static inline int32_t ares_rescale_finish(const ares_rescale *rescale, int64_t total,
                                           int32_t channel)

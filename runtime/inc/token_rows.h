@@ -19,7 +19,7 @@ static inline int32_t ares_padded_length(int32_t codes)
 
 /*
  * rows vectors of features codes, the first at in, each step codes behind the one before. Where features is no multiple
- * of 4 they are copied to scratch, with zeros behind each: ARES_TILE_ROWS times the padded length; else scratch may be NULL.
+ * of 4 they are copied to scratch, with zeros behind each: the padded length a row; else scratch may be NULL.
  * is_signed is left to the caller.
  */
 static inline void ares_token_rows(ares_tile_rows *tokens, const uint8_t *in, int32_t step,

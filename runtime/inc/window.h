@@ -56,6 +56,18 @@ static inline ares_taps ares_taps_inside(const ares_window *window, int32_t i)
     return inside;
 }
 
+/* Windows along an axis whose taps are all inside: first <= i < end, none where they are
+ * equal. */
+static inline void ares_whole_windows(const ares_window *window, int32_t *first, int32_t *end)
+{
+    const int32_t room = window->in - 1 - (window->kernel - 1) * window->dilation + window->pad;
+    *first = (window->pad + window->stride - 1) / window->stride;
+    *end = room < 0 ? 0 : room / window->stride + 1;
+    *end = *end > window->out ? window->out : *end;
+    *first = *first > window->out ? window->out : *first;
+    *end = *end < *first ? *first : *end;
+}
+
 typedef struct ares_span {
     int32_t in;
     int32_t out;

@@ -70,8 +70,7 @@ void ares_correct_codes(int32_t *acc, int32_t rows, int32_t width, const int64_t
                         const int32_t *row_sums, int32_t packed_zero_point)
 {
     for (int32_t r = 0; r < rows; ++r) {
-        const int64_t row_term =
-            row_sums != NULL ? (int64_t)packed_zero_point * row_sums[r] : 0;
+        const int64_t row_term = row_sums != NULL ? (int64_t)packed_zero_point * row_sums[r] : 0;
         for (int32_t n = 0; n < width; ++n) {
             int32_t *const sum = &acc[r * ARES_PANEL_WIDTH + n];
             *sum = (int32_t)(*sum + terms[n] - row_term);

@@ -2,10 +2,20 @@
 
 #include <string.h>
 
-/* Short copies: a call of memcpy costs more than most of them, and four bytes at a time compile to one load each. */
-static void copy(uint8_t *to, const uint8_t *from, int32_t bytes)
+/* Bytes that the processor copies at once. */
+enum { WORD = sizeof(void *) };
+
+/* Short copies: a call of memcpy costs more than most of them, and a word at a time compiles to one load each. */
+static inline void copy(uint8_t *to, const uint8_t *from, int32_t bytes)
 {
     int32_t i = 0;
+    for (; i + WORD <= bytes; i += WORD) {
+        memcpy(to + i, from + i, WORD);
+    }
+    if (i < bytes && bytes >= WORD) { /* the last word, part of which is there already */
+        memcpy(to + bytes - WORD, from + bytes - WORD, WORD);
+        return;
+    }
     for (; i + 4 <= bytes; i += 4) {
         memcpy(to + i, from + i, 4);
     }
@@ -21,11 +31,18 @@ static void fill(uint8_t *to, uint8_t byte, int32_t bytes)
     }
 }
 
-/* What a patch is made of: runs of codes that are neighbours in memory, so many in each row of the kernel. */
+/*
+ * What a patch is made of: runs of codes that are neighbours in memory, so many in each row of the kernel. Patches whose
+ * first tap is in one of the first rows and columns are inside the input as a whole.
+ */
 typedef struct patch_shape {
-    int32_t depth; /* codes of a tap */
-    int32_t runs;  /* of a kernel row */
-    int32_t taps;  /* of a run */
+    int32_t depth;   /* codes of a tap */
+    int32_t runs;    /* of a kernel row */
+    int32_t taps;    /* of a run */
+    int32_t down;    /* codes to the next row of the kernel */
+    int32_t across;  /* codes to its next column */
+    int32_t rows;    /* of the input, in which a patch may begin that is inside */
+    int32_t columns; /* the same */
 } patch_shape;
 
 static patch_shape shape_of(const ares_convolution *conv)
@@ -35,6 +52,10 @@ static patch_shape shape_of(const ares_convolution *conv)
     shape.depth = conv->in_c / conv->groups;
     shape.runs = joined ? 1 : conv->across.kernel;
     shape.taps = joined ? conv->across.kernel : 1;
+    shape.down = conv->down.dilation * conv->across.in * conv->in_c;
+    shape.rows = conv->down.in - (conv->down.kernel - 1) * conv->down.dilation;
+    shape.columns = conv->across.in - (conv->across.kernel - 1) * conv->across.dilation;
+    shape.across = conv->across.dilation * conv->in_c;
     return shape;
 }
 
@@ -56,14 +77,38 @@ static void copy_run(const ares_convolution *conv, const patch_shape *shape, con
     fill(to + end * shape->depth, zero, (shape->taps - end) * shape->depth);
 }
 
-/* The patch of one position: x[s * ARES_TILE_ROWS] for every segment s, pointed at, or copied to scratch + at. */
-static void patch(const ares_convolution *conv, const patch_shape *shape, const uint8_t *in,
-                  ares_position position, uint8_t *scratch, int32_t at, const uint8_t **x)
+/* A patch that is inside the input as a whole and begins at first. */
+static void whole_patch(const ares_convolution *conv, const patch_shape *shape,
+                        const uint8_t *first, uint8_t *to, const uint8_t **x)
 {
     const int32_t run_bytes = shape->taps * shape->depth;
-    const int32_t left = position.x * conv->across.stride - conv->across.pad;
-    const int32_t top = position.y * conv->down.stride - conv->down.pad;
-    const int32_t start = at;
+    int32_t at = 0;
+    for (int32_t i = 0; i < conv->down.kernel; ++i) {
+        const uint8_t *run = first;
+        for (int32_t j = 0; j < shape->runs; ++j) {
+            if (conv->in_place) {
+                *x = run;
+                x += ARES_TILE_ROWS;
+            } else {
+                copy(to + at, run, run_bytes);
+                at += run_bytes;
+            }
+            run += shape->across;
+        }
+        first += shape->down;
+    }
+    if (!conv->in_place) {
+        fill(to + at, 0, conv->length - at);
+        *x = to;
+    }
+}
+
+/* The patch whose first tap is at row top and column left: pointed at, or copied to where to points. */
+static void patch(const ares_convolution *conv, const patch_shape *shape, const uint8_t *in,
+                  int32_t top, int32_t left, uint8_t *to, const uint8_t **x)
+{
+    const int32_t run_bytes = shape->taps * shape->depth;
+    int32_t at = 0;
     for (int32_t i = 0; i < conv->down.kernel; ++i) {
         const int32_t row = top + i * conv->down.dilation;
         const int inside = row >= 0 && row < conv->down.in;
@@ -74,16 +119,16 @@ static void patch(const ares_convolution *conv, const patch_shape *shape, const 
                 column + shape->taps <= conv->across.in) {
                 *x = line + column * conv->in_c;
             } else {
-                copy_run(conv, shape, line, column, scratch + at);
-                *x = scratch + at;
+                copy_run(conv, shape, line, column, to + at);
+                *x = to + at;
             }
             at += run_bytes;
             x += conv->in_place ? ARES_TILE_ROWS : 0;
         }
     }
     if (!conv->in_place) {
-        fill(scratch + at, 0, conv->length - (at - start));
-        *x = scratch + start;
+        fill(to + at, 0, conv->length - at);
+        *x = to;
     }
 }
 
@@ -92,13 +137,34 @@ void ares_convolution_patches(const ares_convolution *conv, const uint8_t *in, i
                               ares_tile_rows *patches)
 {
     const patch_shape shape = shape_of(conv);
+    const int32_t segments = conv->segments;
+    const int32_t step = conv->across.stride * conv->in_c;
+    int beside = 0; /* in place, as a whole, in the row that was before */
+
     patches->rows = count;
-    patches->segments = conv->segments;
+    patches->segments = segments;
     patches->length = conv->length;
     patches->is_signed = conv->input_signed;
     for (int32_t r = 0; r < count; ++r) {
-        patch(conv, &shape, in + group * shape.depth, positions[r], scratch,
-              r * conv->segments * conv->length, &patches->x[r]);
+        const int32_t top = positions[r].y * conv->down.stride - conv->down.pad;
+        const int32_t left = positions[r].x * conv->across.stride - conv->across.pad;
+        const uint8_t **const x = &patches->x[r];
+        const int is_whole = top >= 0 && top < shape.rows && left >= 0 && left < shape.columns;
+        if (is_whole && beside && positions[r].y == positions[r - 1].y) {
+            const int32_t further = (positions[r].x - positions[r - 1].x) * step;
+            for (int32_t s = 0; s < segments; ++s) {
+                x[s * ARES_TILE_ROWS] = x[s * ARES_TILE_ROWS - 1] + further;
+            }
+            continue;
+        }
+        uint8_t *const to = scratch + r * segments * conv->length;
+        if (is_whole) {
+            const int32_t first = (top * conv->across.in + left) * conv->in_c;
+            whole_patch(conv, &shape, in + group * shape.depth + first, to, x);
+        } else {
+            patch(conv, &shape, in + group * shape.depth, top, left, to, x);
+        }
+        beside = is_whole && conv->in_place;
     }
 }
 

@@ -9,6 +9,19 @@ ares_status ares_linear(const void *params, const void *const *inputs, void *con
     const uint8_t *in = (const uint8_t *)inputs[0];
     uint8_t *out = (uint8_t *)outputs[0];
 
+    if (p->in_features % 4 == 0 && ares_has_runs()) {
+        ares_tile_run run;
+        run.x[0] = in;
+        run.positions = p->tokens;
+        run.step = p->in_features;
+        run.first = 0;
+        run.end = 1;
+        run.segments = 1;
+        run.length = p->in_features;
+        run.is_signed = p->input_signed;
+        ares_run_panels(&run, p->weight, &p->rescale, 0, p->out_features, out, p->out_features);
+        return ARES_OK;
+    }
     for (int32_t t = 0; t < p->tokens; t += ARES_TILE_ROWS) {
         const int32_t rows = p->tokens - t < ARES_TILE_ROWS ? p->tokens - t : ARES_TILE_ROWS;
         ares_tile_rows tokens;

@@ -1,7 +1,21 @@
 #include "../inc/linear_fp32.h"
 
+#include "../inc/micro_floats.h"
 #include "../inc/real_output.h"
 #include "../inc/token_rows.h"
+
+/* Results n to n + width - 1 of a token, from its sums of raw codes. */
+static void results(const ares_linear_fp32_params *p, int32_t n, int32_t width, int32_t *acc,
+                    float *out)
+{
+    const float *const bias = p->bias == NULL ? NULL : p->bias + n;
+    for (int32_t k = 0; k < width && p->bias_codes != NULL; ++k) {
+        acc[k] += p->bias_codes[n + k];
+    }
+    for (int32_t k = ares_real_outputs_some(acc, width, p->scale + n, bias, out); k < width; ++k) {
+        out[k] = ares_real_output(acc[k], p->scale, p->bias, n + k);
+    }
+}
 
 ares_status ares_linear_fp32(const void *params, const void *const *inputs, void *const *outputs,
                              void *scratch)
@@ -21,14 +35,7 @@ ares_status ares_linear_fp32(const void *params, const void *const *inputs, void
             int32_t acc[ARES_TILE_ROWS * ARES_PANEL_WIDTH];
             ares_tile(&tokens, p->weight + n * tokens.length, width, acc);
             for (int32_t r = 0; r < rows; ++r) {
-                for (int32_t k = 0; k < width; ++k) {
-                    int32_t sum = acc[r * ARES_PANEL_WIDTH + k];
-                    if (p->bias_codes != NULL) {
-                        sum += p->bias_codes[n + k];
-                    }
-                    out[r * p->out_features + n + k] =
-                        ares_real_output(sum, p->scale, p->bias, n + k);
-                }
+                results(p, n, width, acc + r * ARES_PANEL_WIDTH, out + r * p->out_features + n);
             }
         }
         in += rows * p->in_features;

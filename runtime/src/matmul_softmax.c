@@ -104,8 +104,7 @@ static void score_rows(const ares_matmul_softmax_params *p, const uint8_t *q, in
     }
 }
 
-static int32_t largest(const ares_matmul_softmax_params *p, const int32_t *acc,
-                       const uint8_t *mask)
+static int32_t largest(const ares_matmul_softmax_params *p, const int32_t *acc, const uint8_t *mask)
 {
     int32_t top = INT32_MIN;
     for (int32_t j = 0; j < p->keys; ++j) {

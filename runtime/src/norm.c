@@ -34,48 +34,109 @@ static int64_t inverse_root(uint64_t radicand, int32_t *doublings)
 }
 
 /* floor(floor(product * multiplier / 2^32) / 2^shift); shift may be negative. |product| < 2^62. */
-static int64_t scaled(int64_t product, int32_t multiplier, int32_t shift)
+static inline int64_t scaled(int64_t product, int32_t multiplier, int32_t shift)
 {
     const int64_t low = (int64_t)((uint64_t)product & 0xffffffffu) * multiplier;
-    const int64_t high = ares_floor_shift(product, 32) * multiplier;
+    const int64_t high = (int64_t)(int32_t)ares_floor_shift(product, 32) * multiplier;
     const int64_t value = high + ares_floor_shift(low, 32);
     return shift >= 0 ? ares_floor_shift(value, shift) : value * ((int64_t)1 << -shift);
 }
 
-static void normalise_group(const ares_norm_params *p, const uint8_t *in, uint8_t *out,
-                            int32_t first_channel)
+/* What a group has: the sum of its steps (0 unless centred), the inverse root, and where its total is shifted. */
+typedef struct statistics {
+    int64_t inverse;
+    int32_t sum;
+    int32_t shift;
+} statistics;
+
+static statistics statistics_of(const ares_norm_params *p, const uint8_t *in)
 {
     const int32_t count = p->width * p->positions;
+    const int32_t zero = p->input_zero_point;
+    const int32_t is_signed = p->input_signed;
+    statistics found;
     int32_t sum = 0;
     int64_t squares = 0;
     for (int32_t c = 0; c < p->width; ++c) {
+        const uint8_t *at = in + c * p->channel_stride;
+        uint32_t some = 0; /* squares of up to 2^16 steps: 255^2 * 2^16 < 2^32 */
         for (int32_t i = 0; i < p->positions; ++i) {
-            const int32_t at = c * p->channel_stride + i * p->position_stride;
-            const int32_t step = ares_load_code(in, at, p->input_signed) - p->input_zero_point;
+            const int32_t step = ares_load_code(at, 0, is_signed) - zero;
             sum += step;
-            squares += step * step;
+            some += (uint32_t)(step * step);
+            at += p->position_stride;
+            if ((i & 0xffff) == 0xffff) {
+                squares += some;
+                some = 0;
+            }
         }
+        squares += some;
     }
-    if (!p->is_centred) {
-        sum = 0;
-    }
-    const int64_t variance = count * squares - (int64_t)sum * sum;
+    found.sum = p->is_centred ? sum : 0;
+    const int64_t variance = count * squares - (int64_t)found.sum * found.sum;
     int32_t doublings;
-    const int64_t inverse = inverse_root(
+    found.inverse = inverse_root(
         ((uint64_t)variance << p->variance_shift) + (uint64_t)p->variance_offset, &doublings);
-    const int32_t shift = p->root_shift - doublings;
+    found.shift = p->root_shift - doublings;
+    return found;
+}
 
-    for (int32_t c = 0; c < p->width; ++c) {
-        const int32_t constants = (first_channel + c) * p->rescale.channel_stride;
-        const int32_t multiplier = p->rescale.multiplier[constants];
-        const int64_t offset = p->rescale.offset[constants];
-        for (int32_t i = 0; i < p->positions; ++i) {
-            const int32_t at = c * p->channel_stride + i * p->position_stride;
-            const int32_t step = ares_load_code(in, at, p->input_signed) - p->input_zero_point;
-            const int64_t deviation = count * step - sum;
-            const int64_t total = scaled(deviation * inverse, multiplier, shift) + offset;
-            out[at] = ares_code_byte(ares_rescale_finish(&p->rescale, total, first_channel + c));
+/* As ares_clamp of ares_round_raised, in halves: bits more than 32 are cut off. */
+static inline int32_t limited_high(int64_t total, int32_t bits, int32_t lo, int32_t hi)
+{
+    const int32_t high = (int32_t)ares_floor_shift(total, 32);
+    const uint32_t low = (uint32_t)((uint64_t)total & 0xffffffffu);
+    const uint32_t below_point = (uint32_t)high & (((uint32_t)1 << bits) - 1u);
+    const int32_t rounded = ares_floor_shift_32(high, bits);
+    const int32_t value = (low | below_point) == 0 ? rounded & ~(int32_t)1 : rounded;
+    return value < lo ? lo : value > hi ? hi : value;
+}
+
+static void normalise_group(const ares_norm_params *p, const statistics *group,
+                            int32_t first_channel, const uint8_t *in, uint8_t *out)
+{
+    /* Not read again for each code: a byte that is written may be any. */
+    const int32_t zero = p->input_zero_point;
+    const int32_t is_signed = p->input_signed;
+    const int32_t positions = p->positions;
+    const int32_t apart = p->position_stride;
+    const int32_t next_channel = p->channel_stride;
+    const int32_t stride = p->rescale.channel_stride;
+    const int32_t *multiplier = p->rescale.multiplier + first_channel * stride;
+    const int64_t *offset = p->rescale.offset + first_channel * stride;
+    const uint8_t *shift = p->rescale.shift + first_channel * stride;
+    const ares_steps *steps = p->rescale.num_thresholds > 0 ? p->rescale.steps : NULL;
+    const int32_t step_stride = p->rescale.step_stride;
+    const int64_t unit = p->width * positions * group->inverse;
+    const int64_t lead = group->sum * group->inverse;
+    const int32_t down = group->shift;
+    int32_t lo = p->rescale.lo;
+    int32_t hi = p->rescale.hi;
+    steps = steps != NULL ? steps + first_channel * step_stride : NULL;
+
+    for (int32_t c = p->width; c > 0; --c) {
+        const int32_t m = *multiplier;
+        const int64_t b = *offset;
+        const int32_t s = *shift;
+        int32_t at = 0;
+        if (steps != NULL) {
+            lo = steps->below;
+            hi = steps->last;
         }
+        for (int32_t i = positions; i > 0; --i) {
+            const int32_t step = ares_load_code(in, at, is_signed) - zero;
+            const int64_t total = scaled(unit * step - lead, m, down) + b;
+            const int32_t value = s >= 32 ? limited_high(total, s - 32, lo, hi)
+                                          : ares_clamp(ares_round_raised(total, s), lo, hi);
+            out[at] = steps != NULL ? ares_step_of(steps, value) : ares_code_byte(value);
+            at += apart;
+        }
+        in += next_channel;
+        out += next_channel;
+        multiplier += stride;
+        offset += stride;
+        shift += stride;
+        steps = steps != NULL ? steps + step_stride : NULL;
     }
 }
 
@@ -92,7 +153,8 @@ ares_status ares_norm(const void *params, const void *const *inputs, void *const
         for (int32_t g = 0; g < p->groups; ++g) {
             const int32_t channel = g * p->width;
             const int32_t start = channel * p->channel_stride;
-            normalise_group(p, in + start, out + start, channel);
+            const statistics group = statistics_of(p, in + start);
+            normalise_group(p, &group, channel, in + start, out + start);
         }
         in += row_size;
         out += row_size;

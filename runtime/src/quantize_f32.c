@@ -1,5 +1,7 @@
 #include "../inc/quantize_f32.h"
 
+#include "../inc/micro_floats.h"
+
 /*
  * The integer nearest to value, ties to even; |value| < 2^23.
  *
@@ -74,7 +76,7 @@ ares_status ares_quantize_f32(const void *params, const void *const *inputs, voi
     uint8_t *const out = (uint8_t *)outputs[0];
     (void)scratch;
 
-    for (int32_t i = 0; i < p->elements; ++i) {
+    for (int32_t i = ares_quantize_some(p, in, out); i < p->elements; ++i) {
         float x = in[i];
         for (int32_t step = 0; step < p->num_steps; ++step) {
             x = stepped(&p->steps[step], x, i);

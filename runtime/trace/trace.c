@@ -2,11 +2,12 @@
 
 #include "arena_watch.h"
 #include "../inc/float_probe.h"
+#include "../inc/microkernels.h"
 #include "trace_io.h"
 
 #include <string.h>
 
-#define PROTOCOL "ares-trace 2 "
+#define PROTOCOL "ares-trace 3 "
 #define CHUNK 256
 
 /* Exit codes; the host knows them too (ares/toolchain/run.py). 1 is left to sanitizers and the C library. */
@@ -368,6 +369,9 @@ int ares_trace_main(int argc, char **argv, const ares_trace_subject *subject,
                         ares_float_fault_name(fault));
     }
     ares_io_print("probe ok\n");
+    ares_io_print("instruction set ");
+    ares_io_print(ares_instruction_set());
+    ares_io_print("\n");
     if (subject->num_inputs == 0) {
         return complain(TRACE_USAGE, "the network has no inputs", "");
     }

@@ -26,7 +26,7 @@ from tests.extract.models import Net, calibrated, identity, linear, relu, seeded
 SHAPE = (1, 6)
 STRICT = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 COMPILERS = {"gcc": ("gcc",), "zig": (sys.executable, "-m", "ziglang", "cc")}
-KERNEL, RIGHT, PLANTED = "src/linear.c", "p->rescale, acc, o", "p->rescale, -acc, o"
+KERNEL, RIGHT, PLANTED = "src/linear.c", "ares_requantize(", "acc[0] = -acc[0], ares_requantize("
 
 MAIN = """\
 #include <stdint.h>
@@ -248,6 +248,21 @@ def test_no_external_symbol_without_the_hash(
     libc = {"fclose", "ferror", "fflush", "fopen", "fputs", "fread", "fwrite", "stderr", "stdout"}
     libc |= {"memcmp", "memcpy", "memmove", "memset", "strcmp", "strlen", "stdin"}
     assert {name for name in seen - ours if not name.startswith("_")} <= libc
+
+
+def test_the_choice_of_micro_kernels_is_left_to_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ARES_PORTABLE is no name of the runtime's: renamed, it was defined in every export, and all were portable."""
+    needs("gcc")
+    graph, _ = network("left", 1)
+    exported(graph, tmp_path / "left", monkeypatch)
+    (tmp_path / "choice.c").write_text(
+        '#include "microkernels.h"\n#if defined(ARES_PORTABLE)\nportable\n#else\nchosen\n#endif\n'
+    )
+    command = ["gcc", "-E", "-P", "-Ileft/runtime/inc", "choice.c"]
+    assert run(command, tmp_path).split()[-1] == "chosen"
+    assert run([*command, "-DARES_PORTABLE"], tmp_path).split()[-1] == "portable"
 
 
 def test_the_hash_is_of_the_content_alone(

@@ -248,5 +248,5 @@ def test_exit_codes_of_the_program(
     finished = run_process((str(binary.path), *arguments), folder=tmp_path, timeout=60)
     assert finished.code == code
     assert words in finished.stderr
-    assert finished.stdout.startswith(f"ares-trace 2 {binary.recipe.signature}\n")
+    assert finished.stdout.startswith(f"ares-trace 3 {binary.recipe.signature}\n")
     assert "end " not in finished.stdout

@@ -30,9 +30,10 @@ from tests.toolchain.tiny_network import (
 Y = bytes([3, 4])
 HIDDEN = bytes([0, 1, 2])
 GOOD = [
-    "ares-trace 2 @signature@\\n",
+    "ares-trace 3 @signature@\\n",
     f"byte order {sys.byteorder}\\n",
     "probe ok\\n",
+    f"instruction set {any_target().must_run}\\n",
     "case 0\\n",
     f"layer 0 body.fc1 hidden {trace_digest(HIDDEN)}\\n",
     f"layer 1 body.fc2 y {trace_digest(Y)}\\n",
@@ -40,11 +41,12 @@ GOOD = [
     "end 1\\n",
 ]
 BYTES = HIDDEN + Y + Y
+SLOW = "instruction set abacus\\n"
 OTHER = "big" if sys.byteorder == "little" else "little"
 
 FAULTS = [
-    ("wrong signature", "signature", ["ares-trace 2 0000\\n", *GOOD[1:]], BYTES, 0),
-    ("wrong signature, then a crash", "signature", ["ares-trace 2 0000\\n"], b"", 9),
+    ("wrong signature", "signature", ["ares-trace 3 0000\\n", *GOOD[1:]], BYTES, 0),
+    ("wrong signature, then a crash", "signature", ["ares-trace 3 0000\\n"], b"", 9),
     ("another protocol", "malformed", ["ares-trace 1 @signature@\\n", *GOOD[1:]], BYTES, 0),
     ("nothing at all", "truncated", [], b"", 0),
     ("probe", "probe", [*GOOD[:2], "probe failed contraction\\n"], b"", 3),
@@ -53,17 +55,20 @@ FAULTS = [
     ("another byte order, then a crash", "byte order", [GOOD[0], f"byte order {OTHER}\\n"], b"", 9),
     ("no byte order", "malformed", [GOOD[0], *GOOD[2:]], BYTES, 0),
     ("a byte order there is not", "malformed", [GOOD[0], "middle\\n", *GOOD[2:]], BYTES, 0),
+    ("other kernels", "instruction set", [*GOOD[:3], SLOW, *GOOD[4:]], BYTES, 0),
+    ("other kernels, then a crash", "instruction set", [*GOOD[:3], SLOW], b"", 9),
+    ("nobody says which kernels", "malformed", [*GOOD[:3], *GOOD[4:]], BYTES, 0),
     ("a stack where none is measured", "malformed", [*GOOD[:-1], "stack 9\\n", GOOD[-1]], BYTES, 0),
-    ("no space for its output", "disk full", GOOD[:4], BYTES, 7),
+    ("no space for its output", "disk full", GOOD[:5], BYTES, 7),
     ("exit code", "crash", GOOD, BYTES, 1),
     ("exit code 256 errors wide", "crash", GOOD, BYTES, 255),
     ("no end", "truncated", GOOD[:-1], BYTES, 0),
     ("half a line", "truncated", [*GOOD[:-1], "end"], BYTES, 0),
-    ("a layer is missing", "malformed", [*GOOD[:4], *GOOD[5:]], BYTES, 0),
-    ("layers swapped", "malformed", [*GOOD[:4], GOOD[5], GOOD[4], *GOOD[6:]], BYTES, 0),
-    ("a layer too many", "malformed", [*GOOD[:6], GOOD[5], *GOOD[6:]], BYTES, 0),
+    ("a layer is missing", "malformed", [*GOOD[:5], *GOOD[6:]], BYTES, 0),
+    ("layers swapped", "malformed", [*GOOD[:5], GOOD[6], GOOD[5], *GOOD[7:]], BYTES, 0),
+    ("a layer too many", "malformed", [*GOOD[:7], GOOD[6], *GOOD[7:]], BYTES, 0),
     ("another layer's name", "malformed", [line.replace("fc2", "fc3") for line in GOOD], BYTES, 0),
-    ("no digest", "malformed", [*GOOD[:4], "layer 0 body.fc1 hidden \\n", *GOOD[5:]], BYTES, 0),
+    ("no digest", "malformed", [*GOOD[:5], "layer 0 body.fc1 hidden \\n", *GOOD[6:]], BYTES, 0),
     ("fewer cases", "malformed", [*GOOD[:-1], "end 0\\n"], BYTES, 0),
     ("words after the end", "malformed", [*GOOD, "PASS\\n"], BYTES, 0),
     ("bytes are missing", "truncated", GOOD, BYTES[:-1], 0),
@@ -105,7 +110,7 @@ def test_stale_binary_is_refused() -> None:
     assert caught.value.kind == "signature"
     # The same when only the file is stale: it is the program itself that says so.
     swapped = replace(build(changed, target), path=stale.path)
-    with pytest.raises(RunFailure, match=f"says 'ares-trace 2 {stale.recipe.signature}'") as caught:
+    with pytest.raises(RunFailure, match=f"says 'ares-trace 3 {stale.recipe.signature}'") as caught:
         run(swapped, changed, [case(1, 2, 3, 4)])
     assert caught.value.kind == "signature"
 

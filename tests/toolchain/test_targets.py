@@ -27,7 +27,7 @@ from ares.toolchain import (
 )
 from ares.toolchain import target as target_module
 from ares.toolchain.machines import HOST
-from ares.toolchain.targets import CONTRACT
+from ares.toolchain.rows import CONTRACT
 from tests.slow import slow_but
 from tests.toolchain.fake_tools import tool
 from tests.toolchain.tiny_network import MAIN, case, oracle, tiny_project, usable
@@ -279,7 +279,7 @@ def test_builds_for_this_very_processor_are_of_this_very_processor(
     before = [t.compiler_identity() for t in installed]
     host = HOST.identity()
     other = plain.compiler_identity() if plain.missing() is None else ""
-    monkeypatch.setattr(target_module, "_host_processor", lambda: "another")
+    monkeypatch.setattr(target_module, "host_digest", lambda: "another")
     for target, identity in zip(installed, before, strict=True):
         assert target.compiler_identity() != identity
         assert target.compiler_identity().endswith(" for another")

@@ -8,6 +8,7 @@ from ares.toolchain import TARGETS
 from ares.toolchain.trace_protocol import (
     BYTES,
     DIGEST,
+    NAME,
     ORDER,
     layer_line,
     lines_of_run,
@@ -21,9 +22,10 @@ LITTLE = [target.machine for target in TARGETS if target.machine.byte_order == "
 HOST = next(machine for machine in LITTLE if machine.board is None)
 BOARD = next(machine for machine in LITTLE if machine.board is not None)
 GOOD = [
-    "ares-trace 2 feed",
+    "ares-trace 3 feed",
     "byte order little",
     "probe ok",
+    "instruction set avx2",
     "case 4",
     f"layer 3 body.fc y {ONE}",
     f"output 0 {TWO}",
@@ -31,8 +33,9 @@ GOOD = [
 ]
 MEASURED = [*GOOD[:-1], "stack 512", GOOD[-1]]
 DUE = {
-    machine: lines_of_run("feed", {4: CASE}, known)
-    for machine, known in (("host", HOST), ("board", BOARD), ("unknown", None))
+    "host": lines_of_run("feed", {4: CASE}, HOST, "avx2"),
+    "board": lines_of_run("feed", {4: CASE}, BOARD, "avx2"),
+    "unknown": lines_of_run("feed", {4: CASE}, None),
 }
 
 
@@ -41,8 +44,12 @@ DUE = {
     [
         ("host", GOOD, {DIGEST: (ONE, TWO)}),
         ("board", MEASURED, {DIGEST: (ONE, TWO), BYTES: ("512",)}),
-        ("unknown", GOOD, {DIGEST: (ONE, TWO), BYTES: (), ORDER: ("little",)}),
-        ("unknown", MEASURED, {DIGEST: (ONE, TWO), BYTES: ("512",), ORDER: ("little",)}),
+        ("unknown", GOOD, {DIGEST: (ONE, TWO), BYTES: (), ORDER: ("little",), NAME: ("avx2",)}),
+        (
+            "unknown",
+            MEASURED,
+            {DIGEST: (ONE, TWO), BYTES: ("512",), ORDER: ("little",), NAME: ("avx2",)},
+        ),
     ],
 )
 def test_a_good_run_is_read_to_its_end(
@@ -54,7 +61,7 @@ def test_a_good_run_is_read_to_its_end(
     assert [line.text for line, _ in reading.lines] == [
         text.removesuffix(value) for text, (_, value) in zip(lines, reading.lines, strict=True)
     ]
-    for kind in (DIGEST, BYTES, ORDER):
+    for kind in (DIGEST, BYTES, ORDER, NAME):
         assert reading.values(kind) == values.get(kind, ())
 
 
@@ -68,7 +75,7 @@ def test_every_line_is_due_at_its_place(machine: str) -> None:
             assert due is not None
             assert len(reading.lines) == count
             assert lines[count].startswith(due.text)
-            place = f"before {due.text.strip()!r}" + (" of case 4" if count > 3 else "")
+            place = f"before {due.text.strip()!r}" + (" of case 4" if count > 4 else "")
             assert reading.place == place
 
 
@@ -92,6 +99,14 @@ def test_a_machine_has_one_byte_order() -> None:
     assert read(big, DUE["unknown"]).due is None
     middle = [GOOD[0], "byte order middle", *GOOD[2:]]
     assert str(read(middle, DUE["unknown"]).due) == "byte order little or big"
+
+
+def test_a_row_that_expects_an_instruction_set_has_no_other() -> None:
+    portable = [*GOOD[:3], "instruction set portable", *GOOD[4:]]
+    assert str(read(portable, DUE["host"]).due) == "instruction set avx2"
+    assert read(portable, DUE["unknown"]).due is None
+    for none in ("instruction set ", "instruction set", "instruction set \t"):
+        assert str(read([*GOOD[:3], none], DUE["unknown"]).due) == "instruction set NAME"
 
 
 def test_lines_as_messages_name_them() -> None:

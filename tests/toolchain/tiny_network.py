@@ -23,7 +23,7 @@ HEADER = """\
 #ifndef TINY_H
 #define TINY_H
 #include "executor.h"
-#define TINY_ARENA_BYTES 32
+#define TINY_ARENA_BYTES 48
 extern const ares_network tiny_network;
 #endif
 """
@@ -37,13 +37,13 @@ NETWORK = """\
 #endif
 
 static const int32_t multiplier[1] = {1};
-static const int64_t offset[1] = {0};
+static const int64_t offset[1] = {1};
 static const uint8_t shift[1] = {1};
-#define RESCALE {multiplier, offset, shift, NULL, NULL, 0, 0, 0, -128, 127}
+#define RESCALE {multiplier, offset, shift, NULL, 0, 0, 0, -128, 127}
 static const int8_t weight_1[12] = {1, -2, 3, 4, -5, 6, -7, 8, 9, 10, -11, -12};
-static const int8_t weight_2[6] = {1, -1, 2, -3, 2, 1};
-static const ares_linear_params params_1 = {1, 4, 3, 0, 1, weight_1, RESCALE};
-static const ares_linear_params params_2 = {1, 3, 2, 0, 1, weight_2, RESCALE};
+static const int8_t weight_2[8] = {1, -1, 2, 0, -3, 2, 1, 0};
+static const ares_linear_params params_1 = {1, 4, 3, 1, weight_1, RESCALE};
+static const ares_linear_params params_2 = {1, 3, 2, 1, weight_2, RESCALE};
 
 ares_status planted(const void *params, const void *const *inputs, void *const *outputs,
                     void *scratch);
@@ -57,11 +57,11 @@ static const uint16_t x[] = {0}, hidden[] = {1}, y[] = {2};
 static const ares_tensor tensors[] = {
     {"x", 0, 4, ARES_SPACE_INPUT, ARES_S8, NULL},
     {"hidden", 0, 3, ARES_SPACE_ARENA, ARES_S8, NULL},
-    {"y", 16, 2, ARES_SPACE_ARENA, ARES_S8, NULL},
+    {"y", 32, 2, ARES_SPACE_ARENA, ARES_S8, NULL},
 };
 static const ares_layer layers[] = {
     {OP_LINEAR_INT8, "body.fc1", ares_linear, &params_1, x, hidden, 1, 1, 1, 0, 0, NULL, 0},
-    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 0, 0, NULL, 0},
+    {OP_LINEAR_INT8, "body.fc2", planted, &params_2, hidden, y, 1, 1, 1, 16, 16, NULL, 0},
 };
 const ares_network tiny_network = {"tiny", tensors, layers, y, 2, 1, 3};
 """
@@ -92,19 +92,17 @@ int main(int argc, char **argv)
 """
 
 RUNTIME = (
-    *("inc/dot.h", "inc/executor.h", "inc/float_probe.h", "inc/layer_descriptors.h"),
-    *("inc/linear.h", "inc/numerics.h", "inc/status.h", "inc/symbols.h"),
-    *("src/executor.c", "src/float_probe.c", "src/linear.c"),
-    *("trace/arena_watch.c", "trace/arena_watch.h", "trace/trace.c", "trace/trace.h"),
-    *("trace/stack_unknown.c", "trace/trace_io.h", "trace/trace_line.c", "trace/trace_line.h"),
-    "trace/trace_stdio.c",
+    *("inc/*.h", "src/executor.c", "src/float_probe.c", "src/linear.c", "src/micro*.c"),
+    *("trace/arena_watch.c", "trace/stack_unknown.c", "trace/trace*.c", "trace/*.h"),
 )
 
 
 def tiny_project(
     kernel: str = GOOD_KERNEL, main: str = MAIN, changes: Mapping[str, bytes] | None = None
 ) -> Project:
-    files = {f"runtime/{name}": (runtime_dir() / name).read_bytes() for name in RUNTIME}
+    root = runtime_dir()
+    paths = [path for pattern in RUNTIME for path in root.glob(pattern)]
+    files = {f"runtime/{path.relative_to(root).as_posix()}": path.read_bytes() for path in paths}
     files["net/tiny.h"] = HEADER.encode()
     files["tiny.c"] = NETWORK.replace("@kernel@", kernel).encode()
     files["main.c"] = main.encode()

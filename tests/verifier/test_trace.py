@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -52,7 +53,7 @@ def expected() -> dict[str, Any]:
 
 
 def good_lines() -> list[str]:
-    lines = [f"ares-trace 2 {SIGNATURE}", "byte order big", "probe ok"]
+    lines = [f"ares-trace 3 {SIGNATURE}", "byte order big", "probe ok", "instruction set mve"]
     for number, case in enumerate(CASES):
         lines += [f"case {number}"]
         lines += [
@@ -138,26 +139,27 @@ def edited(number: int, line: str | None) -> str:
 FAULTS = {
     "empty": ("", "malformed", "no line begins with 'ares-trace '"),
     "something else": ("hello\nworld\n", "malformed", "no line begins with 'ares-trace '"),
-    "only a beginning": ("ares-trace 2 01", "truncated", "it ends with 'ares-trace 2 01'"),
-    "foreign": (edited(0, "ares-trace 2 ffff456789abcdef"), "signature", "'ffff456789abcdef'"),
-    "another protocol": (edited(0, f"ares-trace 3 {SIGNATURE}"), "malformed", "another protocol"),
+    "only a beginning": ("ares-trace 3 01", "truncated", "it ends with 'ares-trace 3 01'"),
+    "foreign": (edited(0, "ares-trace 3 ffff456789abcdef"), "signature", "'ffff456789abcdef'"),
+    "another protocol": (edited(0, f"ares-trace 2 {SIGNATURE}"), "malformed", "another protocol"),
     "byte order": (edited(1, "byte order middle"), "malformed", "little or big"),
     "probe": (edited(2, "probe failed contraction"), "probe", "-ffp-contract=off"),
-    "no probe": (edited(2, None), "malformed", "line 3 is 'case 0', expected 'probe ok'"),
-    "a lost line": (edited(5, None), "malformed", "expected 'layer 1 conv conv DIGEST'"),
-    "another layer": (edited(5, f"layer 1 conv2 conv2 {digest(1)}"), "malformed", "line 6 is"),
-    "another index": (edited(5, f"layer 7 conv conv {digest(1)}"), "malformed", "line 6 is"),
-    "a short digest": (edited(5, "layer 1 conv conv 0123"), "malformed", "line 6 is"),
-    "upper case": (edited(5, f"layer 1 conv conv {'AB' * 8}"), "malformed", "line 6 is"),
-    "a doubled line": (edited(5, "\n".join(good_lines()[5:6] * 2)), "malformed", "line 7 is"),
-    "noise": (edited(5, "\x00\x7f\ufffd"), "malformed", "line 6 is"),
-    "cut between": (text(good_lines()[:6]), "truncated", "ends after line 6, where 'layer 2 fc"),
-    "cut within": (text(good_lines())[:260], "truncated", "is not whole"),
+    "no probe": (edited(2, None), "malformed", "line 3 is 'instruction set mve', expected 'probe ok'"),
+    "no instruction set": (edited(3, None), "malformed", "expected 'instruction set NAME'"),
+    "a lost line": (edited(6, None), "malformed", "expected 'layer 1 conv conv DIGEST'"),
+    "another layer": (edited(6, f"layer 1 conv2 conv2 {digest(1)}"), "malformed", "line 7 is"),
+    "another index": (edited(6, f"layer 7 conv conv {digest(1)}"), "malformed", "line 7 is"),
+    "a short digest": (edited(6, "layer 1 conv conv 0123"), "malformed", "line 7 is"),
+    "upper case": (edited(6, f"layer 1 conv conv {'AB' * 8}"), "malformed", "line 7 is"),
+    "a doubled line": (edited(6, "\n".join(good_lines()[6:7] * 2)), "malformed", "line 8 is"),
+    "noise": (edited(6, "\x00\x7f\ufffd"), "malformed", "line 7 is"),
+    "cut between": (text(good_lines()[:7]), "truncated", "ends after line 7, where 'layer 2 fc"),
+    "cut within": (text(good_lines())[:280], "truncated", "is not whole"),
     "no end": (text(good_lines()[:-1]), "truncated", "where 'end 2' is due"),
-    "fewer cases": (edited(13, "end 1"), "malformed", "expected 'end 2'"),
+    "fewer cases": (edited(14, "end 1"), "malformed", "expected 'end 2'"),
     "a reset": (text(good_lines()[:6] + good_lines()), "truncated", "the program started again"),
-    "gave up": (edited(5, "ares-trace: a kernel refused its input: x"), "crash", "gave up"),
-    "long": (edited(5, "x" * 10**6), "malformed", "xxx..."),
+    "gave up": (edited(6, "ares-trace: a kernel refused its input: x"), "crash", "gave up"),
+    "long": (edited(6, "x" * 10**6), "malformed", "xxx..."),
 }  # fmt: skip
 
 
@@ -249,7 +251,9 @@ def test_damaged_traces(tmp_path: Path, project: Path) -> None:
         trace.write_bytes(data)
         if judge_trace(trace, project).verdict.outcome is VerdictOutcome.PASS:
             lines = [line.rstrip(b"\r ") for line in data.split(b"\n")]
-            assert text(good_lines()).rstrip().encode() in b"\n".join(lines)
+            # Whose kernels ran on a board is the board's to say.
+            said = re.sub(rb"(?m)^instruction set .+$", good_lines()[3].encode(), b"\n".join(lines))
+            assert text(good_lines()).rstrip().encode() in said
 
 
 def test_damaged_expectations(tmp_path: Path, project: Path) -> None:
@@ -296,7 +300,10 @@ def test_an_exported_project(tmp_path: Path, export: Run, trace: Run) -> None:
     outcome = trace(printed(), folder)
     assert (outcome.code, outcome.err) == (0, ""), outcome.out
     kernel = folder / "runtime" / "src" / "linear_fp32.c"
-    kernel.write_text(kernel.read_text().replace("*out++ = value;", "*out++ = -value;"))
+    right = "    return ARES_OK;"
+    assert right in kernel.read_text()
+    wrong = "    *(float *)outputs[0] += 1.0f;\n" + right
+    kernel.write_text(kernel.read_text().replace(right, wrong))
     outcome = trace(printed(), folder)
     assert outcome.code == 1
     assert outcome.report["verdict"]["layer"] == "fc"
