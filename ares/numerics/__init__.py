@@ -34,6 +34,7 @@ from ares.numerics.softmax import (
     plan_reciprocal,
     softmax_codes,
 )
+from ares.numerics.steps import StepIndex, index_steps
 from ares.numerics.tables import code_limits, lookup_table, plan_function
 from ares.numerics.truncation import plan_truncation
 
@@ -53,6 +54,7 @@ __all__ = [
     "Rescale",
     "ScanPlan",
     "ScanRange",
+    "StepIndex",
     "affine",
     "celu",
     "clip",
@@ -63,6 +65,7 @@ __all__ = [
     "exact_matmul",
     "exp_table",
     "exp_tables",
+    "index_steps",
     "leaky_relu",
     "lookup_table",
     "plan_function",

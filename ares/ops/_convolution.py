@@ -149,7 +149,8 @@ class Convolution(KernelOperation):
         if self._is_in_place and not reaches_outside(source, self.windows):
             return 0
         _, segments, length = self._patch_rows().shape
-        return int(TILE_ROWS * segments * padded(length))
+        results = prod(window.count(source[axis]) for axis, window in self.windows.items())
+        return int(min(results, TILE_ROWS) * segments * padded(length))
 
     @property
     def _segments(self) -> int:

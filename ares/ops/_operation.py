@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import DType, GraphError, Operation, Tensor
-from ares.numerics import INT32_MAX, Rescale
+from ares.numerics import INT32_MAX, Rescale, StepIndex, index_steps
 
 Array = npt.NDArray[Any]
 Layout = tuple[int, ...]
@@ -177,19 +177,44 @@ def rescale_struct(rescale: Rescale, excess: Array | None = None) -> Struct:
         max(map(abs, offsets)) < _OFFSET_LIMIT,
         "an offset leaves 64 bits; use fewer input channels or a zero point of 0",
     )
+    tables = _step_tables(rescale)
+    is_shared = len(tables) > 0 and not rescale.has_own_steps
     return Struct(
         "ares_rescale",
         (
             ("multiplier", multiplier),
             ("offset", np.array(offsets, np.int64)),
             ("shift", shift),
-            ("thresholds", rescale.thresholds),
-            ("codes", rescale.codes),
+            ("steps", tuple(map(_steps_struct, tables))),
             ("channel_stride", int(len(offsets) > 1)),
             ("step_stride", int(rescale.has_own_steps)),
             ("num_thresholds", int(rescale.thresholds.shape[-1])),
-            ("lo", rescale.lo),
-            ("hi", rescale.hi),
+            ("lo", tables[0].below if is_shared else rescale.lo),
+            ("hi", tables[0].last if is_shared else rescale.hi),
+        ),
+    )
+
+
+def _step_tables(rescale: Rescale) -> tuple[StepIndex, ...]:
+    """One, or one a channel; none without a function."""
+    if not rescale.thresholds.size:
+        return ()
+    rows = zip(np.atleast_2d(rescale.thresholds), np.atleast_2d(rescale.codes), strict=True)
+    return tuple(index_steps(*row, is_shared=not rescale.has_own_steps) for row in rows)
+
+
+def _steps_struct(index: StepIndex) -> Struct:
+    """The initialiser of `ares_steps`."""
+    return Struct(
+        "ares_steps",
+        (
+            ("thresholds", index.thresholds),
+            ("codes", index.codes),
+            ("starts", index.starts),
+            ("below", index.below),
+            ("last", index.last),
+            ("bits", index.bits),
+            ("half", index.half),
         ),
     )
 

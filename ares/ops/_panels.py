@@ -45,9 +45,9 @@ def codes_product_scratch(rows: int, depth: int, columns: Tensor) -> int:
     """Bytes that `ares_multiply_codes` (runtime/inc/codes_product.h) needs for so many rows times `columns`."""
     packed_zero_point = columns.zero_point - (0 if columns.dtype is DType.S8 else 128)
     sums = 4 * rows if packed_zero_point else 0
-    return sums + PANEL_WIDTH * padded(depth) + token_rows_scratch(depth)
+    return sums + PANEL_WIDTH * padded(depth) + token_rows_scratch(rows, depth)
 
 
-def token_rows_scratch(features: int) -> int:
-    """Bytes that `ares_token_rows` (runtime/inc/token_rows.h) needs."""
-    return 0 if features % GROUP == 0 else TILE_ROWS * padded(features)
+def token_rows_scratch(rows: int, features: int) -> int:
+    """Bytes that `ares_token_rows` (runtime/inc/token_rows.h) needs for so many rows in all."""
+    return 0 if features % GROUP == 0 else min(rows, TILE_ROWS) * padded(features)

@@ -89,4 +89,9 @@ class Linear(KernelOperation):
             ("rescale", rescale_struct(self.rescale, raw_excess(self.weight, source))),
         )
         params = Struct("ares_linear_params", fields)
-        return KernelCall("ares_linear", "linear.h", params, token_rows_scratch(in_features))
+        return KernelCall(
+            "ares_linear",
+            "linear.h",
+            params,
+            token_rows_scratch(source.size // in_features, in_features),
+        )

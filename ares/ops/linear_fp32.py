@@ -92,7 +92,7 @@ class LinearFp32(KernelOperation):
             ("bias", self.bias),
         )
         params = Struct("ares_linear_fp32_params", fields)
-        scratch = token_rows_scratch(in_features)
+        scratch = token_rows_scratch(source.size // in_features, in_features)
         return KernelCall("ares_linear_fp32", "linear_fp32.h", params, scratch)
 
     def _raw_bias_codes(self, source: Tensor) -> Array:

@@ -146,5 +146,5 @@ class MatmulSoftmax(KernelOperation):
             "ares_matmul_softmax",
             "matmul_softmax.h",
             Struct("ares_matmul_softmax_params", fields),
-            scratch=(8 + 4 * TILE_ROWS + padded(depth)) * keys + token_rows_scratch(depth),
+            scratch=(8 + 4 * TILE_ROWS + padded(depth)) * keys + token_rows_scratch(queries, depth),
         )

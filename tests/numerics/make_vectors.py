@@ -139,7 +139,7 @@ def step_lines() -> Iterator[str]:
     for size, (lo, hi) in ((1, U8), (2, S8), (3, U8), (17, S8), (255, U8), (383, S8)):
         thresholds = sorted({draw.randrange(*INT32) for _ in range(size)})
         if size == 3:
-            thresholds = [INT32[0], 0, INT32[1]]
+            thresholds = [INT32[0] + 1, 0, INT32[1]]
         codes = [draw.randint(lo, hi) for _ in range(len(thresholds) + 1)]
         yield f"case {len(thresholds)} " + " ".join(map(str, thresholds + codes))
         values = [v for t in thresholds for v in (t - 1, t)] + [-(2**40), -1, 0, 2**40, *INT32]
@@ -179,7 +179,7 @@ def channel_lines() -> Iterator[str]:
                 row, row_codes = [INT32[1]] * size, [row_codes[0]] * (size + 1)
             elif table == 2 and size > 1:
                 # A shorter table, filled up: its last threshold is the largest accumulator itself.
-                row = [INT32[0], 0, *[INT32[1]] * (size - 2)]
+                row = [INT32[0] + 1, 0, *[INT32[1]] * (size - 2)]
                 row_codes = row_codes[:3] + [row_codes[3]] * (size - 2)
             thresholds.append(row)
             codes.append(row_codes)

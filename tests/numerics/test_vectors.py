@@ -15,7 +15,7 @@ from tests.numerics.vector_files import FOLDER
 from tests.slow import slow_but
 
 CHECK = Path(__file__).parent / "vector_check.c"
-KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c")
+KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c", "micro*.c")
 # On the host: the check reads the files of vectors where they lie.
 TARGETS = tuple(target for target in default_targets() if not target.machine.runner)
 
@@ -25,7 +25,10 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     """Build vector_check.c against a copy of the runtime and run it over the vectors."""
     program = folder / "vector_check"
-    sources = [str(CHECK), *(str(runtime / "src" / name) for name in KERNELS)]
+    sources = [
+        str(CHECK),
+        *(str(path) for name in KERNELS for path in sorted((runtime / "src").glob(name))),
+    ]
     command = [*target.compiler, *flags, f"-I{runtime / 'inc'}", *sources, "-o", str(program)]
     # The kernels need no libm; one planted fault does.
     subprocess.run([*command, *target.link_flags, "-lm"], check=True, cwd=folder)
@@ -58,33 +61,27 @@ def test_c_agrees_with_the_vectors(target: Target, tmp_path: Path) -> None:
 
 # (what is wrong, file of the runtime, the right text, the wrong one, the file of vectors that shows it)
 FAULTS = [
-    ("half up", "inc/numerics.h", "&& (quotient & 1) != 0", "", "round_shift.txt"),
     (
-        "half down",
+        "half up",
         "inc/numerics.h",
-        " || (remainder == half && (quotient & 1) != 0)",
-        "",
+        "is_tie ? rounded & ~(int64_t)1 : rounded",
+        "rounded",
         "round_shift.txt",
     ),
+    ("half down", "inc/numerics.h", "rounded & ~(int64_t)1 :", "rounded - 1 :", "round_shift.txt"),
     (
         "half to odd",
         "inc/numerics.h",
-        "(quotient & 1) != 0",
-        "(quotient & 1) == 0",
+        "rounded & ~(int64_t)1 :",
+        "((rounded - 1) | 1) :",
         "round_shift.txt",
     ),
-    (
-        "floor",
-        "inc/numerics.h",
-        "return quotient + (",
-        "return quotient + 0 * (",
-        "round_shift.txt",
-    ),
+    ("floor", "inc/numerics.h", "value + ((int64_t)1 << (bits - 1))", "value", "round_shift.txt"),
     (
         "toward zero",
         "inc/numerics.h",
-        "value < 0 ? ~(~value >> bits) : value >> bits",
-        "value / ((int64_t)1 << bits)",
+        "return value >> bits;",
+        "return value / ((int64_t)1 << bits);",
         "round_shift.txt",
     ),
     ("u8 as s8", "inc/dot.h", "return is_signed ?", "return 1 ?", "dot.txt"),
@@ -114,18 +111,46 @@ FAULTS = [
     (
         "first channel's steps",
         "inc/numerics.h",
-        "thresholds + channel * rescale->step_stride",
-        "thresholds + 0",
+        "steps + channel * rescale->step_stride",
+        "steps + 0",
         "channels.txt",
     ),
     (
-        "codes as far apart as thresholds",
+        "step after",
         "inc/numerics.h",
-        "rescale->step_stride * (count + 1)",
-        "rescale->step_stride * count",
-        "channels.txt",
+        "place + n - 1] <= value",
+        "place + n - 1] < value",
+        "steps.txt",
     ),
-    ("step after", "inc/numerics.h", "[middle] <= value", "[middle] < value", "steps.txt"),
+    ("one comparison", "inc/numerics.h", "n > 0; n >>= 1", "n > 0; n = 0", "steps.txt"),
+    (
+        "bucket by a rounded distance",
+        "inc/numerics.h",
+        "distance >> steps->bits",
+        "(distance + 1) >> steps->bits",
+        "steps.txt",
+    ),
+    (
+        "the first step limited away",
+        "inc/numerics.h",
+        "value, steps->below, steps->last",
+        "value, steps->below + 1, steps->last",
+        "steps.txt",
+    ),
+    (
+        "the last step limited away",
+        "inc/numerics.h",
+        "value, steps->below, steps->last",
+        "value, steps->below, steps->last - 1",
+        "steps.txt",
+    ),
+    (
+        "32-bit steps",
+        "inc/numerics.h",
+        "ares_clamp(value, steps->below",
+        "ares_clamp((int32_t)value, steps->below",
+        "steps.txt",
+    ),
     (
         "zero point after",
         "src/quantize_f32.c",

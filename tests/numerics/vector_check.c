@@ -21,6 +21,7 @@
 #define MAX_CHANNELS 16
 #define MAX_STEPS 4
 #define MAX_POINTS 16
+#define MAX_BUCKETS 512
 
 /* One line of a file. Hexadecimal numbers are bit patterns, decimal ones are signed. */
 typedef struct record {
@@ -78,13 +79,72 @@ static uint32_t bits_of(float value)
     return pattern;
 }
 
+/* A table of steps with the arrays of its index, with room for comparisons past the last threshold. */
+typedef struct step_table {
+    int32_t thresholds[2 * MAX_NUMBERS];
+    uint8_t codes[2 * MAX_NUMBERS];
+    uint8_t starts[MAX_BUCKETS];
+    int is_signed;
+} step_table;
+
+static int32_t at_or_below(const step_table *table, int32_t count, int64_t value)
+{
+    int32_t found = 0;
+    while (found < count && table->thresholds[found] <= value) {
+        ++found;
+    }
+    return found;
+}
+
+/* thresholds, then codes, at n. */
+static void fill_table(step_table *table, const int64_t *n, int32_t count)
+{
+    table->is_signed = 0;
+    for (int32_t i = 0; i < 2 * MAX_NUMBERS; ++i) {
+        const int64_t code = n[count + (i < count ? i : count)];
+        table->thresholds[i] = i < count ? (int32_t)n[i] : INT32_MAX;
+        table->codes[i] = ares_code_byte((int32_t)code);
+        table->is_signed |= code < 0;
+    }
+}
+
+/* The index with buckets of 2^bits values; 0 when they are too many. */
+static int index_table(ares_steps *steps, step_table *table, int32_t count, int32_t bits)
+{
+    const int64_t below = (int64_t)table->thresholds[0] - 1;
+    const int64_t last = table->thresholds[count - 1];
+    const int64_t buckets = ((last - below) >> bits) + 1;
+    int32_t most = 0;
+    if (buckets > MAX_BUCKETS) {
+        return 0;
+    }
+    for (int32_t i = 0; i < (int32_t)buckets; ++i) {
+        const int64_t begin = below + i * ((int64_t)1 << bits);
+        const int32_t start = at_or_below(table, count, begin);
+        const int32_t end = at_or_below(table, count, begin + ((int64_t)1 << bits) - 1);
+        table->starts[i] = (uint8_t)(start < 255 ? start : 255);
+        most = end - table->starts[i] > most ? end - table->starts[i] : most;
+    }
+    steps->thresholds = table->thresholds;
+    steps->codes = table->codes;
+    steps->starts = table->starts;
+    steps->below = (int32_t)below;
+    steps->last = (int32_t)last;
+    steps->bits = bits;
+    steps->half = 0;
+    for (int32_t searched = 0; searched < most; searched = 2 * searched + 1) {
+        steps->half = searched + 1;
+    }
+    return 1;
+}
+
 /* A rescale for one channel, its arrays inside. */
 typedef struct single {
     int32_t multiplier;
     int64_t offset;
     uint8_t shift;
-    int32_t thresholds[MAX_NUMBERS];
-    int16_t codes[MAX_NUMBERS];
+    step_table table;
+    ares_steps steps;
     ares_rescale rescale;
 } single;
 
@@ -104,8 +164,7 @@ static void set_rescale(int64_t multiplier, int64_t offset, int64_t shift, int64
     one.rescale.multiplier = &one.multiplier;
     one.rescale.offset = &one.offset;
     one.rescale.shift = &one.shift;
-    one.rescale.thresholds = NULL;
-    one.rescale.codes = NULL;
+    one.rescale.steps = NULL;
     one.rescale.channel_stride = 0;
     one.rescale.step_stride = 0;
     one.rescale.num_thresholds = 0;
@@ -169,35 +228,52 @@ static void rescale(const record *r)
     }
 }
 
-/* N5 */
-static void steps(const record *r)
+static int32_t code_of(const step_table *table, int32_t byte)
+{
+    const uint8_t stored = ares_code_byte(byte);
+    return ares_load_code(&stored, 0, table->is_signed);
+}
+
+static int32_t step_at(int64_t value)
+{
+    return code_of(&one.table, ares_step_code(&one.rescale, value, 0));
+}
+
+/* One line of steps.txt, with the index that is there. */
+static void steps_indexed(const record *r)
 {
     const int64_t *const n = r->number;
-    const int32_t count = one.rescale.num_thresholds;
+    const int64_t ends[] = {-((int64_t)1 << 40), -1, 0, (int64_t)1 << 40, INT32_MIN, INT32_MAX};
+    if (strcmp(r->word, "point") == 0) {
+        expect(n[1], step_at(n[0]));
+        return;
+    }
+    uint64_t state = DIGEST_START;
+    for (int32_t i = 0; i < one.rescale.num_thresholds; ++i) {
+        state = digest(state, step_at((int64_t)one.table.thresholds[i] - 1));
+        state = digest(state, step_at(one.table.thresholds[i]));
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i) {
+        const int64_t total = ends[i] * 4 + one.offset;
+        state = digest(state, code_of(&one.table, ares_rescale_finish(&one.rescale, total, 0)));
+    }
+    expect_digest(n[0], state);
+}
+
+/* N5, with every index that has not too many buckets */
+static void steps(const record *r)
+{
     if (strcmp(r->word, "case") == 0) {
         set_rescale(1, 0, 2, 0, 0);
-        one.rescale.num_thresholds = (int32_t)n[0];
-        one.rescale.thresholds = one.thresholds;
-        one.rescale.codes = one.codes;
-        for (int32_t i = 0; i < (int32_t)n[0]; ++i) {
-            one.thresholds[i] = (int32_t)n[1 + i];
+        one.rescale.num_thresholds = (int32_t)r->number[0];
+        one.rescale.steps = &one.steps;
+        fill_table(&one.table, r->number + 1, one.rescale.num_thresholds);
+        return;
+    }
+    for (int32_t bits = 0; bits < 32; ++bits) {
+        if (index_table(&one.steps, &one.table, one.rescale.num_thresholds, bits)) {
+            steps_indexed(r);
         }
-        for (int32_t i = 0; i <= (int32_t)n[0]; ++i) {
-            one.codes[i] = (int16_t)n[1 + n[0] + i];
-        }
-    } else if (strcmp(r->word, "edges") == 0) {
-        const int64_t ends[] = {-((int64_t)1 << 40), -1, 0, (int64_t)1 << 40, INT32_MIN, INT32_MAX};
-        uint64_t state = DIGEST_START;
-        for (int32_t i = 0; i < count; ++i) {
-            state = digest(state, ares_step_code(&one.rescale, (int64_t)one.thresholds[i] - 1, 0));
-            state = digest(state, ares_step_code(&one.rescale, one.thresholds[i], 0));
-        }
-        for (size_t i = 0; i < sizeof ends / sizeof ends[0]; ++i) {
-            state = digest(state, ares_rescale_finish(&one.rescale, ends[i] * 4 + one.offset, 0));
-        }
-        expect_digest(n[0], state);
-    } else {
-        expect(n[1], ares_step_code(&one.rescale, n[0], 0));
     }
 }
 
@@ -209,14 +285,15 @@ static void channels(const record *r)
     static int32_t multiplier[MAX_CHANNELS];
     static int64_t offset[MAX_CHANNELS];
     static uint8_t shift[MAX_CHANNELS];
+    static step_table table[MAX_CHANNELS];
+    static ares_steps indexed[MAX_CHANNELS];
     static ares_rescale rescale;
     const int64_t *const n = r->number;
     if (strcmp(r->word, "case") == 0) {
         rescale.multiplier = multiplier;
         rescale.offset = offset;
         rescale.shift = shift;
-        rescale.thresholds = n[1] ? one.thresholds : NULL;
-        rescale.codes = n[1] ? one.codes : NULL;
+        rescale.steps = n[1] ? indexed : NULL;
         count = (int32_t)n[0];
         rescale.num_thresholds = (int32_t)n[1];
         rescale.channel_stride = (int32_t)n[2];
@@ -225,17 +302,16 @@ static void channels(const record *r)
         rescale.hi = (int32_t)n[5];
         tables = 0;
     } else if (strcmp(r->word, "table") == 0) {
-        const int32_t steps = rescale.num_thresholds;
-        for (int32_t i = 0; i < steps; ++i) {
-            one.thresholds[tables * steps + i] = (int32_t)n[i];
-        }
-        for (int32_t i = 0; i <= steps; ++i) {
-            one.codes[tables * (steps + 1) + i] = (int16_t)n[steps + i];
+        fill_table(&table[tables], n, rescale.num_thresholds);
+        if (!index_table(&indexed[tables], &table[tables], rescale.num_thresholds, 25)) {
+            fail("no index");
         }
         ++tables;
     } else if (strcmp(r->word, "row") == 0) {
         for (int32_t c = 0; c < count; ++c) {
-            expect(n[1 + c], ares_rescale_apply(&rescale, (int32_t)n[0], c));
+            const int32_t code = ares_rescale_apply(&rescale, (int32_t)n[0], c);
+            const step_table *const own = &table[c * rescale.step_stride];
+            expect(n[1 + c], rescale.num_thresholds > 0 ? code_of(own, code) : code);
         }
     } else {
         for (int i = 0; i < r->count && i < MAX_CHANNELS; ++i) {
@@ -335,15 +411,15 @@ static void binary32(const record *r)
 {
     const int64_t *const n = r->number;
     const int is_biased = strcmp(r->word, "biased") == 0;
-    const int8_t weight = 0;
-    const uint8_t x = 0;
+    const int8_t weight[4] = {0};
+    const uint8_t x[4] = {0};
     const int32_t acc = (int32_t)n[0];
     const float scale = float_of(n[1]);
     const float bias = float_of(n[2]);
-    const ares_linear_fp32_params params = {
-        1, 1, 1, 0, 0, &weight, &acc, &scale, is_biased ? &bias : NULL};
+    const ares_linear_fp32_params params = {1,      4,    1,      0,
+                                            weight, &acc, &scale, is_biased ? &bias : NULL};
     float result;
-    const void *const inputs[] = {&x};
+    const void *const inputs[] = {x};
     void *const outputs[] = {&result};
     (void)ares_linear_fp32(&params, inputs, outputs, NULL);
     expect(n[is_biased ? 3 : 2], bits_of(result));
