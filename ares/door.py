@@ -167,19 +167,24 @@ def export(
     inputs: Values | Sequence[Values] | None = None,
     cases: int = 3,
     name: str = "model",
+    io: str = "float",
 ) -> Export:
     """Write the C project of `model`: sources, weights, runtime, self-test, Makefile, CMake.
 
     `folder` must not exist or be empty; it is written whole or not at all. `example_inputs`, `inputs`: as for `verify`.
     `cases`: golden cases of the self-test, 1 to 100: the samples first. `name`: what the C functions are called after.
-    Raises AresError when the model cannot be mapped or does not accept its golden cases, or nothing can be written.
+    `io`: "float", or "codes" for inputs and outputs of 8 bits: those behind the first quantisers, and at the end.
+    Raises AresError when the model cannot be mapped, does not accept its golden cases or has no codes at an end, or
+    nothing can be written.
     """
     with _errors():
         _require_number("cases", cases, 100)
+        if io not in ("float", "codes"):
+            raise AresError(f"io is {io!r}, expected 'float' or 'codes'")
         free = _free(folder)
         subject = _user_model(model, example_inputs, inputs, cases, name)
         try:
-            return exporting.export(subject, free)
+            return exporting.export(subject, free, codes=io == "codes")
         except OSError as error:
             raise AresError(f"cannot write {free}: {error.strerror or error}") from error
 

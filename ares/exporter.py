@@ -5,20 +5,23 @@ The self-test's golden cases are accepted by every stage before the C first. The
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from ares.emit import Vector, emit
 from ares.files import write_folder
-from ares.plan import PlanError, plan
+from ares.plan import CodePorts, PlanError, PortError, code_ports, plan
 from ares.verdict import Outcome
 from ares.verifier.user_subject import UserSubject
 
 
 class ExportError(Exception):
-    """There is no C of this model: it cannot be mapped, or does not accept its golden cases; one line."""
+    """There is no C of this model: it cannot be mapped, does not accept its golden cases, or has no codes at its ends.
+
+    One line.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +54,39 @@ class Export:
         printer.text(str(self))
 
 
-def export(subject: UserSubject, folder: Path) -> Export:
+def export(subject: UserSubject, folder: Path, *, codes: bool = False) -> Export:
     """Write the project of a model; raises ExportError where there is none, OSError where it cannot be written.
 
-    `folder` must not exist or be empty, else FileExistsError.
+    `folder` must not exist or be empty, else FileExistsError. `codes`: inputs and outputs are codes, not real values.
     """
     vectors = _accepted(subject)
     try:
-        planned = plan(subject.graph)
-    except PlanError as error:
+        ports = code_ports(subject.graph) if codes else CodePorts(subject.graph, {})
+        planned = plan(ports.graph)
+    except (PlanError, PortError) as error:
         raise ExportError(str(error)) from error
+    vectors = [_of_ports(vector, ports) for vector in vectors]
     project = emit(planned, vectors)
     write_folder(folder, project.files)
     return Export(
         network=subject.name,
         folder=folder,
         files=tuple(project.files),
-        layers=len(subject.graph.operations),
+        layers=len(ports.graph.operations),
         arena_bytes=planned.arena_bytes,
         arena_bound=planned.arena_bound,
         cases=tuple(vector.name for vector in vectors),
     )
+
+
+def _of_ports(vector: Vector, ports: CodePorts) -> Vector:
+    """A golden case whose inputs are what these ports take: the codes that it had behind the quantisers."""
+    pairs = zip(ports.graph.inputs, vector.inputs, strict=True)
+    inputs = tuple(
+        vector.tensors[ports.origins[name]] if name in ports.origins else array
+        for name, array in pairs
+    )
+    return replace(vector, inputs=inputs)
 
 
 def _accepted(subject: UserSubject) -> list[Vector]:

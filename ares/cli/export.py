@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,13 @@ from ares.cli.output import fail_usage
 from ares.files import is_taken
 
 
+class Io(Enum):
+    """What the network's functions take and give."""
+
+    FLOAT = "float"
+    CODES = "codes"
+
+
 def export_command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
     model_file: ModelFile = None,
@@ -44,12 +52,19 @@ def export_command(
             help="Golden cases of the self-test: given inputs, then made ones.",
         ),
     ] = 3,
+    io: Annotated[
+        Io,
+        typer.Option(
+            "--io",
+            help="Inputs and outputs: real values, or 8-bit codes: those behind the first quantisers, and at the end.",
+        ),
+    ] = Io.FLOAT,
 ) -> None:
     """Write the C project of a trained or calibrated model: sources, weights, runtime, self-test, Makefile, CMake.
 
     The self-test's golden cases are accepted by the Brevitas model first. Exit code 0: written; 1: the model cannot be
-    mapped, or does not accept them; 2: usage, or a model that cannot be loaded or run. DIR must not exist or be empty;
-    it is written whole or not at all.
+    mapped, does not accept them, or has no codes at an end (--io codes); 2: usage, or a model that cannot be loaded or
+    run. DIR must not exist or be empty; it is written whole or not at all.
     """
     if is_taken(folder):
         fail_usage(f"{folder} is there already and not empty; name a new folder or remove it first")
@@ -64,7 +79,7 @@ def export_command(
         for note in subject.given.notes:
             typer.echo(f"ares: {note}", err=True)
         try:
-            written = export(subject, folder)
+            written = export(subject, folder, codes=io is Io.CODES)
         except ExportError as error:
             refuse(str(error))
         except OSError as error:

@@ -35,7 +35,7 @@ from ares.emit.selftest import (
     selftest_signature,
 )
 from ares.emit.symbols import SYMBOLS, symbols_header
-from ares.ir import DType, Graph, Port, Project, TracePoint, graph_digest
+from ares.ir import DType, FoldedLayer, Graph, Port, Project, TracePoint, graph_digest
 from ares.ir.names import file_stem, identifier
 from ares.ops import KernelOperation
 from ares.plan import Plan, PlannedTensor, Step, site_of
@@ -51,7 +51,10 @@ MOST_PORTS = 124
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One line of a layer table, ready to print. `number` is unique; a composite has `stages` and no kernel."""
+    """One line of a layer table, ready to print. `number` is unique; a composite has `stages` and no kernel.
+
+    `remark`: why a layer has no operands either, "" for all others.
+    """
 
     number: int
     name: str
@@ -68,6 +71,7 @@ class LayerRow:
     scratch: int
     scratch_bytes: int
     stages: tuple[LayerRow, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class PortRow:
     macro: str
     scale: str | None
     zero_point: int
+    lo: int
+    hi: int
 
 
 def emit(plan: Plan, vectors: Sequence[Vector] = ()) -> Project:
@@ -119,6 +125,9 @@ def emit(plan: Plan, vectors: Sequence[Vector] = ()) -> Project:
         inputs=tuple(_port(plan, tensor) for tensor in graph.inputs),
         outputs=tuple(_port(plan, tensor) for tensor in graph.outputs),
         points=_points(plan),
+        folded=tuple(
+            FoldedLayer(step.layer, step.folded_into) for step in plan.steps if step.folded_into
+        ),
     )
     return _with_selftest(project, graph, facts, vectors) if vectors else project
 
@@ -281,6 +290,7 @@ def _layer_row(
         observed=int(step.observed),
         scratch=step.scratch,
         scratch_bytes=call.scratch if call else 0,
+        remark=f"folded into {', '.join(step.folded_into)}" if step.folded_into else "",
     )
 
 
@@ -324,6 +334,8 @@ def _ports(plan: Plan, names: tuple[str, ...], kind: str) -> list[PortRow]:
                 macro=port.upper(),
                 scale=scale,
                 zero_point=tensor.zero_point,
+                lo=tensor.lo,
+                hi=tensor.hi,
             )
         )
     return rows

@@ -17,6 +17,7 @@ from ares.ir.graph import (
 from ares.ir.graph_file import GraphFileError, graph_digest, load_graph, save_graph
 from ares.ir.project import (
     Binary,
+    FoldedLayer,
     Port,
     Project,
     Recipe,
@@ -31,6 +32,7 @@ __all__ = [
     "Binary",
     "Composite",
     "DType",
+    "FoldedLayer",
     "Graph",
     "GraphError",
     "GraphFileError",

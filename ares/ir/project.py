@@ -67,6 +67,17 @@ class TracePoint:
         return np.ascontiguousarray(array.transpose(np.argsort(self.layout)))
 
 
+@dataclass(frozen=True, slots=True)
+class FoldedLayer:
+    """A layer whose work others do, the layers `into`: no run shows its tensor, a fault of it shows in theirs."""
+
+    layer: str
+    into: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.layer} folded into {' and '.join(self.into)}"
+
+
 def _to_little(array: npt.NDArray[Any], dtype: DType) -> bytes:
     return array.astype(dtype.numpy.newbyteorder("<")).tobytes()
 
@@ -80,8 +91,8 @@ class Project:
     """A C project that stands alone: relative path -> content.
 
     `sources` are the network's own C files (the runtime's are under `runtime/` in `files`); `main` is the
-    tracing program's C file. `points` are all observed tensors in the order in which a run shows them. `digest` is the
-    content's.
+    tracing program's C file. `points` are all observed tensors in the order in which a run shows them, `folded` the
+    layers that make none. `digest` is the content's.
     """
 
     name: str
@@ -91,6 +102,7 @@ class Project:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     points: tuple[TracePoint, ...]
+    folded: tuple[FoldedLayer, ...] = ()
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -190,7 +190,8 @@ class _Judge:
 
 def _extent(traces: Sequence[Trace], project: Project, first: str) -> str:
     cases = f"{len(traces)} cases" if len(traces) > 1 else f"case {first}"
-    return f"{cases}, {len(project.points)} layers each"
+    folded = f", {len(project.folded)} folded into others" if project.folded else ""
+    return f"{cases}, {len(project.points)} layers each{folded}"
 
 
 def _disturbed(

@@ -1,14 +1,15 @@
-"""`plan`: choose layouts, insert copies where an operand lies in another order, place every tensor.
+"""`plan`: fold padding, choose layouts, insert copies where an operand lies in another order, place every tensor.
 
-Inputs and outputs of the network are in PyTorch's order of elements. Raises `PlanError` naming the layer whose
-accumulator could overflow.
+Inputs and outputs of the network are in PyTorch's order of elements. What a kernel makes for an output of the network
+lies in the caller's buffer from the start; an output that is an input, a constant or another output is copied there at
+the end. Raises `PlanError` naming the layer whose accumulator could overflow.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ares.ir import DType, Graph, Operation, Tensor
 from ares.numerics import INT32_MAX
@@ -16,6 +17,7 @@ from ares.ops import Alias, Data, KernelCall, KernelOperation, Layout, Site
 from ares.ops._moves import relayout
 from ares.ops._operation import Array, row_major
 from ares.plan.arena import Buffer, live_set_bound, place
+from ares.plan.folding import fold_padding
 
 MAX_ARENA = 2**31 - 1
 
@@ -29,12 +31,13 @@ class Space(enum.Enum):
 
     ARENA = "ARES_SPACE_ARENA"
     INPUT = "ARES_SPACE_INPUT"
+    OUTPUT = "ARES_SPACE_OUTPUT"
     CONSTANT = "ARES_SPACE_CONSTANT"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedTensor:
-    """A tensor with its place: byte `position` in the arena, index of the network's input, or constant `data`."""
+    """A tensor with its place: byte `position` in the arena, index of an input or output, or constant `data`."""
 
     name: str
     dtype: DType
@@ -54,7 +57,10 @@ class PlannedTensor:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the layer table. `call` is None where nothing runs; `observed` is False for inserted copies."""
+    """One line of the layer table. `call` is None where nothing runs; `observed` is False for inserted copies.
+
+    A padding that the layers `folded_into` do themselves has neither inputs nor outputs, and is not observed.
+    """
 
     layer: str
     op_type: str
@@ -63,6 +69,7 @@ class Step:
     outputs: tuple[str, ...]
     observed: bool
     scratch: int = 0
+    folded_into: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,13 @@ def plan(graph: Graph, guard: int = 0) -> Plan:
     sanitizers see a kernel that leaves its operands, and the arena grows.
     """
     check_accumulators(graph)
+    folding = fold_padding(graph)
     layouts = _Layouts(graph)
     for operation in graph.operations:
-        assert isinstance(operation, KernelOperation)
-        layouts.add(operation)
+        if operation.name in folding.folded:
+            layouts.leave_out(operation, folding.folded[operation.name])
+        else:
+            layouts.add(folding.operations[operation.name])
     outputs = tuple(layouts.as_output(name) for name in graph.outputs)
     return _place(graph, layouts, outputs, guard)
 
@@ -151,14 +161,16 @@ class _Layouts:
             )
         )
 
+    def leave_out(self, operation: Operation, into: tuple[str, ...]) -> None:
+        """A line for a layer whose work others do."""
+        step = Step(
+            operation.name, operation.OP_TYPE, None, (), (), observed=False, folded_into=into
+        )
+        self.steps.append(step)
+
     def as_output(self, name: str) -> str:
-        """The network's output in PyTorch's order, in the arena."""
-        tensor, layout = self.tensors[name]
-        ordered = self._in_order(name, row_major(len(layout)))
-        root = self._root(ordered)
-        if self._is_fixed(root):
-            return self._copy(tensor, ordered, layout, layout)
-        return ordered
+        """The network's output in PyTorch's order, wherever it lies."""
+        return self._in_order(name, row_major(len(self.tensors[name][1])))
 
     def _is_fixed(self, root: str) -> bool:
         """Whether memory that must not be written holds the tensor."""
@@ -175,43 +187,33 @@ class _Layouts:
         if _memory_order(tensor, layout) == _memory_order(tensor, wanted):
             return name
         copy = f"{name}@{''.join(str(axis) for axis in wanted)}"
-        if copy in self.tensors:
-            return copy
-        return self._copy(tensor, name, layout, wanted, copy)
+        if copy not in self.tensors:
+            self.tensors[copy] = (tensor, wanted)
+            call = relayout(tensor, layout, wanted)
+            step = Step(copy, "OP_TRANSPOSE_2D", call, (name,), (copy,), observed=False)
+            self.steps.append(step)
+        return copy
 
-    def _copy(
-        self, tensor: Tensor, source: str, layout: Layout, wanted: Layout, name: str | None = None
-    ) -> str:
-        name = name or f"{source}@copy"
-        self.tensors[name] = (tensor, wanted)
-        self.steps.append(
-            Step(
-                name,
-                "OP_TRANSPOSE_2D",
-                relayout(tensor, layout, wanted),
-                (source,),
-                (name,),
-                observed=False,
-            )
-        )
-        return name
-
-    def buffers(self, outputs: Sequence[str]) -> tuple[list[Buffer], Mapping[str, str]]:
-        """One buffer per memory root, with lifetimes; and the root of every tensor."""
+    def memory(self, outputs: Sequence[str]) -> _Memory:
+        """Every memory root: in the arena with its lifetime, or in the caller's buffer of an output."""
         last: dict[str, int] = {}
         for index, step in enumerate(self.steps):
             for name in (*step.inputs, *step.outputs):
                 last[self._root(name)] = index
         for name in outputs:
             last[self._root(name)] = len(self.steps)
-        self._reuse_in_place(last)
+        self._reuse_in_place(last, {self._root(name) for name in outputs})
         roots = {name: self._root(name) for name in self.tensors}
+        callers: dict[str, int] = {}
+        for index, name in enumerate(outputs):
+            if not self._is_fixed(roots[name]):
+                callers.setdefault(roots[name], index)
         first: dict[str, int] = {}
         size: dict[str, int] = {}
         for index, step in enumerate(self.steps):
             for name in step.outputs:
                 root = roots[name]
-                if self._is_fixed(root):
+                if self._is_fixed(root) or root in callers:
                     continue
                 first.setdefault(root, index)
                 size[root] = max(size.get(root, 0), self.tensors[name][0].nbytes)
@@ -219,20 +221,27 @@ class _Layouts:
         for index, step in enumerate(self.steps):
             if step.call is not None and step.call.scratch:
                 buffers.append(Buffer(f"{step.layer}@scratch", step.call.scratch, index, index))
-        return buffers, roots
+        return _Memory(buffers, roots, callers)
 
-    def _reuse_in_place(self, last: dict[str, int]) -> None:
-        """Let an output take over the memory of an input that dies there, where the kernel allows it."""
+    def _reuse_in_place(self, last: dict[str, int], callers: Collection[str]) -> None:
+        """Let an output take over the memory of an input that dies there, where the kernel allows it.
+
+        What lies in a `callers` buffer then has its size, and no more than its alignment.
+        """
         for index, step in enumerate(self.steps):
             if step.call is None or not step.call.in_place:
                 continue
             output = step.outputs[0]
+            made = self.tensors[output][0]
             for position in step.call.in_place:
                 root = self._root(step.inputs[position])
+                held = self.tensors[root][0]
+                alike = (held.nbytes, held.dtype.size) == (made.nbytes, made.dtype.size)
                 if (
                     not self._is_fixed(root)
                     and last[root] == index
-                    and self.tensors[root][0].nbytes >= self.tensors[output][0].nbytes
+                    and held.nbytes >= made.nbytes
+                    and (alike or output not in callers)
                 ):
                     last[root] = max(last.pop(output), index)
                     self.alias_of[output] = root
@@ -244,42 +253,39 @@ def _memory_order(tensor: Tensor, layout: Layout) -> Layout:
     return tuple(axis for axis in layout if tensor.shape[axis] != 1)
 
 
-def _space(root: str, inputs: Mapping[str, int], data: Mapping[str, Array]) -> Space:
-    if root in data:
-        return Space.CONSTANT
-    return Space.INPUT if root in inputs else Space.ARENA
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Buffers of the arena; the root of every tensor, whose memory it shares; roots in the buffers of outputs."""
+
+    buffers: Sequence[Buffer]
+    roots: Mapping[str, str]
+    callers: Mapping[str, int]
 
 
 def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...], guard: int) -> Plan:
-    buffers, roots = layouts.buffers(outputs)
-    offsets, arena_bytes = place(buffers, guard)
+    memory = layouts.memory(outputs)
+    offsets, arena_bytes = place(memory.buffers, guard)
     if arena_bytes > MAX_ARENA:
         raise PlanError(
             f"{graph.name}: needs {arena_bytes} bytes of arena, the limit is {MAX_ARENA}"
         )
     inputs = {name: index for index, name in enumerate(graph.inputs)}
-    tensors = tuple(
-        PlannedTensor(
-            name,
-            tensor.dtype,
-            tensor.shape,
-            layout,
-            _space(roots[name], inputs, layouts.data),
-            position=inputs.get(roots[name], offsets.get(roots[name], 0)),
-            data=layouts.data.get(roots[name]),
-        )
-        for name, (tensor, layout) in layouts.tensors.items()
+    spaces = (
+        (Space.CONSTANT, dict.fromkeys(layouts.data, 0)),
+        (Space.INPUT, inputs),
+        (Space.OUTPUT, memory.callers),
+        (Space.ARENA, offsets),
     )
+
+    def planned(name: str, tensor: Tensor, layout: Layout) -> PlannedTensor:
+        root = memory.roots[name]
+        space, position = next((kind, at[root]) for kind, at in spaces if root in at)
+        data = layouts.data.get(root)
+        return PlannedTensor(name, tensor.dtype, tensor.shape, layout, space, position, data)
+
+    tensors = tuple(planned(name, *held) for name, held in layouts.tensors.items())
     steps = tuple(
-        Step(
-            step.layer,
-            step.op_type,
-            step.call,
-            step.inputs,
-            step.outputs,
-            step.observed,
-            offsets.get(f"{step.layer}@scratch", 0),
-        )
-        for step in layouts.steps
+        replace(step, scratch=offsets.get(f"{step.layer}@scratch", 0)) for step in layouts.steps
     )
-    return Plan(graph, steps, tensors, outputs, arena_bytes, live_set_bound(buffers))
+    bound = live_set_bound(memory.buffers)
+    return Plan(graph, steps, tensors, outputs, arena_bytes, bound)

@@ -122,6 +122,8 @@ def _cells(line: LayerLine, result: Verification) -> list[Text]:
 def _exact(line: LayerLine, result: Verification) -> Text:
     if line.differs:
         return Text(f"DIFFERS on {', '.join(line.differs)}", "bold red")
+    if line.folded_into:
+        return Text(f"in {', '.join(line.folded_into)}", "dim")
     count, planned = len(line.exact), len(result.matrix.targets)
     if not count:
         return Text("-", "dim")

@@ -43,7 +43,8 @@ class LayerLine:
     `composite` is the layer that this one is a stage of, "" for none. `saturated` and `distinct` are over the given
     cases; `deviation` is the largest distance from the Brevitas model beyond rounding, in codes (relative to the
     largest value for binary32), over all cases; None where the model shows nothing at this place. `exact` and
-    `differs` name targets; one that is in neither did not come that far.
+    `differs` name targets; one that is in neither did not come that far. `folded_into`: the layers that do this one's
+    work in the C, which makes no such tensor; whether it is right shows in theirs.
     """
 
     layer: str
@@ -60,6 +61,7 @@ class LayerLine:
     allowed: float | None
     exact: tuple[str, ...]
     differs: tuple[str, ...]
+    folded_into: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; a deviation without bound has none."""
@@ -132,8 +134,11 @@ class Verification:
             return f"NOT EXACT: {first.stage} failed ({first.fault}){place}{more}{exact}"
         if not self.exact_targets:
             return "NOT VERIFIED: no target could be run"
+        folded = sum(bool(line.folded_into) for line in self.layers)
+        layers = _count(len(self.layers) - folded, "layer")
+        layers += f" and {folded} folded into others" if folded else ""
         return (
-            f"EXACT: {_count(len(self.layers), 'layer')}, {_count(len(self.cases), 'case')}, "
+            f"EXACT: {layers}, {_count(len(self.cases), 'case')}, "
             f"{_count(len(self.exact_targets), 'target')}: the C computes the integers that the model means"
         )
 
@@ -305,12 +310,15 @@ def _lines(
     }
     composites = {member: c.name for c in graph.composites for member in c.members}
     deviations = _deviations(subject)
+    folded = _folded(subject)
     lines = []
     for operation, tensor in graph.produced():
         here = order.index(operation.name)
         before = [name for name, layer in first.items() if here < order.index(layer)]
         deviation, allowed = deviations.get(tensor.name, (None, None))
         seen = subject.statistics[tensor.name]
+        into = folded.get(operation.name, ())
+        shown = () if into else (*exact, *before)
         lines.append(
             LayerLine(
                 layer=operation.name,
@@ -325,11 +333,19 @@ def _lines(
                 distinct=seen.distinct,
                 deviation=deviation,
                 allowed=allowed,
-                exact=tuple(t.name for t in matrix.targets if t.name in (*exact, *before)),
+                exact=tuple(t.name for t in matrix.targets if t.name in shown),
                 differs=tuple(name for name, layer in first.items() if layer == operation.name),
+                folded_into=into,
             )
         )
     return tuple(lines)
+
+
+def _folded(subject: UserSubject) -> Mapping[str, tuple[str, ...]]:
+    """Layers that no run shows -> those that do their work."""
+    with suppress(*subject.FAULTS):  # every target has said so
+        return {line.layer: line.into for line in subject.project.folded}
+    return {}
 
 
 def _deviations(subject: UserSubject) -> Mapping[str, tuple[float, float]]:

@@ -67,3 +67,21 @@ def test_an_unmappable_model_leaves_nothing(export: Run, tmp_path: Path) -> None
     assert outcome.code == 1
     assert "never calibrated" in outcome.err
     assert not (tmp_path / "project").exists()
+
+
+def test_what_cannot_be_codes_is_refused(export: Run, tmp_path: Path) -> None:
+    outcome = export(tmp_path / "project", "--test-network", NETWORK, "--io", "codes")
+    assert outcome.code == 1
+    assert "output fc of layer fc (OP_LINEAR_FP32) cannot be codes" in outcome.err
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.slow
+def test_codes_in_and_out(export: Run, tmp_path: Path) -> None:
+    outcome = export(tmp_path / "p", "--test-network", "test_48_superres", "--io", "codes")
+    assert outcome.code == 0, outcome.err
+    header = (tmp_path / "p" / "test_48_superres.h").read_text()
+    assert "int8_t *input, uint8_t *output0" in header.replace(
+        "int8_t *output0", "uint8_t *output0"
+    )
+    assert "#define TEST_48_SUPERRES_INPUT_SCALE" in header

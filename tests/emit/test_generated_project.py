@@ -50,7 +50,7 @@ def assert_computes_golden(program: Path, session: NetworkSubject) -> None:
     inputs, outputs = program.parent / "inputs.bin", program.parent / "outputs.bin"
     inputs.write_bytes(b"".join(array.astype("<f4").tobytes() for array in case.inputs))
     text = run(str(program), str(inputs), str(outputs), "full", folder=program.parent)
-    assert text.splitlines()[0].startswith("ares-trace 2 ")
+    assert text.splitlines()[0].startswith("ares-trace 3 ")
     data = outputs.read_bytes()
     digests = {line.name: line.digest for line in case.layers}
     start = 0

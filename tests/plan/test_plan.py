@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from ares.ops.add import Add
 from ares.ops.linear import Linear
 from ares.ops.requantize import Requantize
 from ares.ops.reshape import Reshape
+from ares.ops.slice import Slice
 from ares.ops.zero_pad2d import ZeroPad2d
 from ares.pipeline.network import NetworkSubject
-from ares.plan import Buffer, Plan, PlanError, Space, live_set_bound, place, plan
+from ares.plan import Buffer, Plan, PlanError, Space, arena, live_set_bound, place, plan
 from ares.plan.arena import ALIGNMENT
 from ares.toolchain import build, run
 from tests.checkout import ZOO
@@ -30,6 +32,9 @@ from tests.slow import one_in
 from tests.toolchain.tiny_network import any_target
 
 SHAPE = (1, 3, 4, 5)
+IMAGE = (1, 1, 4, 15)
+"""One channel: no copies for the sake of layout."""
+CALLER = "the caller's buffer"
 ROW_MAJOR, CHANNELS_LAST = (0, 1, 2, 3), (0, 2, 3, 1)
 DETERMINED = settings(derandomize=True, deadline=None, max_examples=300, database=None)
 
@@ -116,13 +121,13 @@ def test_no_guard_changes_nothing() -> None:
 
 
 def test_a_guarded_plan_keeps_its_bound() -> None:
-    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b")]
-    graph = _graph(operations, ("c",))
+    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b"), _pad("d", "c")]
+    graph = _graph(operations, ("d",), IMAGE)
     bare, guarded = plan(graph), plan(graph, guard=64)
     check_memory(guarded)
     assert guarded.arena_bound == bare.arena_bound == bare.arena_bytes == 128
     assert guarded.arena_bytes == 64 + 64 + 64 + 64 + 64
-    assert sorted(_places(guarded).values()) == [64, 64, 192]
+    assert _places(guarded) == {"a": 64, "b": 192, "c": 64, "d": CALLER}
 
 
 # --- the zoo
@@ -132,11 +137,69 @@ def test_a_guarded_plan_keeps_its_bound() -> None:
 def test_networks_of_the_zoo(name: str, record_property: Callable[[str, object], None]) -> None:
     planned = plan(NetworkSubject(ZOO.paths(name)).graph)
     check_memory(planned)
-    ratio = planned.arena_bytes / planned.arena_bound
-    record_property("arena_over_bound", ratio)
-    # Greedy by size reaches the bound on every network so far; a worse one deserves a look at the placement.
-    message = f"arena {planned.arena_bytes}, bound {planned.arena_bound}, ratio {ratio:.3f}"
-    assert 1.0 <= ratio <= 1.25, message
+    record_property("arena", planned.arena_bytes)
+    assert planned.arena_bytes == planned.arena_bound
+
+
+# --- the search for places
+
+
+def _least(buffers: list[Buffer]) -> int:
+    """Lowest fit in every order there is: among them the order of the offsets of a best placement."""
+    best = 2**31
+    for order in permutations(buffers):
+        placed: list[tuple[int, Buffer]] = []
+        for buffer in order:
+            beside = [(at, at + b.aligned) for at, b in placed if b.meets(buffer)]
+            ends = [0, *(end for _, end in beside)]
+            fits = (
+                at
+                for at in sorted(ends)
+                if all(at + buffer.aligned <= lo or hi <= at for lo, hi in beside)
+            )
+            placed.append((next(fits), buffer))
+        best = min(best, max(at + b.aligned for at, b in placed))
+    return best
+
+
+FEW = st.lists(
+    st.tuples(st.integers(1, 100), st.integers(0, 6), st.integers(0, 4)), min_size=1, max_size=5
+).map(_buffers)
+
+
+@settings(DETERMINED, max_examples=200)
+@given(FEW)
+def test_no_order_takes_less(buffers: list[Buffer]) -> None:
+    assert place(buffers)[1] == _least(buffers)
+
+
+def test_the_search_reaches_the_bound_where_greedy_does_not() -> None:
+    found = next(rows for rows in _hard_rows() if _greedy_size(_buffers(rows)) > _bound(rows))
+    assert place(_buffers(found))[1] == _bound(found)
+
+
+def test_the_search_ends_and_repeats_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without steps it is greedy; with them it never takes more."""
+    rows = [row for rows in islice(_hard_rows(), 12) for row in rows]
+    searched = place(_buffers(rows))
+    assert place(_buffers(rows)) == searched
+    monkeypatch.setattr(arena, "_STEPS", 0)
+    assert place(_buffers(rows))[1] == _greedy_size(_buffers(rows)) >= searched[1]
+
+
+def _hard_rows() -> Iterator[list[tuple[int, int, int]]]:
+    for seed in range(1000):
+        raw = np.random.Philox(key=seed).random_raw((14, 3))
+        numbers = (raw % np.array([200, 12, 6], np.uint64)).astype(int)
+        yield [(size + 1, first, length) for size, first, length in numbers.tolist()]
+
+
+def _bound(rows: list[tuple[int, int, int]]) -> int:
+    return live_set_bound(_buffers(rows))
+
+
+def _greedy_size(buffers: list[Buffer]) -> int:
+    return min(arena._greedy(sorted(buffers, key=order), 0)[1] for order in arena._ORDERS)
 
 
 # --- small Graphs
@@ -161,6 +224,11 @@ def _pad(name: str, source: str) -> ZeroPad2d:
     return ZeroPad2d(name, (source,), (name,), padding=(0, 0, 0, 0))
 
 
+def _slice(name: str, source: str) -> Slice:
+    """The last column."""
+    return Slice(name, (source,), (name,), axis=3, start=14, count=1)
+
+
 def _reshape(name: str, source: str, shape: tuple[int, ...]) -> Reshape:
     return Reshape(name, (source,), (name,), shape=shape)
 
@@ -181,31 +249,38 @@ def _find(tensors: list[Tensor], name: str) -> Tensor:
 
 
 def _planned(operations: Sequence[KernelOperation], *outputs: str) -> Plan:
-    planned = plan(_graph(operations, outputs))
+    planned = plan(_graph(operations, outputs, IMAGE))
     check_memory(planned)
     return planned
 
 
-def _places(planned: Plan) -> dict[str, int]:
+def _places(planned: Plan) -> dict[str, int | str]:
+    """Of what layers make: the offset in the arena, or CALLER with the number of the output (none for the first)."""
     return {
-        tensor.name: tensor.position for tensor in planned.tensors if tensor.space is Space.ARENA
+        tensor.name: tensor.position
+        if tensor.space is Space.ARENA
+        else f"{CALLER}{tensor.position or ''}"
+        for tensor in planned.tensors
+        if tensor.space in (Space.ARENA, Space.OUTPUT)
     }
 
 
 def test_elementwise_layers_work_in_place() -> None:
-    planned = _planned([_lookup("a", "x"), _lookup("b", "a"), _lookup("c", "b")], "c")
-    assert _places(planned) == {"a": 0, "b": 0, "c": 0}
+    operations = [_lookup("a", "x"), _lookup("b", "a"), _lookup("c", "b"), _pad("d", "c")]
+    planned = _planned(operations, "d")
+    assert _places(planned) == {"a": 0, "b": 0, "c": 0, "d": CALLER}
     assert planned.arena_bytes == planned.arena_bound == 64
 
 
 def test_not_in_place_of_the_networks_input() -> None:
-    planned = _planned([_lookup("a", "x")], "a")
-    assert planned.tensor("x").space is not Space.ARENA
+    planned = _planned([_lookup("a", "x"), _pad("b", "a")], "b")
+    assert planned.tensor("x").space is Space.INPUT
     assert planned.tensor("a").space is Space.ARENA
 
 
 def test_not_in_place_of_what_is_needed_later() -> None:
-    planned = _planned([_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b")], "c")
+    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b"), _pad("d", "c")]
+    planned = _planned(operations, "d")
     places = _places(planned)
     assert places["b"] != places["a"]
     assert places["c"] == places["a"]
@@ -214,25 +289,19 @@ def test_not_in_place_of_what_is_needed_later() -> None:
 
 def test_in_place_of_the_second_operand_where_the_first_lives_on() -> None:
     operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b"), _add("d", "c", "a")]
-    places = _places(_planned(operations, "d"))
+    places = _places(_planned([*operations, _pad("e", "d")], "e"))
     assert places["c"] == places["b"] != places["a"]
 
 
 def test_one_operand_twice() -> None:
-    places = _places(_planned([_lookup("a", "x"), _add("b", "a", "a")], "b"))
-    assert places["a"] == places["b"]
-
-
-def test_not_in_place_of_an_output_of_the_network() -> None:
-    planned = _planned([_lookup("a", "x"), _lookup("b", "a"), _lookup("c", "b")], "a", "c")
-    places = _places(planned)
-    assert places["a"] != places["b"]
-    assert planned.outputs == ("a", "c")
+    places = _places(_planned([_lookup("a", "x"), _add("b", "a", "a"), _pad("c", "b")], "c"))
+    assert places["a"] == places["b"] == 0
 
 
 def test_a_reshape_shares_its_operands_memory() -> None:
     operations = [_lookup("a", "x"), _reshape("b", "a", (1, 60)), _lookup("c", "a")]
-    planned = _planned([*operations, _reshape("d", "c", (1, 60)), _add("e", "b", "d")], "e")
+    operations += [_reshape("d", "c", (1, 60)), _add("e", "b", "d"), _reshape("f", "e", IMAGE)]
+    planned = _planned([*operations, _pad("g", "f")], "g")
     places = _places(planned)
     assert places["b"] == places["a"] != places["c"]
     (step,) = (step for step in planned.steps if step.layer == "b")
@@ -244,22 +313,16 @@ def test_memory_lives_as_long_as_any_name_of_it() -> None:
     """`a` is last named before `c` runs, but `b` is another name of its memory."""
     operations = [_lookup("a", "x"), _reshape("b", "a", (1, 60)), _lookup("c", "x")]
     operations += [_reshape("d", "c", (1, 60)), _lookup("e", "d"), _add("f", "e", "b")]
-    places = _places(_planned(operations, "f"))
+    operations += [_reshape("g", "f", IMAGE), _pad("h", "g")]
+    places = _places(_planned(operations, "h"))
     assert places["c"] != places["a"]
-
-
-def test_an_output_in_the_inputs_memory_is_copied() -> None:
-    planned = _planned([_reshape("a", "x", (1, 60))], "a")
-    (output,) = planned.outputs
-    assert output != "a"
-    assert planned.tensor(output).space is Space.ARENA
-    assert not planned.steps[-1].observed
 
 
 def test_relayout_once_for_all_consumers() -> None:
     """`a` lies as the input does; both copies want it channels last."""
     operations = [_lookup("a", "x"), _pad("b", "a"), _pad("c", "a"), _add("d", "b", "c")]
-    planned = _planned(operations, "d")
+    planned = plan(_graph(operations, ("d",)))
+    check_memory(planned)
     layouts = {tensor.name: tensor.layout for tensor in planned.tensors}
     assert layouts["a"] == ROW_MAJOR
     assert layouts["b"] == layouts["c"] == layouts["d"] == CHANNELS_LAST
@@ -288,10 +351,10 @@ def test_overflow_names_the_layer_and_the_bound() -> None:
 
 
 def test_an_arena_of_more_than_31_bits_is_refused() -> None:
-    shape = (1, 2**15, 2**15)
-    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b")]
+    shape = (1, 1, 2**15, 2**15)
+    operations = [_lookup("a", "x"), _lookup("b", "a"), _add("c", "a", "b"), _pad("d", "c")]
     with pytest.raises(PlanError, match=f"needs {2**31} bytes of arena"):
-        plan(_graph(operations, ("c",), shape=shape))
+        plan(_graph(operations, ("d",), shape=shape))
 
 
 # --- any Graph
@@ -362,15 +425,14 @@ def test_the_c_agrees_with_the_reference(graph: Graph) -> None:
         ({"c": 32}, "c: c would take over a in part"),
         ({"b": 8}, "b: b is not aligned"),
         ({"d": 80}, "d: d ends behind the arena"),
+        ({"e": 1}, "e: e ends behind a buffer"),
     ],
 )
 def test_the_memory_checker_sees_overlaps(changes: dict[str, int], found: str) -> None:
     """In place: c over a. Not in place: b beside a, d beside c."""
-    shape = (1, 1, 4, 15)  # one channel: no copies for the sake of layout
     operations = [_lookup("a", "x"), _pad("b", "a"), _add("c", "a", "b"), _pad("d", "c")]
-    planned = plan(_graph(operations, ("d",), shape=shape))
-    assert _places(planned) == {"a": 0, "b": 64, "c": 0, "d": 64}
-    check_memory(planned)
+    planned = _planned([*operations, _pad("e", "d"), _slice("f", "d")], "e", "f")
+    assert _places(planned) == {"a": 0, "b": 64, "c": 0, "d": 64, "e": CALLER, "f": f"{CALLER}1"}
     moved = tuple(
         replace(tensor, position=changes.get(tensor.name, tensor.position))
         for tensor in planned.tensors
@@ -380,8 +442,8 @@ def test_the_memory_checker_sees_overlaps(changes: dict[str, int], found: str) -
 
 
 def test_the_memory_checker_sees_what_is_lost() -> None:
-    operations = [_lookup("a", "x"), _lookup("b", "x"), _add("c", "a", "b")]
-    planned = plan(_graph(operations, ("c",)))
+    operations = [_lookup("a", "x"), _lookup("b", "x"), _add("c", "a", "b"), _pad("d", "c")]
+    planned = _planned(operations, "d")
     moved = tuple(replace(tensor, position=0) for tensor in planned.tensors)
     with pytest.raises(AssertionError, match="c: a was overwritten before it is read"):
         check_memory(replace(planned, tensors=moved))
