@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ares.cli.bench import bench_command
 from ares.cli.check import check_command
 from ares.cli.export import export_command
 from ares.cli.extract import extract_command
@@ -29,6 +30,7 @@ for name, command, what in (
     ("export", export_command, "The C project of a model."),
     ("trace", trace_command, "Whether a self-test elsewhere was exact."),
     ("extract", extract_command, "The Graph of a model, as a file."),
+    ("bench", bench_command, "What its C costs: time, instructions, bytes."),
     ("targets", targets_command, "The compilers and processors."),
     ("networks", networks, "The networks of the zoo, on every target."),
     ("golden", golden, "The stored integers of the zoo, anew."),

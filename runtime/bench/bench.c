@@ -77,8 +77,7 @@ static ares_status note(void *context, uint32_t layer_index, const ares_layer *l
     return ARES_OK;
 }
 
-static ares_status execute(const ares_trace_subject *subject, ares_observer observer,
-                           void *context)
+static ares_status execute(const ares_trace_subject *subject, ares_observer observer, void *context)
 {
     return ares_execute(subject->network, (const void *const *)subject->input_buffers,
                         subject->output_buffers, subject->arena, observer, context);

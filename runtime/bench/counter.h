@@ -2,7 +2,7 @@
  * What a bench counts. One header, an answer for each kind of machine; which one is built in says ares/toolchain/bench.py,
  * and what its readings mean.
  *
- *   counter_clock.c     nanoseconds of the C library's clock
+ *   counter_clock.c     nanoseconds of processor time, or of the clock where there is nothing better
  *   counter_cortex_m.c  ticks of the board's timers
  *   counter_riscv.c     instructions that the processor has retired
  *
