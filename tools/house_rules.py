@@ -54,6 +54,7 @@ FLOAT_ALLOWED = {
     "runtime/*/conv_fp32.[ch]": "logits in binary32, OP_CONV_FP32 (clause N9)",
     "runtime/*/conv_transpose_fp32.[ch]": "results in binary32, OP_CONV_TRANSPOSE_FP32 (clause N9)",
     "runtime/*/upsample_bilinear_fp32.[ch]": "results in binary32, OP_UPSAMPLE_BILINEAR_FP32 (clause N9)",
+    "runtime/*/average_fp32.[ch]": "averages in binary32, OP_AVGPOOL_FP32 (clause N9)",
     "runtime/*/linear_fp32.[ch]": "logits in binary32, OP_LINEAR_FP32 (clause N9)",
     "runtime/*/real_output.h": "what they make of an accumulator (clause N9)",
     "runtime/*/micro_floats*.[ch]": "loops of the clauses above, many elements at once",

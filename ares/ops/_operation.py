@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ares.ir import DType, GraphError, Operation, Tensor
-from ares.numerics import INT32_MAX, Rescale, StepIndex, index_steps
+from ares.numerics import INT32_MAX, NumericsError, Rescale, StepIndex, index_steps
+from ares.numerics.rescale import MAX_SHIFT
 
 Array = npt.NDArray[Any]
 Layout = tuple[int, ...]
@@ -163,9 +164,19 @@ def rescale_struct(rescale: Rescale, excess: Array | None = None) -> Struct:
     """
     if excess is None or not excess.any():
         excess = np.zeros(1, np.int64)
-    multiplier, offset, shift, more = np.broadcast_arrays(
-        rescale.multiplier, rescale.offset, rescale.shift, excess
+    constants = (rescale.multiplier, rescale.offset, rescale.shift, excess)
+    shapes = [list(array.shape) for array in constants]
+    several = {tuple(shape) for shape in shapes} - {(1,)}
+    require(
+        len(several) <= 1 and all(len(shape) == 1 and shape[0] > 0 for shape in several),
+        f"multipliers {shapes[0]}, offsets {shapes[1]} and shifts {shapes[2]} for channels {shapes[3]}: "
+        "expected one or one each",
     )
+    require(
+        int(rescale.shift.min()) >= 1 and int(rescale.shift.max()) <= MAX_SHIFT,
+        f"shifts {rescale.shift.min()} to {rescale.shift.max()}, expected 1 to {MAX_SHIFT}",
+    )
+    multiplier, offset, shift, more = np.broadcast_arrays(*constants)
     # In Python's integers: what does not fit must not wrap.
     offsets = [
         b + (1 << (s - 1)) - m * e
@@ -200,7 +211,10 @@ def _step_tables(rescale: Rescale) -> tuple[StepIndex, ...]:
     if not rescale.thresholds.size:
         return ()
     rows = zip(np.atleast_2d(rescale.thresholds), np.atleast_2d(rescale.codes), strict=True)
-    return tuple(index_steps(*row, is_shared=not rescale.has_own_steps) for row in rows)
+    try:
+        return tuple(index_steps(*row, is_shared=not rescale.has_own_steps) for row in rows)
+    except NumericsError as error:
+        raise GraphError(str(error)) from error  # of a Graph from a file: no plan makes such steps
 
 
 def _steps_struct(index: StepIndex) -> Struct:

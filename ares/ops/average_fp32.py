@@ -1,6 +1,6 @@
 """An average of codes whose result stays real (N9): a network that ends with global average pooling or a mean.
 
-eps: as `ares.ops.linear_fp32`. The kernel is that of conv_fp32: each channel convolved with one weight, which is one.
+eps: as `ares.ops.linear_fp32`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ares.ops._operation import (
     row_major,
 )
 from ares.ops._real_output import real_output, require_constants
-from ares.ops._window import Window, Windows, counts, taps
+from ares.ops._window import Windows, counts, taps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class AverageFp32(KernelOperation):
     LAYER_TYPE = "GlobalAvgPool"
     PYTHON_CLASS = "torch.nn.AdaptiveAvgPool2d"
     EPS = 2.0**-21
-    KERNEL = "conv_fp32"
+    KERNEL = "average_fp32"
 
     window: tuple[int, ...]
     stride: tuple[int, ...]
@@ -101,22 +101,13 @@ class AverageFp32(KernelOperation):
 
     def lower(self, site: Site) -> KernelCall:
         source = channels_first(site.inputs[0], self.axis)
-        channels = source.shape[1]
-        alone = dict.fromkeys(self.windows, Window(1))
-        conv = (
-            *two_windows(("down", "across"), source.shape, alone),
-            ("in_c", channels),
-            ("out_c", channels),
-            ("groups", channels),
+        fields = (
+            *two_windows(("down", "across"), source.shape, self.windows),
+            ("channels", source.shape[1]),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
-            ("weight", np.ones(channels, np.int8)),
-        )
-        fields = (
-            ("conv", Struct("ares_convolution", conv)),
-            *two_windows(("rows", "columns"), source.shape, self.windows),
-            ("bias_codes", frozen_array([], np.int32)),
             ("scale", self.scale),
             ("bias", self.bias),
         )
-        return KernelCall("ares_conv_fp32", "conv_fp32.h", Struct("ares_conv_fp32_params", fields))
+        params = Struct("ares_average_fp32_params", fields)
+        return KernelCall("ares_average_fp32", "average_fp32.h", params)
