@@ -31,13 +31,17 @@ OTHER_SOURCES = {
     "convolution": "the patches of conv2d, conv_sum and conv_fp32",
     "executor": "walks the layer table",
     "float_probe": "checks the compiler's binary32 arithmetic when a program starts",
-    "micro_portable": "the micro-kernels that every other instruction set must equal",
+    "micro_elements": "asks the instruction set to do many elements at once",
+    "micro_floats": "asks it to do many elements of binary32",
+    "micro_x86": "chooses among the instruction sets of x86 when a program starts",
     "microkernels": "chooses the instruction set",
 }
 OTHER_HEADERS = {
     **OTHER_SOURCES,
     "bilinear": "the sums of upsample_bilinear2d and upsample_bilinear_fp32, inline",
+    "column_sums": "sums over positions of avg_pool2d, mean and average_fp32, inline",
     "dot": "the inner product of transposed convolutions, inline",
+    "finisher": "the rounding of one channel for loops over elements, inline",
     "layer_descriptors": "the tables of a network",
     "numerics": "the clauses of docs/numerics.md, inline",
     "real_output": "binary32 results of linear_fp32 and conv_fp32, inline",
@@ -112,10 +116,21 @@ def test_every_operation_has_a_test() -> None:
 
 def test_every_kernel_has_its_files() -> None:
     sources = _stems((RUNTIME / "src").glob("*.c"))
-    special = {stem for stem in sources if stem.startswith("micro_")} - set(OTHER_SOURCES)
-    assert sources - special == KERNELS | set(OTHER_SOURCES)
-    without_header = special | {"micro_portable"}
-    assert _stems((RUNTIME / "inc").glob("*.h")) == KERNELS | set(OTHER_HEADERS) - without_header
+    assert sources - _instruction_sets() == KERNELS | set(OTHER_SOURCES)
+    assert _stems((RUNTIME / "inc").glob("*.h")) == KERNELS | set(OTHER_HEADERS)
+
+
+def _instruction_sets() -> set[str]:
+    """Sources with the micro-kernels of one instruction set, declared in microkernels.h or micro_x86.h."""
+    found = _stems((RUNTIME / "src").glob("micro_*.c")) - set(OTHER_SOURCES)
+    assert "micro_portable" in found
+    for stem in found - {"micro_portable"}:
+        text = (RUNTIME / "src" / f"{stem}.c").read_text()
+        assert re.search(
+            r'^#include "../inc/micro\w+\.h"\n+#if defined\(ARES_MICRO_\w+\)$', text, re.MULTILINE
+        )
+        assert text.endswith("#endif\n")
+    return found
 
 
 @pytest.mark.parametrize("kernel", sorted(KERNELS))

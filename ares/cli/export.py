@@ -56,7 +56,8 @@ def export_command(
         Io,
         typer.Option(
             "--io",
-            help="Inputs and outputs: real values, or 8-bit codes: those behind the first quantisers, and at the end.",
+            metavar="KIND",
+            help="Inputs and outputs: float, or codes, those behind the first quantisers and at the end.",
         ),
     ] = Io.FLOAT,
 ) -> None:

@@ -138,7 +138,7 @@ def measure(
         content = output.read_bytes() if output.is_file() else b""
     lines = finished.stdout.splitlines()
     reader = _Reader(target.name, lines, binary.recipe.signature, counter.step)
-    measured = tuple(reader.round(runs, len(project.points)) for _ in range(rounds))
+    measured = reader.rounds(rounds, runs, len(project.points))
     return Measured(measured, _outputs(target.name, project, content), reader.end())
 
 
@@ -151,12 +151,20 @@ class _Reader:
         self._step = step
         self._take(_PROTOCOL + signature)
 
-    def round(self, runs: int, points: int) -> Round:
-        """The lines of one round."""
-        self._take("round")
-        plain, empty = self._count("plain"), self._count("empty")
-        layers = [max(0, self._count("layer") - empty) for _ in range(points)]
-        return Round(plain / runs, tuple(layers), self._count("rest"))
+    def rounds(self, rounds: int, runs: int, points: int) -> tuple[Round, ...]:
+        """The lines of all rounds. What observing costs is the least that any saw: more is of an interruption."""
+        empty, found = [], []
+        for _ in range(rounds):
+            self._take("round")
+            plain = self._count("plain")
+            empty.append(self._count("empty"))
+            layers = [self._count("layer") for _ in range(points)]
+            found.append((plain / runs, layers, self._count("rest")))
+        observing = min(empty)
+        return tuple(
+            Round(plain, tuple(max(0, count - observing) for count in layers), rest)
+            for plain, layers, rest in found
+        )
 
     def end(self) -> int | None:
         """The stack, where it was measured, and nothing behind it."""

@@ -10,7 +10,7 @@ import pytest
 
 from ares.ir import Binary
 from ares.toolchain import RunFailure, Target, recipe_of
-from ares.toolchain.bench import CLOCK, Round, bench_project, counter, measure
+from ares.toolchain.bench import CLOCK, Measured, Round, bench_project, counter, measure
 from ares.toolchain.callgrind import count_instructions
 from tests.bench.burning import INPUT, built, measured, nops, project
 from tests.cli.commands import need, script
@@ -113,8 +113,10 @@ def test_an_emulator_that_counts_nothing_says_so() -> None:
 GOOD = ("ares-bench 1 @", "round", "plain 1", "empty 0", "layer 1", "layer 2", "rest 1", "end")
 
 
-def shown(folder: Path, lines: Sequence[str], output: str = "abcd", code: int = 0) -> RunFailure:
-    """How a program that prints these lines is refused."""
+def told(
+    folder: Path, lines: Sequence[str], output: str = "abcd", code: int = 0, rounds: int = 1
+) -> Measured:
+    """What is taken from a program that prints these lines."""
     target: Target = usable(HOST)
     benched = bench_project(project(), CLOCK)
     recipe = recipe_of(benched, target)
@@ -122,10 +124,15 @@ def shown(folder: Path, lines: Sequence[str], output: str = "abcd", code: int = 
         f"echo '{line}'" for line in (_line(line).replace("@", recipe.signature) for line in lines)
     )
     path = script(folder, "program", f"{text}\nprintf '{output}' > output\nexit {code}")
+    return measure(
+        *(Binary(path, recipe), benched, target, CLOCK, [INPUT]), rounds=rounds, runs=1, timeout=20
+    )
+
+
+def shown(folder: Path, lines: Sequence[str], output: str = "abcd", code: int = 0) -> RunFailure:
+    """How a program that prints these lines is refused."""
     with pytest.raises(RunFailure) as caught:
-        measure(
-            *(Binary(path, recipe), benched, target, CLOCK, [INPUT]), rounds=1, runs=1, timeout=20
-        )
+        told(folder, lines, output, code)
     return caught.value
 
 
@@ -150,6 +157,14 @@ def test_other_lines_are_refused(tmp_path: Path, lines: Sequence[str], message: 
     failure = shown(tmp_path, lines)
     assert failure.kind == "malformed"
     assert message in str(failure)
+
+
+def test_what_observing_costs_is_its_least(tmp_path: Path) -> None:
+    """A round that was interrupted while nothing happened would make every layer of it cost nothing."""
+    quiet = ("round", "plain 9", "empty 2", "layer 5", "layer 9", "rest 1")
+    interrupted = ("round", "plain 9", "empty 99", "layer 6", "layer 1", "rest 1")
+    found = told(tmp_path, (GOOD[0], *interrupted, *quiet, *interrupted, "end"), rounds=3).rounds
+    assert [counts.layers for counts in found] == [(4, 0), (3, 7), (4, 0)]
 
 
 def test_other_ends_are_refused(tmp_path: Path) -> None:

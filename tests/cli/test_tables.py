@@ -76,13 +76,25 @@ def verification(targets: int = 4) -> Verification:
     )
     line = LayerLine(
         "features.0.conv", "", "features.0.conv", "OP_GLOBAL_AVGPOOL", "s8", (1, 8), 0.0078125, -128, 0.089,
-        217, 8e-08, 0.5, names, (),
+        217, 8e-08, 0.5, names, (), (),
     )  # fmt: skip
     last = LayerLine(
-        "classifier", "", "classifier", "OP_LINEAR_FP32", "f32", (1, 10), None, 0, 0.0, 100, 8e-08, 0.5, (), names
+        "classifier", "", "classifier", "OP_LINEAR_FP32", "f32", (1, 10), None, 0, 0.0, 100, 8e-08, 0.5, (), names, (),
+    )  # fmt: skip
+    pad = LayerLine(
+        "features.1.pad", "", "features.1.pad", "OP_ZEROPAD2D", "s8", (1, 8), 0.0078125, -128, 0.0, 217, 8e-08, 0.5,
+        (), (), ("classifier",),
     )  # fmt: skip
     return Verification(
-        "net", "Net", "samples.npz", ("a",), Matrix(verdicts, 1.0, chosen), (line, last), (), (), ()
+        "net",
+        "Net",
+        "samples.npz",
+        ("a",),
+        Matrix(verdicts, 1.0, chosen),
+        (line, pad, last),
+        (),
+        (),
+        (),
     )
 
 
@@ -93,6 +105,8 @@ def test_verify(width: int) -> None:
     assert max(map(len, lines)) <= width
     words = {word.strip(",") for line in lines for word in line.split()}
     assert {"features.0.conv", "classifier", "DIFFERS", "wasm32-zig-O2", "gcc-asan"} <= words
+    (pad,) = [line.split() for line in lines if line.startswith("features.1.pad")]
+    assert pad[-2:] == ["in", "classifier"]
     assert ("8e-08" in words) == (width >= 60)
     assert ("217" in words) == (width == 200)
     assert ("(too" in words) == (width < 200)

@@ -15,8 +15,9 @@ import pytest
 
 from ares.emit import emit
 from ares.ir import DType, Graph, Port, Project, Tensor, TracePoint, frozen_array
+from ares.ops.concat import Concat
 from ares.ops.requantize import Requantize
-from ares.plan import plan
+from ares.plan import Space, plan
 from ares.resources import runtime_dir
 from ares.toolchain import RunFailure, Target, build, run
 from ares.toolchain.process import run_process
@@ -247,14 +248,25 @@ def test_memory_given_away_too_early_shows(plain: Target) -> None:
 
 
 def _planned(guard: int) -> Project:
-    tensors = tuple(Tensor(name, (1, 64), DType.S8, 0.5, 0, -128, 127) for name in "xabc")
+    # a and b lie in the arena side by side, for the last layer reads both.
+    tensors = tuple(
+        Tensor(name, (1, size), DType.S8, 0.5, 0, -128, 127)
+        for name, size in (("x", 64), ("a", 64), ("b", 64), ("c", 128))
+    )
     table = frozen_array(np.arange(256), np.uint8)
     lookups = tuple(
         Requantize(name, (source,), (name,), table=table)
-        for source, name in (("x", "a"), ("a", "b"), ("b", "c"))
+        for source, name in (("x", "a"), ("a", "b"))
     )
-    graph = Graph("guarded", tensors, lookups, ("x",), ("a", "b", "c")).validate()
-    return emit(plan(graph, guard=guard))
+    copied = frozen_array([], np.uint8)
+    both = Concat("c", ("a", "b"), ("c",), 1, (copied, copied))
+    graph = Graph("guarded", tensors, (*lookups, both), ("x",), ("c",)).validate()
+    planned = plan(graph, guard=guard)
+    places = [planned.tensor(name) for name in "ab"]
+    assert [tensor.space for tensor in places] == [Space.ARENA] * 2
+    assert places[1].position - places[0].position >= 64 + guard
+    assert guard or places[1].position - places[0].position == 64
+    return emit(planned)
 
 
 @pytest.mark.parametrize(("guard", "seen"), [(0, False), (64, True)])

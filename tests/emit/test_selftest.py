@@ -17,6 +17,7 @@ from ares.emit import EXPECTED, Vector, emit
 from ares.ir import trace_digest
 from ares.pipeline.network import NetworkSubject
 from ares.plan import plan
+from ares.toolchain.trace_protocol import PROTOCOL
 from tests.checkout import ZOO
 from tests.slow import one_in
 from tests.toolchain.tiny_network import usable
@@ -154,7 +155,7 @@ def test_expected_json_holds_what_the_self_test_prints(
     finished = check(project, CC="gcc")
     shown = [line.split() for line in finished.stdout.splitlines()]
     expected = json.loads((project / EXPECTED).read_text())
-    assert ["ares-trace", "2", expected["signature"]] in shown
+    assert [*PROTOCOL.split(), expected["signature"]] in shown
     lines = []
     for number, case in enumerate(expected["cases"]):
         assert case["name"] == session.golden.cases[number].name
