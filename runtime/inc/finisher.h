@@ -29,12 +29,14 @@ typedef struct ares_finisher {
 static inline int ares_finisher_of(ares_finisher *finisher, const ares_rescale *rescale,
                                    int32_t channel, int32_t lift)
 {
+    const ares_finisher none = {0, 0, 0, 0, 0, 0};
     const int64_t limit = (int64_t)1 << 50;
     const int32_t c = channel * rescale->channel_stride;
     const int64_t offset = rescale->offset[c];
     const int32_t bits = rescale->shift[c] + lift - 32;
     if (rescale->num_thresholds > 0 || bits < 0 || bits > 29 || lift > 8 ||
         (lift > 0 && (offset > limit || offset < -limit))) {
+        *finisher = none; /* or gcc -O3 -march=native warns */
         return 0;
     }
     finisher->offset = offset * ((int64_t)1 << lift);

@@ -59,7 +59,8 @@ static void by_runs(const ares_conv2d_params *p, const uint8_t *in, int32_t grou
     run.length = conv->length;
     run.is_signed = conv->input_signed;
     if (right == conv->across.out && left == 0 && conv->segments == 1 && conv->down.stride == 1 &&
-        conv->across.stride == 1 && conv->down.pad == 0 && conv->down.out == conv->down.in) {
+        conv->across.stride == 1 && conv->down.pad == 0 && conv->down.out == conv->down.in &&
+        conv->across.out == conv->across.in) {
         run.positions = conv->down.out * conv->across.out; /* one after another in both */
     }
     for (int32_t y = 0; y < conv->down.out && run.positions > 0;

@@ -332,4 +332,8 @@ CASES = (
         bias="int32",
         scale=0.125,
     ),
+    # Rows of the results are narrower than those of the input, though no row of the input is left out.
+    Case("1x4 in rows, not padded", (4, 5, 19), 17, (1, 4), (*CLIPS, *SIGNS)),
+    Case("1x1 in rows of 16 codes, stride 2 across", (16, 5, 13), 18, (1, 1), SIGNS, stride=(1, 2)),
+    Case("3x1, not padded", (16, 7, 5), 3, (3, 1), SIGNS),
 )

@@ -84,6 +84,11 @@ RUNNERS = [
     ("a layer twice", "malformed", '"$@" | sed "/^layer 1 /p"'),
     ("the probe fails", "probe", '"$@" | sed "s/^probe ok/probe failed rounding/"; exit 3'),
     ("another order is announced", "byte order", '"$@" | sed "s/^byte order .*/byte order big/"'),
+    (
+        "other micro-kernels",
+        "instruction set",
+        '"$@" | sed "s/^instruction set .*/instruction set abacus/"',
+    ),
     ("another program", "signature", '"$@" | sed "1s/[0-9a-f]$/x/"'),
     ("another program that crashes", "signature", '"$@" | sed "1s/[0-9a-f]$/x/"; exit 139'),
     ("exit code", "crash", '"$@"; exit 1'),
@@ -189,7 +194,10 @@ def test_a_stale_program(session: NetworkSubject, monkeypatch: Patch, mode: str)
         _assert_fault(session.target(target), "signature", "not a build of this probe")
 
 
-def test_a_damaged_program_in_the_cache_is_built_again(session: NetworkSubject) -> None:
+def test_a_damaged_program_in_the_cache_is_built_again(
+    session: NetworkSubject, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARES_CACHE_DIR", str(tmp_path))  # other workers run the same program
     target = any_target()
     program = build(session.project, target).path
     program.write_bytes(b"#!/bin/sh\necho PASS\n")
@@ -418,8 +426,8 @@ def test_a_sanitizer_sees_an_overflow(session: NetworkSubject, name: str) -> Non
 
 
 def test_results_that_depend_on_the_observer(session: NetworkSubject) -> None:
-    path, right = "runtime/src/executor.c", "readable(&run, tensor), tensor->elements * size);"
-    wrong = f"{right}\n        if (observer == NULL) {{ ((uint8_t *)outputs[k])[0] ^= 1u; }}"
+    path, right = "runtime/src/executor.c", "        if (made != outputs[k]) {"
+    wrong = f"        if (observer == NULL) {{ ((uint8_t *)outputs[k])[0] ^= 1u; }}\n{right}"
     project = patched(session.project, path, right, wrong)
     verdict = c_verdict(session, project, replace(any_target(), trace="full"))
     _assert_fault(verdict, "observer", "output fc is another one when nobody observes", "at [0, 0]")

@@ -17,6 +17,7 @@ from ares.ir import Project
 from ares.pipeline.matrix import Matrix
 from ares.pipeline.network import NetworkSubject
 from ares.toolchain import Target
+from ares.toolchain.rows import PORTABLE
 from ares.verdict import Outcome, Verdict
 from tests.slow import slow_but
 from tests.toolchain.tiny_network import usable
@@ -82,15 +83,19 @@ def test_byte_order_of_constants(session: NetworkSubject) -> None:
 
 @pytest.mark.slow
 def test_char_taken_for_signed(session: NetworkSubject) -> None:
-    """Weights read through plain char: negative ones are others where char is unsigned."""
-    path = "runtime/inc/dot.h"
+    """Weights read through plain char, by the micro-kernels in C: negative ones are others where char is unsigned."""
+    path = "runtime/src/micro_portable.c"
     text = session.project.files[path].decode()
-    right, wrong = "const int8_t *const ws = w + i;", "const char *const ws = (const char *)w + i;"
-    assert text.count(right) == 2
-    files = {**session.project.files, path: text.replace(right, wrong).encode()}
+    planted_text, places = re.subn(r"\* (w\d)\[k\];", r"* ((const char *)\1)[k];", text)
+    assert places == 12
+    files = {**session.project.files, path: planted_text.encode()}
     planted = replace(session.project, files=files)
     names = ("gcc-O2", "mips-gcc-O2", "gcc-unsigned-char", "aarch64-gcc-O2")
-    results = dict(_verdicts(session, planted, *names))
+    results = {}
+    for target in map(usable, names):
+        flags = (*target.flags, "-DARES_PORTABLE")
+        portable = replace(target, flags=flags, instruction_set=PORTABLE)
+        results[portable] = with_project(session, planted).target(portable)
     outcomes = [verdict.outcome for verdict in results.values()]
     assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.FAIL, Outcome.FAIL]
     assert Matrix(tuple(results.values()), 0.0, tuple(results)).patterns == {

@@ -176,6 +176,11 @@ def any_target() -> Target:
     return next(target for target in default_targets() if target.missing() is None)
 
 
+def portable_target() -> Target:
+    """Where the micro-kernels in C run: for faults that are planted in those, which other targets pass by."""
+    return usable("gcc-portable")
+
+
 def case(*values: int) -> list[np.ndarray]:
     return [np.array([values], np.int8)]
 

@@ -36,7 +36,9 @@ def test_the_script_names_the_layer(
     calibrated(model, SHAPE)
 
     def planted(plan: Plan) -> Project:
-        return patched(emit(plan), "runtime/src/linear.c", "acc, o)", "-acc, o)")
+        sums = "p->weight + n * tokens.length, width, acc);"
+        negated = "for (int32_t k = 0; k < width; ++k) { acc[k] = -acc[k]; }"
+        return patched(emit(plan), "runtime/src/linear.c", sums, f"{sums} {negated}")
 
     monkeypatch.setattr("ares.pipeline.subject.emit", planted)
     found = ares.verify(

@@ -8,7 +8,7 @@ import pytest
 
 from ares.pipeline.network import NetworkSubject
 from ares.verdict import Outcome
-from tests.toolchain.tiny_network import any_target
+from tests.toolchain.tiny_network import portable_target
 from tests.witness.pitfalls import TEXTS, Good
 from tests.witness.planting import prepared, with_golden, write_network
 
@@ -21,7 +21,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     def session(name: str) -> NetworkSubject:
         paths = write_network(tmp_path_factory.mktemp(name), TEXTS[name], name)
         made = prepared(with_golden(paths))
-        verdict = made.target(any_target())
+        verdict = made.target(portable_target())
         assert verdict.outcome is Outcome.PASS, verdict.message
         return made
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ares.ir import Project
 from ares.pipeline.network import NetworkSubject
 from ares.verdict import REFERENCE
+from tests.toolchain.tiny_network import portable_target
 from tests.witness.planting import BLAMES_EXTRACTION, BLAMES_REFERENCE, PROBE, assert_red, c_verdict
 
 Good = Callable[[str], NetworkSubject]
@@ -134,4 +135,5 @@ def assert_red_together(
     __tracebackhide__ = True
     session = NetworkSubject(network.paths)
     assert_red(session.stage(REFERENCE), layer=layer, says=(BLAMES_REFERENCE,))
-    assert_red(c_verdict(session, in_c(session.project)), layer=layer, says=(BLAMES_EXTRACTION,))
+    verdict = c_verdict(session, in_c(session.project), portable_target())
+    assert_red(verdict, layer=layer, says=(BLAMES_EXTRACTION,))

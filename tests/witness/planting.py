@@ -26,7 +26,7 @@ from ares.pipeline.regenerate import regenerate
 from ares.toolchain import Target
 from ares.verdict import CHECK, EXTRACT, REFERENCE, STAGES, TORCH, Outcome, Verdict
 from tests.checkout import ZOO
-from tests.toolchain.tiny_network import any_target
+from tests.toolchain.tiny_network import any_target, portable_target
 
 Array = npt.NDArray[Any]
 
@@ -217,6 +217,30 @@ def one_code_changed(array: Array, index: tuple[int, ...], by: int = 1) -> Array
 
 # --- arithmetic that is wrong
 
+# At a tie the C has the upper of the two neighbours in `rounded` or `value`; what another rule takes from it.
+HALF_UP, HALF_DOWN, HALF_AWAY = "0", "1", "({0} <= 0)"
+
+
+def with_ties(project: Project, rule: str) -> Project:
+    """The project with another rule for ties, for `portable_target`: in every kernel, and in the micro-kernels in C."""
+    right, wrong = "rounded & ~(int64_t)1", f"rounded - {rule.format('rounded')}"
+    project = patched(project, "runtime/inc/numerics.h", right, wrong)
+    wrong = f"value -= {rule.format('value')};"
+    return patched(project, "runtime/src/micro_portable.c", "value &= ~1;", wrong)
+
+
+def with_averages_cut(project: Project) -> Project:
+    """The project with averages of negative sums cut toward zero, behind whatever instruction set rounded them."""
+    total = "(int64_t)acc[i] * rescale->multiplier[0] + rescale->offset[0] - divisor / 2"
+    cut = f"ares_clamp(({total}) / divisor, rescale->lo, rescale->hi)"
+    right = "ares_requantize(rescale, c, acc, 1, width, out + c, width);"
+    wrong = f"""{right}
+        const int64_t divisor = (int64_t)1 << rescale->shift[0];
+        for (int32_t i = 0; i < width; ++i) {{
+            out[c + i] = acc[i] < 0 ? ares_code_byte({cut}) : out[c + i];
+        }}"""
+    return patched(project, "runtime/src/avg_pool2d.c", right, wrong)
+
 
 def half_away_shift(value: Any, shift: Any) -> Any:
     """`round_half_even_shift`, had it been written with C's `round`: ties go away from zero."""
@@ -270,7 +294,7 @@ def assert_only_torch_objects(
         verdict = session.stage(stage)
         assert verdict.outcome is Outcome.PASS, verdict.message
     # The golden is the reference's: a C that is equal to it has the same fault.
-    verdict = c_verdict(session, in_c(session.project))
+    verdict = c_verdict(session, in_c(session.project), portable_target())
     assert verdict.outcome is Outcome.PASS, verdict.message
     words = ("the Brevitas model does not accept the golden", BLAMES_BOTH, *says)
     assert_red(session.stage(TORCH), layer=layer, says=words)

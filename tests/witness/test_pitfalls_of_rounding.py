@@ -20,15 +20,18 @@ from ares.ops.avg_pool2d import AvgPool2d
 from tests.slow import slow_but
 from tests.witness.pitfalls import Good, assert_red_together
 from tests.witness.planting import (
+    HALF_AWAY,
+    HALF_UP,
     assert_only_torch_objects,
     half_away_shift,
     half_up_shift,
     patched,
     truncating_shift,
+    with_averages_cut,
+    with_ties,
 )
 
 Patch = pytest.MonkeyPatch
-NUMERICS = "runtime/inc/numerics.h"
 
 
 # --- biases
@@ -66,10 +69,6 @@ def test_bias_in_whole_units(
 
 # --- rounding
 
-TIE = "(remainder > half || (remainder == half && (quotient & 1) != 0))"
-HALF_UP = "(remainder >= half)"
-HALF_AWAY = "(remainder > half || (remainder == half && value >= 0))"
-
 
 @pytest.mark.parametrize(
     ("rule", "shift"),
@@ -84,7 +83,7 @@ def test_another_rule_for_ties(
     monkeypatch.setattr("ares.numerics.rescale.round_half_even_shift", shift)
 
     def in_c(project: Project) -> Project:
-        return patched(project, NUMERICS, TIE, rule)
+        return with_ties(project, rule)
 
     assert_red_together(network, "average", in_c)
     says = (".5; deviation ",)
@@ -152,12 +151,12 @@ def test_two_roundings(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr("ares.numerics.rescale.round_half_even_shift", _twice)
 
     def in_c(project: Project) -> Project:
-        old = "const int64_t value = ares_round_shift(total, shift);"
+        old = "    if (shift < 32) {\n        return ares_clamp(ares_round_raised(raised, shift), lo, hi);"
+        total = "const int64_t total = raised - ((int64_t)1 << (shift - 1));"
         first = "const int32_t first = shift > 31 ? 31 : shift - 1;"
-        new = (
-            "const int64_t value = ares_round_shift(ares_round_shift(total, first), shift - first);"
-        )
-        return patched(project, NUMERICS, old, f"{first}\n{new}")
+        twice = "ares_round_shift(ares_round_shift(total, first), shift - first)"
+        new = f"{total}\n{first}\nif (first > 0) {{ return ares_clamp({twice}, lo, hi);"
+        return patched(project, "runtime/src/micro_portable.c", old, new)
 
     assert_red_together(network, "conv", in_c)
     session = assert_only_torch_objects(network.paths, tmp_path, layer="conv", in_c=in_c)
@@ -181,12 +180,5 @@ def test_negative_averages_truncated(good: Good, tmp_path: Path, monkeypatch: Pa
 
     monkeypatch.setattr(AvgPool2d, "reference", truncating)
 
-    def in_c(project: Project) -> Project:
-        total = "(int64_t)acc * rescale->multiplier[0] + rescale->offset[0]"
-        quotient = f"({total}) / ((int64_t)1 << rescale->shift[0])"
-        cut = f"ares_clamp({quotient}, rescale->lo, rescale->hi)"
-        right = "ares_rescale_apply(rescale, acc, c)"
-        return patched(project, "runtime/src/avg_pool2d.c", right, f"acc < 0 ? {cut} : {right}")
-
-    assert_red_together(network, "average", in_c)
-    assert_only_torch_objects(network.paths, tmp_path, layer="average", in_c=in_c)
+    assert_red_together(network, "average", with_averages_cut)
+    assert_only_torch_objects(network.paths, tmp_path, layer="average", in_c=with_averages_cut)
