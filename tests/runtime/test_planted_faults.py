@@ -29,7 +29,10 @@ class Fault:
 
 TILE = "wrong ares_tile_portable sum"
 DEPTHWISE = "wrong ares_depthwise_tile_portable sum"
-CODES = "wrong ares_requantize_portable code"
+# What is made of whole runs is compared with the portable requantisation, and may meet the fault first.
+CODES = "wrong ares_(requantize_portable|depthwise_positions|run_panels) code"
+# An index of steps with a value below the first: the wrong code, or no code at all.
+UNBOUNDED = f"{CODES}|ended with -11"
 # Where nothing may be written lies a byte that must stay, or no memory.
 BESIDE = f"wrote beside its result|{CRASH}"
 # The value of one load more, which no optimisation takes away.
@@ -187,7 +190,7 @@ FAULTS = (
         PORTABLE,
         "return value < lo ? lo : value > hi",
         "return value > hi",
-        CODES,
+        UNBOUNDED,
     ),
     Fault(
         "no upper bound, small shifts",
