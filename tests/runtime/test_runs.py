@@ -31,7 +31,7 @@ FAULTS = {
     "a row swapped": ("products(sums->even[1], four_codes(x1", "products(sums->even[1], four_codes(x0", "runs"),
     "zero points slide": ("k < run->end ? run->step : 0", "k < run->end ? run->step : run->step", "runs"),
     "taps behind the last four": ("t < taps; t += 4", "t + 3 < taps; t += 4", "depthwise"),
-    "no excess": ("dpbusd_epi32(zero, _mm512_set1_epi8(-128), w[q])", "dpbusd_epi32(zero, zero, w[q])", "depthwise"),
+    "no excess": ("(zero, _mm512_set1_epi8((char)-128), w[q])", "(zero, zero, w[q])", "depthwise"),
     "NaN": ("blend_ps(is_number, zero_point, shifted)", "blend_ps(is_number, shifted, shifted)", "quantize"),
     "towards zero": ("limited_real, _MM_FROUND_TO_NEAREST_INT", "limited_real, _MM_FROUND_TO_ZERO", "quantize"),
     "one rounding": ("_mm512_add_ps(product,", "_mm512_fmadd_ps(sums, _mm512_loadu_ps(scale),", "real"),

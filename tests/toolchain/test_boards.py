@@ -337,7 +337,9 @@ def test_kernels_need_nothing_but_memory_functions(board: Target, tmp_path: Path
         assert run_process(command, folder=tmp_path, timeout=60).code == 0
         symbols = _symbols(board, tmp_path / "kernel.o", tmp_path)
         needed = {name for kind, name in symbols if kind == "U"}
-        assert [name for kind, name in symbols if kind == "T"], source
+        # The micro-kernels of other processors are empty here.
+        is_special = source.name.startswith("micro_") and source.name != "micro_portable.c"
+        assert is_special or [name for kind, name in symbols if kind == "T"], source
         assert all(ALLOWED.fullmatch(name) for name in needed), (source.name, needed)
 
 
