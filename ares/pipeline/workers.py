@@ -38,8 +38,9 @@ class Workers(ProcessPoolExecutor):
     def __init__(self, count: int) -> None:
         # Started fresh: forking a process that holds torch's threads can hang.
         context = multiprocessing.get_context("spawn")
-        # It starts one that keeps count of what the workers share.
-        with _starting():
+        # It starts one that keeps count of what the workers share, and unlinks it if we end before we have: nothing
+        # that whoever interrupts a run need be warned of.
+        with _environment("PYTHONWARNINGS", "ignore"), _starting():
             super().__init__(count, mp_context=context, initializer=_prepare)
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
@@ -85,7 +86,8 @@ def _uninterrupted(do: Callable[[], _T]) -> _T:
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    with _safe_path(), _unheard():
+    # `python -c`, as which multiprocessing starts a process, finds no modules in the current folder then.
+    with _environment(_SAFE_PATH, "1"), _unheard():
         try:
             yield
         except OSError as error:
@@ -95,17 +97,16 @@ def _starting() -> Iterator[None]:
 
 
 @contextmanager
-def _safe_path() -> Iterator[None]:
-    """`python -c`, as which multiprocessing starts a process, finds no modules in the current folder."""
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ[_SAFE_PATH]
+            del os.environ[name]
         else:
-            os.environ[_SAFE_PATH] = before
+            os.environ[name] = before
 
 
 @contextmanager
