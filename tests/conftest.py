@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,21 @@ LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run what is marked slow too, as CI does")
+    parser.addoption("--slow", action="store_true", help="run what is marked slow too")
+    parser.addoption(
+        "--slow-share",
+        type=_share,
+        metavar="N",
+        help="run one in N of what is marked slow, others every day; all of it in N days",
+    )
+
+
+def _share(word: str) -> tuple[int, int]:
+    """N, and today's remainder. Workers of xdist are handed this pair, so that midnight does not part them."""
+    count = int(word)
+    if count < 1:
+        raise ValueError
+    return count, int(time.time()) // 86400 % count
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -24,13 +40,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.slow or config.option.markexpr:
         return
     named = {Path(config.invocation_params.dir, word.partition("::")[0]) for word in config.args}
-    slow = [item for item in items if item.get_closest_marker("slow") and item.path not in named]
-    left_out = {*slow}
+    left_out = {
+        item
+        for item in items
+        if item.get_closest_marker("slow")
+        and item.path not in named
+        and not _is_of_today(item, config.option.slow_share)
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
     items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=slow)
-    config.stash[LEFT_OUT] = len(slow)
+    config.stash[LEFT_OUT] = len(left_out)
     if hasattr(config, "workeroutput"):
-        config.workeroutput["left_out"] = len(slow)
+        config.workeroutput["left_out"] = len(left_out)
+
+
+def _is_of_today(item: pytest.Item, share: tuple[int, int] | None) -> bool:
+    return share is not None and zlib.crc32(item.nodeid.encode()) % share[0] == share[1]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,9 +67,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     count = config.stash.get(LEFT_OUT, 0)
     if count:
-        terminalreporter.write_line(
-            f"{count} slow tests were left out: --slow runs them too, as CI does"
-        )
+        terminalreporter.write_line(f"{count} slow tests were left out: --slow runs them too")
 
 
 @pytest.fixture(name="run")
