@@ -20,6 +20,7 @@ from ares.toolchain.trace_protocol import (
     ANY_PROTOCOL,
     COMPLAINT,
     DIGEST,
+    NAME,
     ORDER,
     PROBE_FAILED,
     PROBE_OK,
@@ -85,15 +86,17 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdict on a trace; `wrong` counts the tensors that differ, of `total`. `byte_order` as the board saw it.
+    """The verdict on a trace; `wrong` counts the tensors that differ, of `total`.
 
-    `summary` is one line that leaves the kind of a fault to the verdict.
+    `byte_order` as the board saw it, and whose micro-kernels ran there (`instruction_set`); "" where it did not come to
+    say so. `summary` is one line that leaves the kind of a fault to the verdict.
     """
 
     verdict: Verdict
     wrong: int
     total: int
     byte_order: str
+    instruction_set: str
     summary: str
 
     def as_json(self) -> dict[str, Any]:
@@ -104,6 +107,7 @@ class Judged:
             "wrong": self.wrong,
             "total": self.total,
             "byte_order": self.byte_order,
+            "instruction_set": self.instruction_set,
             "verdict": self.verdict.as_json(),
         }
 
@@ -140,8 +144,11 @@ def judge_trace(trace: Path, project: Path) -> Judged:
     tensors = list(_tensors(expected))
     pairs = zip(tensors, reading.values(DIGEST), strict=False)
     wrong = [(tensor, found) for tensor, found in pairs if found != tensor.right]
-    order = next(iter(reading.values(ORDER)), "")
-    return _judged(project, expected, wrong, len(tensors), order, fault)
+    verdict, summary = _judged(project, expected, wrong, len(tensors), fault)
+    order, kernels = (next(iter(reading.values(said)), "") for said in (ORDER, NAME))
+    if verdict.outcome is Outcome.PASS:
+        summary = f"{summary} ({order}-endian, {kernels} micro-kernels)"
+    return Judged(verdict, len(wrong), len(tensors), order, kernels, summary)
 
 
 def _tensors(expected: Expected) -> Iterator[_Tensor]:
@@ -159,9 +166,9 @@ def _judged(
     expected: Expected,
     wrong: Sequence[tuple[_Tensor, str]],
     total: int,
-    order: str,
     fault: _Fault | None,
-) -> Judged:
+) -> tuple[Verdict, str]:
+    """And the summary."""
     name = project.resolve().name
     first, found = wrong[0] if wrong else (None, "")
     differs = ""
@@ -180,11 +187,9 @@ def _judged(
     else:
         count = len(expected.cases)
         words = f"{count} case{'' if count == 1 else 's'}, {total} tensors: every digest is right"
-        verdict = Verdict(name, "trace", Outcome.PASS, words)
-        return Judged(verdict, 0, total, order, f"{words} ({order}-endian)")
+        return Verdict(name, "trace", Outcome.PASS, words), words
     layer = "" if first is None else first.layer
-    verdict = Verdict(name, "trace", Outcome.FAIL, message, kind, layer)
-    return Judged(verdict, len(wrong), total, order, summary.splitlines()[0])
+    return Verdict(name, "trace", Outcome.FAIL, message, kind, layer), summary.splitlines()[0]
 
 
 # The lines.

@@ -103,7 +103,8 @@ def test_exact(name: str, judge: Judge) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.report["passed"] is True
     assert (outcome.report["wrong"], outcome.report["total"]) == (0, 8)
-    assert outcome.report["byte_order"] == "big"
+    assert (outcome.report["byte_order"], outcome.report["instruction_set"]) == ("big", "mve")
+    assert outcome.report["summary"].endswith("(big-endian, mve micro-kernels)")
     assert outcome.out.splitlines()[-1].startswith("EXACT: 2 cases, 8 tensors")
 
 
