@@ -154,6 +154,7 @@ class Target:
             "char": f"{char} char",
             "compiler": f"built by {self.family}",
             "processor": self.machine.isa,
+            "micro-kernels": f"{self.must_run or 'any'} micro-kernels",
             "optimisation": levels[-1] if levels else "-O0",
             "libraries": "no operating system" if self.machine.board else "hosted",
         }

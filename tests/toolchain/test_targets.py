@@ -83,6 +83,9 @@ def test_there_are_as_many_as_were_asked_for() -> None:
     assert facets["pointers"] == {"32-bit pointers", "64-bit pointers"}
     assert facets["char"] == {"signed char", "unsigned char"}
     assert facets["libraries"] == {"hosted", "no operating system"}
+    assert facets["micro-kernels"] >= {
+        f"{kind} micro-kernels" for kind in ("portable", "mve", "rvv")
+    }
     assert facets["optimisation"] >= {"-O0", "-O1", "-O2", "-O3", "-Os", "-Oz"}
     assert all(t.description for t in TARGETS)
 
@@ -131,6 +134,7 @@ def test_facets_follow_flags_and_machine() -> None:
         "char": f"{HOST.char} char",
         "compiler": "built by gcc",
         "processor": platform.machine(),
+        "micro-kernels": f"{gcc.must_run} micro-kernels",
         "optimisation": "-O2",
         "libraries": "hosted",
     }

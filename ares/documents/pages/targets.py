@@ -12,17 +12,19 @@ from ares.pipeline.catalogue import Zoo
 from ares.pipeline.expectations import EXPECTATIONS
 from ares.pipeline.sampling import LARGE, ROUND
 from ares.toolchain import TARGETS, Target
+from ares.toolchain.processors import NATIVE
 
 PATH = "docs/targets.md"
 _ABSENT = "not recorded yet"
 _TABLE = (
     "",
-    "| target | processor | order | bits | compiler and flags | exact | not exact, or not run | s |",
-    "|---|---|---|---|---|---|---|---|",
+    "| target | processor | order | bits | micro-kernels | compiler and flags | exact | not exact, or not run | s |",
+    "|---|---|---|---|---|---|---|---|---|",
 )
 _BELOW = (
     "",
-    "\\* default: what `tox -e networks` runs, without any Debian package.",
+    "\\* default: what `tox -e networks` runs, without any Debian package. micro-kernels: whose its programs must",
+    f"say that they run; {NATIVE}: the best that this machine's processor has.",
     "",
     "## Large networks",
     "",
@@ -106,9 +108,10 @@ def _row(target: Target, own: Mapping[str, Any] | None) -> str:
         if own is None
         else f"{own['exact']} | {_others(own)} | {own['seconds']} |"
     )
+    flags = " ".join(_telling_flags(target))
     return (
         f"| `{target.name}`{' *' if target.default else ''} | {machine.isa} | {machine.byte_order} "
-        f"| {machine.pointer_bits} | {target.family} `{' '.join(_telling_flags(target))}` | {found}"
+        f"| {machine.pointer_bits} | {target.instruction_set} | {target.family} `{flags}` | {found}"
     )
 
 
