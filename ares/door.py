@@ -362,8 +362,12 @@ def _numbers(where: str, values: Values) -> Array:
         return np.ascontiguousarray(array.astype(np.int64))
     if array.dtype.kind != "f":
         raise AresError(f"{where} holds {array.dtype}, expected float32, or int64 for ids")
-    if not np.isfinite(array).all():
-        raise AresError(f"{where} holds values that are not finite")
+    finite = np.isfinite(array)
+    if not finite.all():
+        index = [int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape)]
+        raise AresError(
+            f"{where}: element {index} is {array[tuple(index)]}; every value must be finite"
+        )
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(array.astype(np.float32))
     if not np.array_equal(single, array):

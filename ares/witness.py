@@ -56,6 +56,9 @@ EXACT_EPS = 2.0**-20
 WEIGHT_EPS = 2.0**-17
 """For weights, whose codes come from one float32 division: half a unit in the last place of 127.5."""
 
+SMALLEST_NORMAL = 2.0**-126
+"""Below it binary32 has fewer digits."""
+
 EXACT_BITS = 40
 """Values of no more significant bits have not been rounded: sums of products of codes have at most 32."""
 
@@ -69,7 +72,8 @@ class Judgement:
     """What the witness says of one tensor at one event.
 
     `deviation`: largest |code - clamp(r)| - 0.5 at a quantiser, largest |code - value| elsewhere, in codes; for
-    binary32 outputs the largest error relative to the tensor's largest value. `index`, `code` and `real`
+    binary32 outputs the largest error relative to an element's own |value| + |addend|, between which its sum may have
+    cancelled. `index`, `code` and `real`
     are those of the worst element.
     """
 
@@ -94,14 +98,18 @@ class Judgement:
 
 
 class Witness:
-    """Judges tensors of `graph` against `model` (float32, evaluation mode, calibrated)."""
+    """Judges tensors of `graph` against `model` (float32, evaluation mode, calibrated).
+
+    `double`: its float64 copy, with codes * scale for weights.
+    """
 
     def __init__(self, model: nn.Module, graph: Graph) -> None:
-        self._graph = graph
+        self.graph = graph
+        self._addends = _addends(graph)
         self._eps = _tolerances(graph)
-        self._quantizer_tensors = _by_origin(graph, "quantizer:")
-        self._node_tensors = _by_origin(graph, "node:")
-        self.weight_judgements, self._model = _substitute_weights(model, graph)
+        self._quantizer_tensors = by_origin(graph, "quantizer:")
+        self._node_tensors = by_origin(graph, "node:")
+        self.weight_judgements, self.double = _substitute_weights(model, graph)
 
     def judge(self, inputs: Sequence[Array], tensors: Mapping[str, Array]) -> tuple[Judgement, ...]:
         """Judgements in order of execution, weights first.
@@ -119,18 +127,18 @@ class Witness:
                 path, calls, tensors, found, seen, scales, module, arguments, output
             )
 
-        handles = hook_quantizers(self._model, at_quantizer)
+        handles = hook_quantizers(self.double, at_quantizer)
         try:
             capture(
-                self._model,
-                [_as_double(array) for array in inputs],
+                self.double,
+                [as_real(array, torch.float64) for array in inputs],
                 on_output=partial(self._at_node, tensors, found, seen, scales),
             )
         except CaptureError as error:
             # What a hook raises comes back as the forward pass having failed.
             if isinstance(error.__cause__, WitnessError):
                 raise error.__cause__ from None
-            raise WitnessError(f"{self._graph.name}: {error}") from error
+            raise WitnessError(f"{self.graph.name}: {error}") from error
         finally:
             for handle in handles:
                 handle.remove()
@@ -138,13 +146,22 @@ class Witness:
         expected |= {f"node:{key}" for key in self._node_tensors}
         if expected - seen:
             raise WitnessError(
-                f"{self._graph.name}: {min(expected - seen)} did not happen in the forward pass"
+                f"{self.graph.name}: {min(expected - seen)} did not happen in the forward pass"
             )
         return tuple(found)
 
+    def eps(self, name: str) -> float:
+        """The largest deviation of a tensor that is accepted."""
+        return self._eps[name]
+
+    def sizes(self, name: str, real: Array) -> Array:
+        """What the error of each element of a binary32 tensor is relative to."""
+        sizes: Array = np.maximum(np.abs(real) + self._addends[name], SMALLEST_NORMAL)
+        return sizes
+
     def unjudged(self) -> tuple[str, ...]:
         """Tensors without an event of their own: judged only through the tensors made of them."""
-        return tuple(tensor.name for _, tensor in self._graph.produced() if not tensor.origins)
+        return tuple(tensor.name for _, tensor in self.graph.produced() if not tensor.origins)
 
     def _at_quantizer(
         self,
@@ -169,7 +186,7 @@ class Witness:
         if names is None:
             return None
         value, scale, zero_point, bits = output
-        order = BatchOrder.of(self._graph.tensor(names[0]), f"quantizer:{key}")
+        order = BatchOrder.of(self.graph.tensor(names[0]), f"quantizer:{key}")
         argument, value = order.to_graph(arguments[0]), order.to_graph(value)
         real = (argument / scale + zero_point).numpy()
         own = torch.round(value / scale + zero_point).numpy()
@@ -181,27 +198,15 @@ class Witness:
         else:
             ties = np.isin(real, edges) & _unrounded(argument.numpy(), scale.numpy())
         for name in names:
-            golden = self._codes(tensors, name, real)
+            golden = tensor_codes(self.graph, tensors, name, real)
             distance = (
                 np.abs(golden - meant) - 0.5 if edges is None else outside(golden, real, edges)
             )
             # Both neighbours of a tie are at its edge: only one of them is what the quantiser gives.
             distance = np.where(ties & (golden != own), 0.5, distance)
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
-        codes = order.to_model(torch.from_numpy(self._codes(tensors, names[0], real)))
+        codes = order.to_model(torch.from_numpy(tensor_codes(self.graph, tensors, names[0], real)))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
-
-    def _codes(self, tensors: Mapping[str, Array], name: str, real: Array) -> Array:
-        """The golden of a tensor, which must have the shape that it has in the model."""
-        golden = tensors[name]
-        if len(golden) > len(real) == 1 and (golden == golden[:1]).all():
-            golden = golden[:1]  # a constant: the same in every case, once in the model
-        if golden.shape != real.shape:
-            raise WitnessError(
-                f"{self._graph.name}: {name} is {list(golden.shape)} in the golden, "
-                f"{list(real.shape)} in the model"
-            )
-        return golden.astype(np.float64)
 
     def _at_node(
         self,
@@ -218,58 +223,32 @@ class Witness:
             return
         seen.add(f"node:{key}")
         for name in self._node_tensors[key]:
-            tensor = self._graph.tensor(name)
+            tensor = self.graph.tensor(name)
             real = value.detach().numpy()
-            golden = self._codes(tensors, name, real)
+            golden = tensor_codes(self.graph, tensors, name, real)
             if tensor.scale is None:
-                error = np.abs(golden - real) / max(float(np.abs(real).max()), 1e-30)
+                error = np.abs(golden - real) / self.sizes(name, real)
                 found.append(_judgement(name, key, error, golden, real, self._eps[name]))
             else:
-                real = real / _unit_of(tensor, scales) + tensor.zero_point
+                real = real / unit_of(tensor, scales) + tensor.zero_point
                 error = np.abs(golden - real)
                 found.append(_judgement(name, key, error, golden, real, EXACT_EPS))
 
 
-def free_running(
-    model: nn.Module, graph: Graph, inputs: Sequence[Array], names: Sequence[str]
-) -> Mapping[str, Array]:
-    """What the float64 model itself computes for some tensors, with no golden code handed to it.
-
-    Codes (float64 integers) of tensors that a quantiser makes, real values of others. Several cases may be
-    stacked along the batch axis.
-    """
-    quantizers, nodes = _by_origin(graph, "quantizer:"), _by_origin(graph, "node:")
-    found: dict[str, Array] = {}
-    calls: dict[str, int] = {}
-    double = faithful_copy(model).double()
-
-    def at_quantizer(path: str, _module: Any, arguments: Any, output: Any) -> None:
-        if arguments[0].dim() == 0:
-            return
-        number = calls.get(path, 0)
-        calls[path] = number + 1
-        value, scale, zero_point, _ = output
-        codes = torch.round(value / scale + zero_point)
-        for name in quantizers.get(f"{path}#{number}", ()):
-            order = BatchOrder.of(graph.tensor(name), f"quantizer:{path}#{number}")
-            found[name] = order.to_graph(codes).numpy()
-
-    def at_node(key: str, index: int, value: torch.Tensor) -> None:
-        for name in nodes.get(f"{key}@{index}" if index else key, ()):
-            found.setdefault(name, value.detach().double().numpy())
-
-    hook_quantizers(double, at_quantizer)
-    try:
-        capture(double, [_as_double(array) for array in inputs], on_output=at_node)
-    except CaptureError as error:
-        raise WitnessError(f"{graph.name}: {error}") from error
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise WitnessError(f"{graph.name}: nothing in the model shows {missing[0]}")
-    return {name: found[name] for name in names}
+def tensor_codes(graph: Graph, tensors: Mapping[str, Array], name: str, like: Array) -> Array:
+    """The golden of a tensor, which must have the shape that it has in the model: `like`'s."""
+    golden = tensors[name]
+    if len(golden) > len(like) == 1 and (golden == golden[:1]).all():
+        golden = golden[:1]  # a constant: the same in every case, once in the model
+    if golden.shape != like.shape:
+        raise WitnessError(
+            f"{graph.name}: {name} is {list(golden.shape)} in the golden, "
+            f"{list(like.shape)} in the model"
+        )
+    return golden.astype(np.float64)
 
 
-def _unit_of(tensor: Tensor, scales: Mapping[str, Array]) -> Array:
+def unit_of(tensor: Tensor, scales: Mapping[str, Array]) -> Array:
     """The scale of a tensor's codes, or the scales of its channels: those of the quantiser that its origins name."""
     for origin in tensor.origins:
         if origin.startswith("scales:"):
@@ -332,7 +311,19 @@ def _tolerances(graph: Graph) -> dict[str, float]:
     return eps
 
 
-def _by_origin(graph: Graph, prefix: str) -> dict[str, list[str]]:
+def _addends(graph: Graph) -> Mapping[str, Array]:
+    """|what is added last| by element of every binary32 tensor: its rounding is no smaller than that of the result."""
+    found: dict[str, Array] = {}
+    for operation, tensor in graph.produced():
+        if tensor.scale is None:
+            given = [found.get(name) for name in operation.inputs]
+            sources = graph.tensors_of(operation.inputs)
+            found[tensor.name] = np.abs(operation.at_zero(sources, tensor, given))
+    return found
+
+
+def by_origin(graph: Graph, prefix: str) -> dict[str, list[str]]:
+    """Event -> the tensors that are shown there, of events of one kind: `quantizer:` or `node:`."""
     table: dict[str, list[str]] = {}
     for tensor in graph.tensors:
         for origin in tensor.origins:
@@ -341,9 +332,10 @@ def _by_origin(graph: Graph, prefix: str) -> dict[str, list[str]]:
     return table
 
 
-def _as_double(array: Array) -> torch.Tensor:
+def as_real(array: Array, dtype: torch.dtype) -> torch.Tensor:
+    """An input as the model takes it: real values in its type, integers as they are."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.double() if tensor.is_floating_point() else tensor
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement, ...], nn.Module]:

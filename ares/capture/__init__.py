@@ -5,7 +5,8 @@ called with which tensors, in execution order. Nothing is traced symbolically, s
 `hasattr(x, "value")`, loops and keyword arguments are simply what they were in that run. Whatever
 makes the record something other than the meaning of `forward` is listed as a `Problem`; without one,
 the nodes compute the model's bits on every input of these shapes. What no single run can show, such
-as Python's random numbers, `structural_changes` finds by comparing two.
+as Python's random numbers, `structural_changes` finds by comparing two, and `type_changes` what a
+model does in float32 only.
 
 | file | content |
 |---|---|
@@ -29,6 +30,7 @@ from ares.capture.dataflow import (
     Problem,
     Ref,
     structural_changes,
+    type_changes,
 )
 from ares.capture.forward import capture
 
@@ -44,4 +46,5 @@ __all__ = [
     "evaluated",
     "faithful_copy",
     "structural_changes",
+    "type_changes",
 ]

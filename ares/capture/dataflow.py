@@ -7,7 +7,8 @@ by identity; its `key` is what is stable between two captures of one model.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -27,11 +28,21 @@ PROBLEM_KINDS: Mapping[str, str] = MappingProxyType(
         "made_in_forward": "register it in __init__, else it has no trained weights and no calibrated scale",
         "unregistered": "use an nn.ModuleList or nn.ModuleDict, else it is neither saved nor calibrated with the model",
         "bypassed_leaf": "call the layer itself: layer(x)",
+        "autocast": "remove torch.autocast from forward, or from around the call: what float32 does is mapped",
+        "reduced_precision": "compute in float32: remove .half(), .bfloat16() and their like",
+        "type_dependent": "make forward do the same for every type of real numbers: do not ask for x.dtype",
         "unsupported_output": "return tensors, alone or in tuples, lists and dicts",
         "changed_structure": "make forward do the same operations for every input",
     }
 )
 """Every `Problem.kind`, with what its author can change."""
+
+LESS_PRECISE = ("autocast", "reduced_precision")
+"""Kinds of problems by which the model computes with fewer digits than float32."""
+
+_WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+_ROUNDED = 2.0**-12
+"""Numbers that forward computed from parameters on its way to Python: float32 has 24 bits, the next type 11."""
 
 
 class CaptureError(Exception):
@@ -176,6 +187,77 @@ def structural_changes(first: Dataflow, second: Dataflow) -> tuple[Problem, ...]
     if (first.outputs, first.output_names) != (second.outputs, second.output_names):
         return (problem("changed_structure", None, "", "two runs return different outputs"),)
     return ()
+
+
+def type_changes(single: Dataflow, double: Dataflow) -> tuple[Problem, ...]:
+    """Where the float32 model, as people run it, does something else than its float64 copy, which is judged.
+
+    Finds what asks for `x.dtype`. The first node that differs: another call, another type of its result than float32
+    for float64, other arguments. Numbers are the same where they differ by less than half of float32's digits, and
+    where float32 ends before float64 does: `torch.finfo(x.dtype).min` is the lowest number in both. Nothing is said of
+    a model that computes with fewer digits than float32, which is its fault already.
+    """
+    if any(found.kind in LESS_PRECISE for found in single.problems):
+        return ()
+    for index in range(max(len(single.nodes), len(double.nodes))):
+        ours, theirs = (flow.nodes[index : index + 1] for flow in (single, double))
+        found = _type_change(ours[0], theirs[0]) if ours and theirs else _steps(ours, theirs)
+        if found:
+            node = (ours or theirs)[0]
+            message = f"float32 and float64 differ first at step {index}: {found}"
+            return (problem("type_dependent", node.key, node.scope, message),)
+    if (single.outputs, single.output_names) != (double.outputs, double.output_names):
+        return (
+            problem("type_dependent", None, "", "float32 and float64 return different outputs"),
+        )
+    return ()
+
+
+def _type_change(single: Node, double: Node) -> str:
+    """What differs between a node of the float32 model and that of its float64 copy, "" if nothing."""
+    if (single.key, single.function) != (double.key, double.function):
+        return _steps((single,), (double,))
+    pair = single.outputs, double.outputs
+    if len(pair[0]) != len(pair[1]):
+        return f"{single.key} gives {len(pair[0])} and {len(pair[1])} tensors"
+    for one, two in zip(*pair, strict=True):
+        if one.dtype != two.dtype and _WIDER.get(one.dtype) != two.dtype:
+            return (
+                f"{single.key} gives {_name(one.dtype)} in float32, {_name(two.dtype)} in float64"
+            )
+        if (one.shape, one.quantized) != (two.shape, two.quantized):
+            return f"{single.key} gives {list(one.shape)} and {list(two.shape)}"
+    arguments = [list(flatten((node.args, node.kwargs))) for node in (single, double)]
+    if len(arguments[0]) != len(arguments[1]):
+        return f"{single.key} is given other arguments"
+    for (name, one), (other, two) in zip(*arguments, strict=True):
+        if name != other or not _same_argument(one, two):
+            return f"{single.key} is given {one!r} and {two!r}"
+    return ""
+
+
+def _steps(single: Sequence[Node], double: Sequence[Node]) -> str:
+    keys = (nodes[0].key if nodes else "nothing" for nodes in (single, double))
+    return " and ".join(keys)
+
+
+def _same_argument(single: object, double: object) -> bool:
+    if isinstance(single, torch.dtype) and isinstance(double, torch.dtype):
+        return single == double or _WIDER.get(single) == double
+    if isinstance(single, float) and isinstance(double, float):
+        largest = torch.finfo(torch.float32).max
+        held = double if math.isinf(double) else min(max(double, -largest), largest)
+        return (
+            single == held
+            or abs(single - held) <= _ROUNDED * abs(single)
+            or (math.isnan(single) and math.isnan(held))
+        )
+    # repr, since arguments may be arrays, whose == is not a truth value
+    return repr(single) == repr(double)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def problem(kind: str, node: str | None, where: str, message: str) -> Problem:

@@ -118,6 +118,7 @@ class Recorder:
     ) -> str:
         """Record a call that returned; `name` is the module's path or the function's name."""
         data = any(ref.node in self._from_data for ref in call.refs)
+        results = tensors_in(result)
         random = call.kwargs.get("generator") is not None or not torch.equal(
             call.random_state, torch.get_rng_state()
         )
@@ -141,7 +142,8 @@ class Recorder:
             self._report_state(value, key, call.scope)
         node = _node(kind, key, call.scopes, name, module)
         node = replace(node, args=call.args, kwargs=call.kwargs)
-        results = tensors_in(result)
+        if data:
+            self._report_precision(key, call.scope, [_value(item).dtype for item in results])
         if kind == "function" and not data and not random and len(results) == 1:
             node = replace(node, tensor=_value(results[0]).detach())
         self._add(node, results)
@@ -223,6 +225,19 @@ class Recorder:
         if isinstance(item, QuantTensor):
             self._quantized.add(place.ref)
         return place
+
+    def _report_precision(self, key: str, scope: str, dtypes: Sequence[torch.dtype]) -> None:
+        """What has fewer digits than float32, or may have them inside: autocast works within layers, too."""
+        if torch.is_autocast_enabled("cpu"):
+            kind = str(torch.get_autocast_dtype("cpu")).removeprefix("torch.")
+            message = f"{key} runs under torch.autocast ({kind})"
+            self._problems_if_live.append(problem("autocast", key, scope, message))
+            return
+        for dtype in dtypes:
+            if dtype.is_floating_point and dtype.itemsize < torch.float32.itemsize:
+                kind = str(dtype).removeprefix("torch.")
+                message = f"{key} computes in {kind}"
+                self._problems_if_live.append(problem("reduced_precision", key, scope, message))
 
     def _forget_aliases(self, value: torch.Tensor) -> None:
         """A call wrote into `value`: what else lies in the same memory is no longer its node."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ares.capture.dataflow import Dataflow, Node, Problem, Ref, problem
+from ares.capture.dataflow import LESS_PRECISE, Dataflow, Node, Problem, Ref, problem
 from ares.capture.leaves import Owned
 
 
@@ -23,7 +23,7 @@ def dataflow(
     always = [key for key, node in nodes.items() if node.kind in ("input", "module")]
     kept_keys = _needed_by(nodes, [*always, *live])
     kept = tuple(node for key, node in nodes.items() if key in kept_keys)
-    found = [*problems, *(p for p in problems_if_live if p.node in live)]
+    found = [*problems, *_without_echoes(p for p in problems_if_live if p.node in live)]
     found += _misused(owned, [node for node in kept if node.key in live], outputs)
     return Dataflow(
         nodes=kept,
@@ -37,6 +37,16 @@ def dataflow(
             if node.key not in live and node.kind in ("module", "function")
         ),
     )
+
+
+def _without_echoes(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Without what every further call says again once the first one has fewer digits than float32."""
+    said: set[str] = set()
+    for found in problems:
+        if found.kind not in said:
+            yield found
+        if found.kind in LESS_PRECISE:
+            said.add(found.kind)
 
 
 def _needed_by(nodes: Mapping[str, Node], keys: Iterable[str]) -> set[str]:

@@ -31,7 +31,7 @@ Shape = tuple[int, ...]
 Detector = Callable[[Call], Value | tuple[Value, ...]]
 Find = Callable[[str], Detector | None]
 
-_OVER_AXES = ("mean", "sum", "amax", "max", "cat", "stack")
+_OVER_AXES = ("amax", "max", "cat", "stack")
 _ADVICE = "bring the batch back to the front before it, as a dimension of its own"
 _ELEMENTS = frozenset(
     (
@@ -40,7 +40,7 @@ _ELEMENTS = frozenset(
         *("hardswish", "leaky_relu", "elu", "selu", "celu", "mish", "softplus"),
         *("softsign", "logsigmoid", "clamp", "dropout", "contiguous", "clone", "detach"),
         *("alias", "float", "double", "to", "type_as", "positive", "rename"),
-        *("data", "masked_fill", "where"),
+        *("data", "masked_fill", "where", "round", "type"),
     )
 )
 _LAST_AXIS = frozenset({"softmax", "layer_norm", "rms_norm"})
@@ -249,6 +249,25 @@ def _split(call: Call, find: Find, value: Arranged) -> tuple[Value, ...]:
     return tuple(arranged(call, part, value.order, i) for i, part in enumerate(parts))
 
 
+def _reduced(call: Call, find: Find, value: Arranged) -> Value:
+    """The mean or the sum over dimensions of the model, the batch none of them."""
+    dims = call.argument("dim", 1)
+    if not isinstance(dims, (int, tuple, list)) or dims in ((), []):
+        reject("it goes over everything, the batch included", "give the dimensions: mean(dim=...)")
+    rank = len(value.shape)
+    chosen = {axis_of(int(d), rank) for d in (dims if isinstance(dims, (tuple, list)) else (dims,))}
+    axes = sorted(value.order[dim] for dim in chosen)
+    if value.is_joined or axes[0] == 0:
+        reject("it works along axes of a tensor whose batch is not its first dimension", _ADVICE)
+    before, keeps = value.inner_shape(value.shape), bool(call.argument("keepdim", 2, False))
+    left = [axis for axis in range(len(before)) if keeps or axis not in axes]
+    shape = tuple(1 if axis in axes else before[axis] for axis in left)
+    args = (Seen(value.inner, before), tuple(axes), keeps)
+    inner = _function(call, find, call.node.function, args, shape)
+    order = [axis for axis in value.order if axis in left]
+    return arranged(call, inner, tuple(left.index(axis) for axis in order))
+
+
 def _getitem(call: Call, find: Find, value: Arranged) -> Value:
     index = call.args[1]
     items = index if isinstance(index, tuple) else (index,)
@@ -319,6 +338,8 @@ _MOVES: dict[str, Callable[[Call, Find, Arranged], Value | tuple[Value, ...]]] =
     "view": _reshape,
     "flatten": _reshape,
     "unflatten": _reshape,
+    "mean": _reduced,
+    "sum": _reduced,
     "select": _select,
     "unbind": _unbind,
     "chunk": _split,

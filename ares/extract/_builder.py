@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ares.extract._composites import gather
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
@@ -67,7 +69,10 @@ class Builder:
         except GraphError as error:
             advice = "change the shapes around it"
             if any(source.dtype is DType.S32 for source in sources):
-                advice = "give a float32 input, or pass token ids straight to an Embedding"
+                advice = (
+                    "give a float32 input, or token ids that are no more than moved (slices, reshape, flip, cat) on "
+                    "their way to an Embedding"
+                )
             reject(
                 str(error).removeprefix(f"{name}: "),
                 f"{advice}; docs/supported_operations.md says what can be mapped",
@@ -75,6 +80,8 @@ class Builder:
         self.tensors[name] = _output(name, shape, like)
         bound = record.accumulator_bound(Site(sources, (self.tensors[name],)))
         check_accumulator(bound)
+        if like is None:
+            _check_real(record, bound)
         self.operations.append(record)
         return name
 
@@ -110,6 +117,21 @@ def check_accumulator(bound: int) -> None:
         reject(
             f"its accumulator could reach {bound}, int32 ends at {INT32_MAX}",
             "use fewer input channels or narrower weights",
+        )
+
+
+def _check_real(record: KernelOperation, bound: int) -> None:
+    """Refuse a binary32 result that could leave binary32, from accumulators up to `bound`."""
+    scale, bias = (
+        np.abs(np.asarray(getattr(record, field, ()), np.float64)) for field in ("scale", "bias")
+    )
+    if not scale.size:
+        return  # it moves results
+    largest = float((bound * scale + (bias if bias.size else 0.0)).max())
+    if not largest <= float(np.finfo(np.float32).max):
+        reject(
+            f"its results could reach {largest:.3g}, binary32 ends at {np.finfo(np.float32).max:.3g}",
+            "multiply and add smaller numbers behind it, or none",
         )
 
 

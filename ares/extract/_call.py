@@ -12,7 +12,7 @@ from ares.capture import Node, Output, Ref
 from ares.extract._builder import Builder
 from ares.extract._findings import Finding, Unmappable, reject
 from ares.extract._quantizers import Quantizer
-from ares.extract._values import Codes, Value
+from ares.extract._values import Codes, Real, Value
 from ares.ir import Tensor
 from ares.ops import KernelOperation
 
@@ -42,6 +42,17 @@ class Context:
     outputs: Mapping[str, tuple[Output, ...]]
     quantizer_calls: dict[str, int] = field(default_factory=dict)
     warnings: list[Finding] = field(default_factory=list)
+    _rescaled: dict[str, str] = field(default_factory=dict)
+
+    def rescaled(self, value: Real) -> str | None:
+        """The tensor of the codes that a real value is as it stands, None where it is none; made once an event."""
+        if value.event in self._rescaled:
+            return self._rescaled[value.event]
+        tensor = value.rescaled()
+        if tensor is not None and value.event:
+            self.builder.add_origin(tensor, value.event)
+            self._rescaled[value.event] = tensor
+        return tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

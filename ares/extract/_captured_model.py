@@ -11,7 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ares.capture import CaptureError, Dataflow, capture, faithful_copy, structural_changes
+from ares.capture import (
+    CaptureError,
+    Dataflow,
+    capture,
+    faithful_copy,
+    structural_changes,
+    type_changes,
+)
 from ares.capture.compiled import in_training
 from ares.capture.dataflow import Problem, Ref
 from ares.capture.leaves import is_library_leaf
@@ -38,13 +45,16 @@ class CapturedModel:
 
 
 def capture_model(model: nn.Module, inputs: Sequence[torch.Tensor]) -> CapturedModel | Finding:
-    """Run a copy of the model twice on the first sample of `inputs`; the Finding says why that cannot be done."""
+    """Run a copy of the model on the first sample of `inputs`, in float32 as it is, then in float64.
+
+    The Finding says why that cannot be done.
+    """
     refusal = _refuse_model(model) or _refuse_inputs(model, inputs)
     if refusal is not None:
         return refusal
     model_type = type(model).__name__
     try:
-        double = faithful_copy(model).double()
+        copied = faithful_copy(model)
     except (AttributeError, RuntimeError, TypeError, pickle.PicklingError) as error:
         return Finding(
             "",
@@ -54,23 +64,26 @@ def capture_model(model: nn.Module, inputs: Sequence[torch.Tensor]) -> CapturedM
             "hold tensors as parameters or buffers, and no files, locks or generators",
         )
     samples = [_first_sample(x) for x in inputs]
+    suggestion = "make model(*inputs) work in PyTorch first"
     try:
-        dataflow = capture(double, samples)
-        # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
-        again = capture(double, samples)
-        observe_inputs(double, samples)
-        observe_truncations(double, samples)
-    except CaptureError as error:
+        single = capture(copied, [x.float() if x.is_floating_point() else x for x in samples])
         suggestion = (
             "it works in float32 but is run in float64: remove conversions such as x.float(), and "
             "register every layer (nn.ModuleList)"
-            if _runs(model, [x[:1] for x in inputs])
-            else "make model(*inputs) work in PyTorch first"
         )
+        double = copied.double()
+        dataflow = capture(double, samples)
+        changes = type_changes(single, dataflow)
+        if changes:
+            # What one run cannot show: forward that counts its calls, or draws numbers unseen by torch.
+            changes = structural_changes(dataflow, capture(double, samples)) or changes
+        observe_inputs(double, samples)
+        observe_truncations(double, samples)
+    except CaptureError as error:
         return Finding("", model_type, Status.ERROR, f"forward failed: {error}", suggestion)
     problems = (
-        *dataflow.problems,
-        *structural_changes(dataflow, again),
+        *dict.fromkeys((*single.problems, *dataflow.problems)),
+        *changes,
         *_used_indices(dataflow),
     )
     return CapturedModel(model, double, replace(dataflow, problems=problems))
@@ -169,14 +182,6 @@ def _named(model: nn.Module) -> Iterator[tuple[str, object]]:
     yield from model.named_modules(remove_duplicate=False)
     yield from model.named_parameters(remove_duplicate=False)
     yield from model.named_buffers(remove_duplicate=False)
-
-
-def _runs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> bool:
-    try:
-        capture(model, inputs)
-    except CaptureError:
-        return False
-    return True
 
 
 def _first_sample(x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,10 @@ and of those behind, whose factors they join.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+
+import numpy as np
 
 from ares.extract._call import Call
 from ares.extract._findings import Unquantised, reject
@@ -17,11 +20,13 @@ from ares.extract._rescaling import real_value, rescale_for
 from ares.extract._scales import ONE_SCALE, ChannelScales
 from ares.extract._values import ChannelCodes, Codes, Constant, Index, Real, Value
 from ares.extract.constant import quantized_constant
-from ares.numerics import Pointwise, lookup_table
+from ares.ir import Tensor
+from ares.numerics import IDENTITY, Pointwise, lookup_table
 from ares.ops import KernelOperation
 from ares.ops.batch_norm import BatchNorm
 from ares.ops.requantize import Requantize
 
+_NORMAL = np.finfo(np.float32)
 _ONE_SCALE_BEFORE = "put a QuantIdentity with one scale before it"
 
 
@@ -149,7 +154,25 @@ def waiting(
         table = lookup_table(function, source, quantizer.tensor(), factor, addend)
         return call.add(operation, (value.tensor,), quantizer, name=name, table=table)
 
-    return real_value(call, finish, shape=source.shape, axes=tuple(range(1, len(source.shape))))
+    def regrid(factor: Fraction) -> str:
+        like = _times(source, factor)
+        table = lookup_table(IDENTITY, source, like, factor)
+        return call.add(operation, (value.tensor,), like, name=name, table=table)
+
+    real = real_value(call, finish, shape=source.shape, axes=tuple(range(1, len(source.shape))))
+    return real.changed(regrid=regrid, unit=Fraction(source.scale or 0))
+
+
+def _times(source: Tensor, factor: Fraction) -> Tensor:
+    """What means the same codes times a factor, on a grid of its own; mirrored codes where it is negative."""
+    scale = float(Fraction(source.scale or 0) * abs(factor))
+    if not _NORMAL.tiny <= scale <= _NORMAL.max:
+        reject(
+            f"its codes get the scale {scale:.3g}, which is no normal number of binary32",
+            "multiply by a number that is nearer to one",
+        )
+    zero_point = source.zero_point if factor > 0 else source.lo + source.hi - source.zero_point
+    return replace(source, scale=scale, zero_point=zero_point)
 
 
 def _rescaled(

@@ -21,12 +21,15 @@ _BY_CHANNEL = (QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer)
 
 
 def codes_of(call: Call, value: Value, role: str = "its input") -> Codes:
-    """`value` as codes; refuses a real value with the advice to quantise it."""
+    """`value` as codes; refuses a real value, save codes times a number, with the advice to quantise it."""
     if isinstance(value, Codes):
         return value
     if isinstance(value, ChannelCodes):
         raise one_scale(call, value, role)
     if isinstance(value, Real):
+        tensor = call.context.rescaled(value)
+        if tensor is not None:
+            return Codes(tensor)
         raise Unquantised(f"{role} is {value.what}, which is not quantised", value.advice)
     return reject(f"{role} is a constant of the model", "quantise it with a QuantIdentity first")
 

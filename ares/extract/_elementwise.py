@@ -11,6 +11,7 @@ from ares.extract._call import Call
 from ares.extract._channel_codes import channel_codes, left_by, waiting
 from ares.extract._findings import Unmappable, reject
 from ares.extract._masks import mask_of, masked
+from ares.extract._repeats import widened
 from ares.extract._scaled_codes import scaled_codes, times
 from ares.extract._values import ChannelCodes, Codes, Real, Step, Unknown, Value
 from ares.numerics import IDENTITY, Function, lookup_table
@@ -79,11 +80,14 @@ def apply_arithmetic(call: Call, value: Value, shape: tuple[int, ...], *steps: S
             reject("its constant holds NaN or infinity", "train or load the model again")
         if step.kind == "div" and not step.values.all():
             reject("it divides by zero", "divide by numbers other than zero")
-        if np.broadcast_shapes(step.values.shape, shape) != shape:
+        wider = np.broadcast_shapes(step.values.shape, shape)
+        if len(wider) != len(shape) or wider[0] != shape[0]:
             reject(
                 f"its constant of shape {list(step.values.shape)} is larger than the tensor of shape {list(shape)}",
                 "give the constant the tensor's shape, with 1 where it is repeated",
             )
+        if not isinstance(value, Unknown):
+            value, shape = widened(call, value, shape, wider), wider
         value = _stepped(call, value, shape, step)
     return value
 

@@ -96,7 +96,7 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("__setitem__",), "build the tensor with torch.cat, nn.ZeroPad2d or a layer of its own"),
     (
-        ("long", "int", "short", "char", "half", "bfloat16", "type", "bool"),
+        ("short", "char", "half", "bfloat16", "bool"),
         "remove the conversion: what a layer hands on are real numbers, also of codes",
     ),
     (

@@ -5,9 +5,11 @@ from __future__ import annotations
 from torch import nn
 
 from ares.extract._call import Call
+from ares.extract._channel_codes import waiting
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._registry import on_function, on_module
-from ares.extract._values import Value
+from ares.extract._values import Codes, Real, Unknown, Value
+from ares.ops.requantize import Requantize
 
 
 @on_function(
@@ -18,14 +20,29 @@ from ares.extract._values import Value
     "clone",
     "data",
     "double",
+    "int",
+    "long",
     "float",
     "to",
+    "type",
     "type_as",
     "alias",
     "rename",  # Brevitas 0.12 drops the names of what its layers are given
 )
 def unchanged(call: Call) -> Value:
     return call.x
+
+
+@on_function("round")
+def rounded(call: Call) -> Value:
+    """Of whole numbers, as Brevitas has them where it takes the codes of a QuantTensor."""
+    value = call.x
+    real = waiting(call, value, Requantize) if isinstance(value, Codes) else value
+    if isinstance(value, Unknown):
+        return value
+    if not isinstance(real, Real) or not real.is_whole or call.argument("decimals", 1, 0):
+        reject("it rounds what is no whole number", "leave rounding to the next quantiser")
+    return value
 
 
 @on_module(

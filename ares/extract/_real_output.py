@@ -51,7 +51,13 @@ def real_terms(
     if bias.size or addend.any():
         whole = (bias if bias.size else np.zeros(1)) * factor + addend
         bias = np.broadcast_to(whole, (outputs,))
-    largest = float(np.finfo(np.float32).max)
-    if max(np.abs(scale).max(), np.abs(bias).max(initial=0.0)) > largest:
+    limits = np.finfo(np.float32)
+    if max(np.abs(scale).max(), np.abs(bias).max(initial=0.0)) > float(limits.max):
         reject("its results leave binary32", "multiply and add smaller numbers behind it, or none")
+    if (np.abs(scale[scale != 0.0]) < float(limits.tiny)).any():
+        reject(
+            f"its results are multiples of {np.abs(scale[scale != 0.0]).min():.3g}, too small for binary32, "
+            f"whose normal numbers begin at {limits.tiny:.3g}",
+            "multiply by larger numbers behind it, or by none",
+        )
     return scale.astype(np.float32), bias.astype(np.float32)

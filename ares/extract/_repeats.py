@@ -11,10 +11,11 @@ import numpy as np
 from ares.extract._call import Call
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of, flat_arguments
+from ares.extract._inner_calls import Seen, inner_call
 from ares.extract._moves import move
-from ares.extract._values import Index, Value
+from ares.extract._values import Codes, Index, Value
 from ares.ir import frozen_array
-from ares.ops.concat import Concat
+from ares.ops.concat import MAX_OPERANDS, Concat
 from ares.ops.reshape import Reshape
 from ares.ops.slice import Slice
 
@@ -30,6 +31,28 @@ def expanded(call: Call) -> Value:
             "give it the new axes first, behind the batch: x.unsqueeze(1)",
         )
     return _tiled(call, source, [b // a for a, b in zip(source, result, strict=True)])
+
+
+def widened(call: Call, value: Value, shape: Shape, wider: Shape) -> Value:
+    """A value of `shape`, as part of the call, repeated along its axes of one element to a shape of the same rank."""
+    if shape == wider:
+        return value
+    return expanded(
+        inner_call(call, f"{call.name}.expand", "expand", (Seen(value, shape),), {}, wider)
+    )
+
+
+def larger_first(call: Call, first: Codes, second: Codes) -> tuple[Codes, Codes, bool]:
+    """Two operands as an operation takes them that repeats its second one only, and whether they changed places."""
+    swapped = call.tensor(first).size < call.tensor(second).size
+    if swapped:
+        first, second = second, first
+    shape = call.tensor(first).shape
+    if len(shape) == len(call.out_shape):
+        whole = widened(call, first, shape, call.out_shape)
+        assert isinstance(whole, Codes)
+        first = whole
+    return first, second, swapped
 
 
 def repeated(call: Call) -> Value:
@@ -80,8 +103,7 @@ def rolled(call: Call) -> Value:
                 call.add(Slice, (tensor,), source, axis=axis, start=start, count=count, step=1)
                 for start, count in ranges
             )
-            tables: Any = tuple(frozen_array([], np.uint8) for _ in parts)
-            tensor = call.add(Concat, parts, source, axis=axis, tables=tables)
+            tensor = _side_by_side(call, parts, axis)
         return tensor
 
     def back(index: Index) -> Index:
@@ -103,11 +125,7 @@ def _tiled(call: Call, seen: Shape, counts: Sequence[int]) -> Value:
     def add(tensor: str) -> str:
         tensor = _seen(call, tensor, seen)
         for axis, count in enumerate(counts):
-            if count > 1:
-                tables: Any = tuple(frozen_array([], np.uint8) for _ in range(count))
-                parts = (tensor,) * count
-                source = call.builder.tensors[tensor]
-                tensor = call.add(Concat, parts, source, axis=axis, tables=tables)
+            tensor = _copies(call, tensor, axis, count)
         return _seen(call, tensor, after)
 
     def back(index: Index) -> Index | None:
@@ -118,6 +136,22 @@ def _tiled(call: Call, seen: Shape, counts: Sequence[int]) -> Value:
 
     assert math.prod(after) == math.prod(seen) * math.prod(counts)
     return move(call, add, back)
+
+
+def _copies(call: Call, tensor: str, axis: int, count: int) -> str:
+    """A tensor so many times along an axis; many copies are copies of copies, for a concatenation takes a few parts."""
+    if count <= MAX_OPERANDS:
+        return _side_by_side(call, (tensor,) * count, axis)
+    block = _side_by_side(call, (tensor,) * MAX_OPERANDS, axis)
+    blocks, left = divmod(count, MAX_OPERANDS)
+    return _side_by_side(call, (_copies(call, block, axis, blocks), *(tensor,) * left), axis)
+
+
+def _side_by_side(call: Call, parts: tuple[str, ...], axis: int) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    tables: Any = tuple(frozen_array([], np.uint8) for _ in parts)
+    return call.add(Concat, parts, call.builder.tensors[parts[0]], axis=axis, tables=tables)
 
 
 def _seen(call: Call, tensor: str, shape: Shape) -> str:

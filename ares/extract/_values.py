@@ -112,6 +112,9 @@ class Real:
     `expose` adds it with a binary32 result, where that exists. `summed(windows)` is the average of what the operation
     computes in windows along axes of its own shape, without `pointwise`, where that is exact. `arithmetic` replaces
     `pointwise` where arithmetic with constants is done as the model does it, in binary32: at an input of the network.
+    `regrid(factor)` adds codes that mean what the operation computes times the factor, where that is codes already;
+    `unit` is then the real value of one code.
+    `event` is the one at which the model shows this very value, "" where there is none.
     """
 
     what: str
@@ -126,6 +129,9 @@ class Real:
     summed: Summed | None = None
     arithmetic: Callable[[Step], Real] | None = None
     advice: str = "insert a QuantIdentity before it"
+    regrid: Callable[[Fraction], str] | None = None
+    unit: Fraction | None = None
+    event: str = ""
 
     def then(self, function: Function) -> Real:
         """The same with an elementwise function after it."""
@@ -251,13 +257,37 @@ class Real:
             )
         return self._moved(self.expose(self.pointwise))
 
+    def rescaled(self) -> str | None:
+        """The name of the tensor of codes that it is without a quantiser, None where there is none.
+
+        Codes times one number are codes: their scale has the factor. So are they behind moves.
+        """
+        whole = self.pointwise
+        if self.regrid is None or whole.function is not IDENTITY or whole.channels > 1:
+            return None
+        if whole.addends[0] or not whole.factors[0] or any(type(m) is not Move for m in self.moves):
+            return None
+        return self._moved(self.regrid(whole.factors[0]))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing but whole numbers can be here."""
+        whole = self.pointwise
+        return (
+            self.unit is not None
+            and whole.function is IDENTITY
+            and all((self.unit * factor).denominator == 1 for factor in whole.factors)
+            and all(addend.denominator == 1 for addend in whole.addends)
+        )
+
     @property
     def _is_plain(self) -> bool:
         return self.pointwise.is_function and self.pointwise.function is IDENTITY
 
     def changed(self, **changes: Any) -> Real:
         """The same with other fields, and no more than a Real."""
-        return Real(**{field.name: getattr(self, field.name) for field in fields(Real)} | changes)
+        own = {field.name: getattr(self, field.name) for field in fields(Real)}
+        return Real(**own | {"event": ""} | changes)
 
     def _moved(self, tensor: str) -> str:
         for move in self.moves:

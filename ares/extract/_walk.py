@@ -34,6 +34,7 @@ from ares.extract._findings import (
 from ares.extract._migration import advice
 from ares.extract._quantizers import is_enabled
 from ares.extract._registry import Detector, function_detector, module_detector
+from ares.extract._results import IDS, is_ids, refuse_other
 from ares.extract._values import Codes, Constant, Real, Unknown, Value
 from ares.extract.quantize import input_value
 from ares.ir import DType, Graph, GraphError
@@ -173,7 +174,8 @@ class _Walk:
             found = detector(call)
             values = found if isinstance(found, tuple) else (found,)
             for index, value in enumerate(values):
-                self._refuse_other(node, index, value)
+                arguments = map(self._known, node.refs)
+                refuse_other(self.builder, node.outputs[index], value, arguments)
         except Unmappable as error:
             self._error(node, name, layer_type, error)
             if isinstance(error, Unquantised):
@@ -183,9 +185,11 @@ class _Walk:
             self._error(node, name, layer_type, Unmappable(str(error), _CHECK_NUMBERS))
             return Unknown()
         for index, value in enumerate(values):
-            if isinstance(value, Codes):
-                key = f"{node.key}@{index}" if index else node.key
-                self.builder.add_origin(value.tensor, f"node:{key}")
+            event = f"node:{node.key}@{index}" if index else f"node:{node.key}"
+            if isinstance(value, Codes) and value.tensor not in self.builder.inputs:
+                self.builder.add_origin(value.tensor, event)
+            if isinstance(value, Real):
+                values = (*values[:index], replace(value, event=event), *values[index + 1 :])
             if isinstance(value, Real) and value.layer != name:
                 self.taken[name] = value.layer
             if isinstance(value, (Real, Unknown)):
@@ -252,24 +256,6 @@ class _Walk:
             return False
         return True
 
-    def _refuse_other(self, node: Node, index: int, value: Value) -> None:
-        """Refuse a result that is not what the model gave, whatever the detector made of the call."""
-        output = node.outputs[index]
-        if isinstance(value, Unknown):
-            return
-        if output.dtype is not torch.float64:
-            reject(
-                f"it turns its values into {type_name(output.dtype)}",
-                "remove the conversion: the model is run in float64 here, and its codes are real numbers",
-            )
-        if isinstance(value, Codes):
-            shape = self.builder.tensors[value.tensor].shape
-            if shape != output.shape:
-                reject(
-                    f"it gives shape {list(output.shape)}, the Graph would give {list(shape)}",
-                    "write it in another way, and report this as a fault of ARES",
-                )
-
     def _error(self, node: Node, name: str, layer_type: str, error: Unmappable) -> None:
         if node.key in self.dataflow.dead:
             self.context.warnings.append(
@@ -288,7 +274,7 @@ class _Walk:
         while name in self.modules:
             name += "_"
         (output,) = node.outputs
-        if output.dtype in (torch.int64, torch.int32):
+        if output.dtype in IDS:
             # Token ids: integers that mean themselves.
             self.builder.add_input(name, output.shape, DType.S32)
             return Codes(name)
@@ -333,9 +319,16 @@ class _Walk:
                 reject(
                     f"the network returns result {ref.index} of it", "return its first result only"
                 )
+            if is_ids(self.builder, value):
+                reject(
+                    "the network's output are its token ids, which no layer has computed",
+                    "return what layers compute: the caller has the ids",
+                )
             if isinstance(value, Codes):
                 return value.tensor
-            tensor = value.exposed() if isinstance(value, Real) else None
+            tensor = None
+            if isinstance(value, Real):
+                tensor = value.exposed() or self.context.rescaled(value)
             if tensor is not None:
                 self.builder.add_origin(tensor, f"node:{node.key}")
                 return tensor

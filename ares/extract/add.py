@@ -13,6 +13,7 @@ from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function, on_module
+from ares.extract._repeats import larger_first
 from ares.extract._rescaling import real_value
 from ares.extract._scaled_codes import rotation
 from ares.extract._values import Step, Unknown, Value, as_constant
@@ -90,8 +91,8 @@ def _of_codes(call: Call, first: Value, second: Value, weight: Fraction) -> Valu
         codes_of(call, value, role) for value, role in zip((first, second), roles, strict=True)
     ]
     weights = [Fraction(1), weight]
-    if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
-        codes.reverse()  # the operation repeats its second operand only
+    *codes, swapped = larger_first(call, *codes)
+    if swapped:
         weights.reverse()
     sources = [call.tensor(value) for value in codes]
 

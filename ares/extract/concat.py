@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ares.extract._arranged import arranged
 from ares.extract._call import Call
 from ares.extract._channel_codes import waiting
 from ares.extract._findings import reject
 from ares.extract._geometry import axis_of
+from ares.extract._inner_calls import Seen, inner_call
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
 from ares.extract._repeats import expanded, interleaved, repeated, rolled
@@ -42,14 +44,31 @@ on_function("roll")(rolled)
 
 @on_function("stack")
 def stack(call: Call) -> Value:
-    """A concatenation of the parts, each with the new axis, of one element."""
+    return _stacked(call)
+
+
+def _stacked(call: Call) -> Value:
+    """A concatenation of the parts, each with the new axis, of one element.
+
+    A new axis in front of the batch is one behind it, seen in another order.
+    """
     axis = axis_of(int(call.argument("dim", 1, 0)), len(call.out_shape))
+    if axis == 0 and len(call.out_shape) > 1 and call.out_shape[1] == 1:
+        return _stacked_in_front(call)
     part_shape = tuple(size for place, size in enumerate(call.out_shape) if place != axis)
     parts: tuple[Value, ...] = tuple(call.argument("tensors", 0))
     return _joined(
         call,
         tuple(_with_axis(call, part, axis, part_shape, place) for place, part in enumerate(parts)),
     )
+
+
+def _stacked_in_front(call: Call) -> Value:
+    count, batch, *others = call.out_shape
+    parts = tuple(Seen(part, (batch, *others)) for part in call.argument("tensors", 0))
+    shape = (batch, count, *others)
+    whole = _stacked(inner_call(call, call.name, "stack", (parts, 1), {}, shape))
+    return arranged(call, whole, (1, 0, *range(2, len(shape))))
 
 
 def _with_axis(call: Call, part: Value, axis: int, shape: tuple[int, ...], place: int) -> Value:

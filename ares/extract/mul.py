@@ -13,6 +13,7 @@ from ares.extract._elementwise import apply_arithmetic
 from ares.extract._findings import reject
 from ares.extract._quantizers import Quantizer
 from ares.extract._registry import on_function
+from ares.extract._repeats import larger_first
 from ares.extract._rescaling import real_value, rescale_for
 from ares.extract._values import Step, Unknown, Value, as_constant
 from ares.ops.mul import Mul
@@ -82,12 +83,11 @@ def _no_division(divisor: object) -> Value:
 def _of_codes(call: Call, first: Any, second: Any) -> Value:
     if not isinstance(first, Value) or not isinstance(second, Value):
         reject("it multiplies by what is no tensor of real numbers", "use a tensor or a number")
-    codes = [
-        codes_of(call, value, role)
-        for value, role in ((first, "its first factor"), (second, "its second factor"))
-    ]
-    if call.tensor(codes[0]).size < call.tensor(codes[1]).size:
-        codes.reverse()  # the operation repeats its second factor only
+    roles = ("its first factor", "its second factor")
+    factors = (
+        codes_of(call, value, role) for value, role in zip((first, second), roles, strict=True)
+    )
+    *codes, _ = larger_first(call, *factors)
     sources = [call.tensor(value) for value in codes]
     ratio = Fraction(sources[0].scale or 0) * Fraction(sources[1].scale or 0)
     bound = sources[0].largest_magnitude * sources[1].largest_magnitude

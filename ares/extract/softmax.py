@@ -90,6 +90,9 @@ def _scores(call: Call) -> tuple[Codes, npt.NDArray[np.bool_] | None]:
             "take the parts of the scores, and of the mask, before they are masked",
         )
     if isinstance(value, Real) and not isinstance(value, ChannelCodes):
+        rescaled = call.context.rescaled(value)
+        if rescaled is not None:
+            return Codes(rescaled), None
         raise Unquantised(
             f"its input is {value.what}, which is not quantised",
             f"put a QuantIdentity before softmax; and {_QUANTISE}; at the network's end leave softmax to the host",

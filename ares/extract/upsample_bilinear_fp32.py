@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ares.extract._call import Call
+from ares.extract._real_output import real_terms
 from ares.ir import frozen_array
 from ares.numerics import Pointwise
 from ares.ops.upsample_bilinear_fp32 import UpsampleBilinearFp32
@@ -21,14 +22,12 @@ def add_real(
     `pointwise` has factors and addends only. Scale and bias are rounded to binary32 once, here.
     """
     channels = call.builder.tensors[source].shape[1]
-    scale = np.array([float(factor * unit) for factor in pointwise.factors])
-    bias = np.array([float(addend) for addend in pointwise.addends])
-    whole = np.broadcast_to(bias, (channels,)) if bias.any() else np.zeros(0)
+    scale, bias = real_terms(np.array([float(unit)]), np.zeros(0), pointwise, channels)
     return call.add(
         UpsampleBilinearFp32,
         (source,),
         None,
         **fields,
-        scale=frozen_array(np.broadcast_to(scale, (channels,)).astype(np.float32), np.float32),
-        bias=frozen_array(whole.astype(np.float32), np.float32),
+        scale=frozen_array(scale, np.float32),
+        bias=frozen_array(bias, np.float32),
     )

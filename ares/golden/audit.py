@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ares.ir import Tensor
+from ares.ir import CODES, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Statistics:
 def statistics(tensor: Tensor, array: npt.NDArray[Any]) -> Statistics:
     """What the audit needs to know of one tensor of one case."""
     distinct = int(np.unique(array).size)
-    if not tensor.dtype.is_integer:
+    if tensor.dtype not in CODES:  # real numbers, and ids, which no quantiser has clipped
         return Statistics(0.0, distinct)
     clipped = array == tensor.hi
     if tensor.lo != tensor.zero_point:

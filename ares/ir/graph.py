@@ -133,6 +133,12 @@ class Operation(ABC):
         return self.EPS
 
     @abstractmethod
+    def at_zero(
+        self, inputs: Sequence[Tensor], output: Tensor, given: Sequence[npt.NDArray[Any] | None]
+    ) -> npt.NDArray[Any]:
+        """What it gives for inputs whose codes all mean zero; `given` holds those of binary32, None for others."""
+
+    @abstractmethod
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         """Shape and allowed types of every output; raises GraphError when the inputs do not fit."""
 

@@ -28,7 +28,7 @@ from ares.ops._operation import (
     row_major,
 )
 
-MAX_RANK = 6
+MAX_RANK = 30  # ARES_PERMUTE_MAX_RANK in runtime/inc/permute.h
 Shape = tuple[int, ...]
 Strides = tuple[int, ...]
 

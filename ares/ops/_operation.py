@@ -91,7 +91,7 @@ class KernelOperation(Operation):
     """Base of all operations; the class docstring is the operation's row in the documentation.
 
     PYTHON_CLASS: what users write. EPS: largest |code - clamp(r)| - 0.5 that the witness accepts, in output
-    codes, derived in the module's docstring (for binary32 outputs: largest |y - r| relative to max |r|).
+    codes, derived in the module's docstring (for binary32 outputs: largest |y - r| relative to |r| + |addend|).
     KERNEL: stem of the C file in runtime/ ("" when the operation never runs code of its own).
     """
 
@@ -123,6 +123,15 @@ class KernelOperation(Operation):
             tuple(default_layout(tensor) for tensor in site.inputs),
             tuple(default_layout(tensor) for tensor in site.outputs),
         )
+
+    def at_zero(
+        self, inputs: Sequence[Tensor], output: Tensor, given: Sequence[Array | None]
+    ) -> Array:
+        arrays = [
+            np.full(source.shape, source.zero_point, np.int64) if array is None else array
+            for source, array in zip(inputs, given, strict=True)
+        ]
+        return self.reference(Site(tuple(inputs), (output,)), arrays)[0]
 
     def macs(self, site: Site) -> int:
         """Multiply-accumulates of one inference (0 where there are none)."""

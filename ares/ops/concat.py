@@ -25,7 +25,8 @@ from ares.ops._operation import (
     require_codes,
 )
 
-_MAX_OPERANDS = 32  # ARES_MAX_OPERANDS in runtime/inc/layer_descriptors.h
+_WIDE = (DType.F32, DType.S32)
+MAX_OPERANDS = 32  # ARESMAX_OPERANDS in runtime/inc/layer_descriptors.h
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +35,7 @@ class Concat(KernelOperation):
 
     1 to 32 inputs that agree in every axis but `axis`. `tables`: uint8[256] a part, from the byte of an input
     code to the byte of the output code; empty where codes are copied (same type, scale and zero point), and for parts
-    that are binary32.
+    that are binary32 or s32.
     """
 
     OP_TYPE = "OP_CONCAT"
@@ -48,8 +49,8 @@ class Concat(KernelOperation):
 
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         require(
-            1 <= len(inputs) <= _MAX_OPERANDS,
-            f"{self.name}: {len(inputs)} inputs, expected 1 to {_MAX_OPERANDS}",
+            1 <= len(inputs) <= MAX_OPERANDS,
+            f"{self.name}: {len(inputs)} inputs, expected 1 to {MAX_OPERANDS}",
         )
         require(
             len(self.tables) == len(inputs)
@@ -61,16 +62,17 @@ class Concat(KernelOperation):
             0 <= self.axis < len(first.shape),
             f"{self.name}: axis {self.axis}, expected 0..{len(first.shape) - 1}",
         )
-        is_real = first.dtype is DType.F32
+        is_wide = first.dtype in _WIDE
         require(
-            not is_real or not any(table.size for table in self.tables),
-            f"{self.name}: real parts have no tables",
+            not is_wide or not any(table.size for table in self.tables),
+            f"{self.name}: {first.dtype.value} parts have no tables",
         )
         for source in inputs:
-            if is_real:
+            if is_wide:
                 require(
-                    source.dtype is DType.F32,
-                    f"{self.name}: part {source.name!r} is {source.dtype.value}, expected f32 as the first",
+                    source.dtype is first.dtype,
+                    f"{self.name}: part {source.name!r} is {source.dtype.value}, expected {first.dtype.value} as the "
+                    "first",
                 )
             else:
                 require_codes(source)

@@ -1,7 +1,8 @@
 """QuantLinear whose result stays real (N9): the logits of a network that ends without a quantiser.
 
-eps is relative to the largest |result| of the tensor: conversion, scale, product and sum are each rounded once
-(2**-24 each), so 2**-21 holds while bias and product do not cancel by more than a factor of two.
+eps is relative to |result| + |bias| of each element. Conversion, scale, product, bias and sum are each rounded once
+(2**-24 each): the error is at most 2**-24 * (3 |product| + |bias| + |result|), and |product| <= |result| + |bias|, so
+2**-22 holds; 2**-21 leaves room for the float64 of the witness.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fidelity without teacher forcing: the integers end to end against the float64 model end to end.
 
 The torch witness corrects the model after every layer, so it says nothing of how errors add up; this does. The C's
-codes are the golden's, which the matrix shows for every target.
+codes are the golden's, which the matrix shows for every target. Against float32 every difference is explained.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import numpy.typing as npt
 
 from ares.golden import GoldenCase
 from ares.ir import Graph
-from ares.witness import free_running
+from ares.witness import Witness
+from ares.witness_float32 import explain, free_running
+from ares.witness_partings import Float32Run
+
+Array = npt.NDArray[Any]
 
 
 def fidelity(model: Any, graph: Graph, cases: Sequence[GoldenCase]) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def fidelity(model: Any, graph: Graph, cases: Sequence[GoldenCase]) -> dict[str,
     largest output.
     """
     inputs = [np.concatenate([case.inputs[i] for case in cases]) for i in range(len(graph.inputs))]
-    names = tuple(dict.fromkeys(_last_codes(graph, name) for name in graph.outputs))
+    names = last_codes(graph)
     real = tuple(name for name in graph.outputs if graph.tensor(name).scale is None)
     model_says = free_running(model, graph, inputs, (*names, *real))
     c_says = {
@@ -62,8 +66,19 @@ def _outputs(
     return {"outputs": float(f"{error:.1e}"), "same_class": round(float(same.mean()), 4)}
 
 
+def last_codes(graph: Graph) -> tuple[str, ...]:
+    """Of each output, the nearest tensor at or before it that a quantiser of the model makes."""
+    return tuple(dict.fromkeys(_last_codes(graph, name) for name in graph.outputs))
+
+
+def against_float32(
+    model: Any, witness: Witness, inputs: Sequence[Array], tensors: Mapping[str, Array]
+) -> Float32Run:
+    """The exact tensors against the float32 model's own run, and why they differ (`ares.witness_float32`)."""
+    return explain(witness, model, inputs, tensors, last_codes(witness.graph))
+
+
 def _last_codes(graph: Graph, name: str) -> str:
-    """The nearest tensor at or before an output that a quantiser of the model makes."""
     producers = {tensor.name: operation for operation, tensor in graph.produced()}
     while not any(origin.startswith("quantizer:") for origin in graph.tensor(name).origins):
         name = producers[name].inputs[0]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ares.extract import Analysis, ExtractionError
-from ares.ir import Graph
+from ares.ir import Graph, Operation
 from ares.pipeline.subject import Subject
 from ares.verdict import CHECK, EXTRACT, REFERENCE, TORCH, Stage, Verdict, blame
 from ares.witness import Judgement, WitnessError
+from ares.witness_partings import Float32Run
 from ares.zoo.network_file import NetworkFileError
 from ares.zoo.state import StateError
 
@@ -31,13 +32,14 @@ def mapped(name: str, analysis: Analysis) -> Graph:
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelStages:
     """`analysis`: what extraction found. `judge`: the torch witness on the right codes of some cases, by number;
-    `judgements`: on those of all cases.
+    `judgements`: on those of all cases. `float32`: the right codes of all cases against the float32 model's own.
     """
 
     subject: Subject
     analysis: Callable[[], Analysis]
     judge: Callable[[Sequence[int]], tuple[Judgement, ...]]
     judgements: Callable[[], tuple[Judgement, ...]]
+    float32: Callable[[], Float32Run]
 
     def around(self, reference: Callable[[], Verdict]) -> Mapping[Stage, Callable[[], Verdict]]:
         """All stages of a subject that has a model; the one of the reference is its own."""
@@ -65,16 +67,16 @@ class ModelStages:
         return self.subject.succeed(EXTRACT.name, f"{count} operations")
 
     def torch(self) -> Verdict:
-        """The model accepts every code of every case."""
+        """The model accepts every code of every case, and float32 differs at ties only."""
         subject = self.subject
         subject.check_golden()
         judgements = self.judgements()
         rejected = [judgement for judgement in judgements if not judgement.accepted]
         if not rejected:
             worst = max(judgement.deviation for judgement in judgements)
-            return subject.succeed(TORCH.name, f"largest deviation {worst:.2g}")
+            return self._explained(f"largest deviation {worst:.2g}")
         first = rejected[0]
-        producer = {tensor.name: op for op, tensor in subject.graph.produced()}[first.tensor]
+        producer = self._producer(first.tensor)
         if first.of_weights:
             where, what = "(weights)", "the weights"
             who = "the weights in the Graph are not the model's: fault in the extraction"
@@ -92,6 +94,25 @@ class ModelStages:
             fault="difference",
             layer=producer.name,
         )
+
+    def _explained(self, accepted: str) -> Verdict:
+        """Whether every code that the float32 model has otherwise stems from ties; `accepted`: what float64 says."""
+        subject, run = self.subject, self.float32()
+        wrong = next((parting for parting in run.partings if parting.unexplained), None)
+        if wrong is None:
+            return subject.succeed(TORCH.name, f"{accepted}; {run}")
+        producer = self._producer(wrong.tensor)
+        case = subject.golden.cases[wrong.index[0]].name
+        return subject.fail(
+            TORCH.name,
+            f"{subject.name}: case {case}: {subject.place(producer.name, producer.OP_TYPE)}: "
+            f"float32 computes another {wrong.tensor} from the same codes, and no tie explains it\n{wrong}",
+            fault="unexplained",
+            layer=producer.name,
+        )
+
+    def _producer(self, tensor: str) -> Operation:
+        return next(op for op, made in self.subject.graph.produced() if made.name == tensor)
 
     def whose_fault(self, case: int, tensor: str, c_agrees: bool | None) -> str:
         """A sentence on whose fault a difference is, once the model was asked about the right codes of the case."""

@@ -7,17 +7,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ares.extract import Analysis, analyse
 from ares.golden import Golden, GoldenError, load_golden, required, sha256
 from ares.ir import Graph
 from ares.pipeline.catalogue import ZooPaths
+from ares.pipeline.fidelity import against_float32
 from ares.pipeline.model_stages import FAULTS, ModelStages, mapped
 from ares.pipeline.stored_state import read_state, restore_state
 from ares.pipeline.subject import Subject
 from ares.verdict import Stage, Verdict
 from ares.witness import Judgement, Witness
+from ares.witness_partings import Float32Run
 from ares.zoo.network_file import NetworkFile, load_network_file
+
+Array = npt.NDArray[Any]
 
 
 class NetworkSubject(Subject):
@@ -66,17 +71,37 @@ class NetworkSubject(Subject):
         return self._judge(range(len(self.golden.cases)))
 
     def _judge(self, cases: Sequence[int]) -> tuple[Judgement, ...]:
+        return self._witness.judge(*self._stacked(cases))
+
+    @cached_property
+    def float32(self) -> Float32Run:
+        """The golden codes of all cases against the float32 model's own."""
+        inputs, tensors = self._stacked(range(len(self.golden.cases)))
+        return against_float32(self.model, self._witness, inputs, tensors)
+
+    @cached_property
+    def _witness(self) -> Witness:
+        return Witness(self.model, self.graph)
+
+    def _stacked(self, cases: Sequence[int]) -> tuple[list[Array], Mapping[str, Array]]:
+        """Inputs and golden tensors, several cases along the batch axis."""
         inputs = [
             np.concatenate([self.golden.cases[k].inputs[i] for k in cases])
             for i in range(len(self.graph.inputs))
         ]
         names = [tensor.name for _, tensor in self.graph.produced()]
         tensors = {name: np.concatenate([self.expected(k)[name] for k in cases]) for name in names}
-        return Witness(self.model, self.graph).judge(inputs, tensors)
+        return inputs, tensors
 
     @property
     def _model_stages(self) -> ModelStages:
-        return ModelStages(self, lambda: self.analysis, self._judge, lambda: self.judgements)
+        return ModelStages(
+            self,
+            lambda: self.analysis,
+            self._judge,
+            lambda: self.judgements,
+            lambda: self.float32,
+        )
 
     def stages(self) -> Mapping[Stage, Callable[[], Verdict]]:
         return self._model_stages.around(self.judge_reference)

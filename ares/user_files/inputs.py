@@ -291,6 +291,20 @@ def _require_samples(given: Inputs) -> None:
                 f"input {index} has shape {shape} ({given.origin}); "
                 "expected a batch of at least one sample, such as (1, 1, 28, 28)"
             )
+        strange = first_not_finite(given.tensors[index])
+        if strange:
+            raise UserInputError(
+                f"input {index}: {strange} ({given.origin}); every value must be finite in float32"
+            )
+
+
+def first_not_finite(tensor: Tensor) -> str:
+    """Which element is NaN or infinite, or would be in float32: `element [0, 3] is nan`; "" where none is."""
+    values = tensor.detach()
+    if not values.is_floating_point() or bool(torch.isfinite(values.float()).all()):
+        return ""
+    index = torch.nonzero(~torch.isfinite(values.float()))[0].tolist()
+    return f"element {index} is {values[tuple(index)].item()}"
 
 
 def _try(model: nn.Module, tensors: Sequence[Tensor], *, guessed: bool = False) -> NoInputs | None:

@@ -46,6 +46,8 @@ def parts(
         yield Text(f"warning: with the given inputs {warning}: they show little of it", "yellow")
     for note in result.notes:
         yield Text(note, "yellow")
+    if result.float32 is not None:
+        yield Text(str(result.float32), "red" if result.float32.unexplained else "")
     if kept is not None:
         yield Text(
             f"to repeat it without ARES: sh {quote(str(kept / 'reproduce.sh'))}",

@@ -28,11 +28,13 @@ from ares.golden import (
 )
 from ares.ir import Graph, GraphError, Tensor
 from ares.ops import run_reference
+from ares.pipeline.fidelity import against_float32
 from ares.pipeline.model_stages import FAULTS, NOT_MAPPABLE, ModelStages, mapped
 from ares.pipeline.subject import Subject
 from ares.user_files import UserInputError
 from ares.verdict import REFERENCE, Stage, Verdict
 from ares.witness import Judgement, Witness
+from ares.witness_partings import Float32Run, together
 
 Array = npt.NDArray[Any]
 Row = tuple[Array, ...]
@@ -195,9 +197,25 @@ class UserSubject(Subject):
         """The torch witness on the reference's codes of all cases."""
         return self._judge(range(len(self.cases)))
 
+    @cached_property
+    def float32(self) -> Float32Run:
+        """The reference's codes of all cases against the float32 model's own, one case after the other."""
+        return together(
+            [
+                against_float32(self.given.model, self._witness, case.inputs, self.expected(number))
+                for number, case in enumerate(self.golden.cases)
+            ]
+        )
+
     @property
     def _model_stages(self) -> ModelStages:
-        return ModelStages(self, lambda: self.analysis, self._judge, lambda: self.judgements)
+        return ModelStages(
+            self,
+            lambda: self.analysis,
+            self._judge,
+            lambda: self.judgements,
+            lambda: self.float32,
+        )
 
     def stages(self) -> Mapping[Stage, Callable[[], Verdict]]:
         return self._model_stages.around(self._reference)

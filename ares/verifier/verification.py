@@ -27,6 +27,7 @@ from ares.toolchain.process import side_by_side
 from ares.verdict import REFERENCE, Outcome, Verdict
 from ares.verifier.user_subject import UserSubject
 from ares.witness import WitnessError
+from ares.witness_partings import Float32Run
 
 FORMAT = "ares-verify-1"
 # Deviations below this are float64's own.
@@ -41,8 +42,8 @@ class LayerLine:
     """What is known of one tensor that a layer makes.
 
     `composite` is the layer that this one is a stage of, "" for none. `saturated` and `distinct` are over the given
-    cases; `deviation` is the largest distance from the Brevitas model beyond rounding, in codes (relative to the
-    largest value for binary32), over all cases; None where the model shows nothing at this place. `exact` and
+    cases; `deviation` is the largest distance from the Brevitas model beyond rounding, in codes (relative to each
+    element for binary32), over all cases; None where the model shows nothing at this place. `exact` and
     `differs` name targets; one that is in neither did not come that far. `folded_into`: the layers that do this one's
     work in the C, which makes no such tensor; whether it is right shows in theirs.
     """
@@ -81,7 +82,8 @@ class Failing:
 class Verification:
     """The whole result. `warnings` say where the evidence is thin; `notes` what was left out or cast.
 
-    `unmappable`: the first reason why there is no Graph, "" where there is one.
+    `unmappable`: the first reason why there is no Graph, "" where there is one. `float32`: how the codes compare with
+    the float32 model's own, None where it was not reached.
     """
 
     network: str
@@ -94,6 +96,7 @@ class Verification:
     notes: tuple[str, ...]
     failing: tuple[Failing, ...]
     unmappable: str = ""
+    float32: Float32Run | None = None
 
     @property
     def passed(self) -> bool:
@@ -157,6 +160,7 @@ class Verification:
             "targets": targets,
             "exact_targets": list(self.exact_targets),
             "largest_deviation": self.deviation if math.isfinite(self.deviation) else None,
+            "float32": self.float32.as_json() if self.float32 else None,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "patterns": {name: list(facts) for name, facts in self.matrix.patterns.items()},
@@ -294,7 +298,15 @@ def _result(subject: UserSubject, matrix: Matrix, failing: tuple[Failing, ...]) 
         notes=tuple(notes),
         failing=failing,
         unmappable="".join(subject.refusal(verdict) for verdict in matrix.failures),
+        float32=_float32(subject) if reached else None,
     )
+
+
+def _float32(subject: UserSubject) -> Float32Run | None:
+    try:
+        return subject.float32
+    except WitnessError:
+        return None  # the verdict of stage `torch` says why
 
 
 def _lines(

@@ -8,7 +8,7 @@
  *
  * A table maps the byte of an input code to the byte of the output code, correctly rounded, whatever the
  * types (N8); NULL where both sides have one type, scale and zero point, and bytes are copied: a length counts bytes,
- * of which elements of other types (binary32) have several.
+ * of which elements of other types (binary32, int32) have several.
  *
  * Ranges: outer and lengths >= 1, 1 <= num_parts <= ARES_MAX_OPERANDS. Inputs may be one tensor several
  * times; no aliasing of an input and the output. Scratch: none.

@@ -59,6 +59,33 @@ void ares_convolution_patches(const ares_convolution *conv, const uint8_t *in, i
                               const ares_position *positions, int32_t count, uint8_t *scratch,
                               ares_tile_rows *patches);
 
+/* Bytes that are copied at once, and may be written behind copies. */
+#define ARES_COPY_BLOCK 16
+
+/*
+ * The patches of a group at count positions from the given one on, row by row or, is_column being 1, down: copies one behind
+ * the other, segments * length bytes each, in_place or not, and then up to ARES_COPY_BLOCK bytes without meaning. A copy is one
+ * segment for the panels. Only where ares_has_runs.
+ */
+#if defined(ARES_MICRO_X86)
+void ares_convolution_copies(const ares_convolution *conv, const uint8_t *in, int32_t group,
+                             ares_position position, int32_t is_column, int32_t count,
+                             uint8_t *copies);
+#else
+static inline void ares_convolution_copies(const ares_convolution *conv, const uint8_t *in,
+                                           int32_t group, ares_position position, int32_t is_column,
+                                           int32_t count, uint8_t *copies)
+{
+    (void)conv;
+    (void)in;
+    (void)group;
+    (void)position;
+    (void)is_column;
+    (void)count;
+    (void)copies;
+}
+#endif
+
 /* A window of results: y and x are the positions of the taps row and column of windows over [0, down.out) and
  * [0, across.out). */
 typedef struct ares_result_window {

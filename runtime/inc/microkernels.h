@@ -25,6 +25,7 @@
 #include "symbols.h"
 
 #include "numerics.h"
+#include "window.h"
 
 #include <stdint.h>
 
@@ -79,6 +80,20 @@ void ares_depthwise_tile_portable(const ares_depthwise_taps *taps, int32_t first
                                   int32_t *acc);
 void ares_requantize_portable(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                               int32_t rows, int32_t width, uint8_t *out, int32_t out_step);
+
+/*
+ * The fastest tile in C alone: in vectors of GNU C where the processor has some. Where no instruction set is chosen, and
+ * with -DARES_PORTABLE, it is what runs.
+ */
+#if defined(__GNUC__) && !defined(__TINYC__) &&                                                    \
+    (defined(__SSE2__) || defined(__ALTIVEC__) || defined(__VX__))
+#define ARES_MICRO_VECTORS
+#define ARES_TILE_IN_C ares_tile_vectors
+void ares_tile_vectors(const ares_tile_rows *rows, const int8_t *panel, int32_t width,
+                       int32_t *acc);
+#else
+#define ARES_TILE_IN_C ares_tile_portable
+#endif
 
 /* Which of the others there is, by what the compiler says of the processor. */
 #if defined(ARES_PORTABLE)
@@ -174,6 +189,29 @@ typedef struct ares_depthwise_run {
 void ares_depthwise_prepare(ares_depthwise_block *block);
 void ares_depthwise_positions(const ares_depthwise_block *block, const ares_depthwise_run *run,
                               const uint8_t **x, uint8_t *out);
+
+/* An image of all channels, windows over it, and the code of its zero points, which are what is outside. */
+typedef struct ares_depthwise_image {
+    const uint8_t *in;
+    const ares_window *down;
+    const ares_window *across;
+    uint8_t zero;
+} ares_depthwise_image;
+
+/* Whether all codes of a block in an image were had at once: position i at out[i * channels]. Taps are not asked where they are. */
+#if defined(ARES_MICRO_X86)
+int32_t ares_depthwise_all(const ares_depthwise_block *block, const ares_depthwise_image *image,
+                           uint8_t *out);
+#else
+static inline int32_t ares_depthwise_all(const ares_depthwise_block *block,
+                                         const ares_depthwise_image *image, uint8_t *out)
+{
+    (void)block;
+    (void)image;
+    (void)out;
+    return 0;
+}
+#endif
 
 /*
  * Rows of codes at equal distances: segment s of row i begins at x[s], or, from segment first to end - 1, at x[s] + i * step.

@@ -103,16 +103,28 @@ typedef struct ares_rescale {
     int32_t hi;
 } ares_rescale;
 
-/* N5: the byte of the code of a value between below and last. Halving without branches, most often of 1 or 3 thresholds. */
-static inline uint8_t ares_step_of(const ares_steps *steps, int32_t value)
+/* N5: the number of thresholds up to a value in a bucket. Halving without branches, most often of 1 or 3 thresholds. */
+static inline size_t ares_step_place_in(const ares_steps *steps, int32_t value, uint32_t bucket)
 {
     const int32_t *const thresholds = steps->thresholds;
-    const uint32_t distance = (uint32_t)value - (uint32_t)steps->below;
-    int32_t place = steps->starts[distance >> steps->bits];
-    for (int32_t n = steps->half; n > 0; n >>= 1) {
+    size_t place = steps->starts[bucket];
+    for (size_t n = (size_t)steps->half; n > 0; n >>= 1) {
         place += thresholds[place + n - 1] <= value ? n : 0;
     }
-    return steps->codes[place];
+    return place;
+}
+
+/* The same of a value between below and last. */
+static inline size_t ares_step_place(const ares_steps *steps, int32_t value)
+{
+    const uint32_t distance = (uint32_t)value - (uint32_t)steps->below;
+    return ares_step_place_in(steps, value, distance >> steps->bits);
+}
+
+/* N5: the byte of its code. */
+static inline uint8_t ares_step_of(const ares_steps *steps, int32_t value)
+{
+    return steps->codes[ares_step_place(steps, value)];
 }
 
 /* N5: the byte of codes[number of thresholds <= value], with the steps of the given channel. */

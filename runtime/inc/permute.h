@@ -8,14 +8,15 @@
  * a change of memory order between two kernels are all this one call; the planner joins axes that lie together.
  *
  * Elements are 1 byte (codes) or 4 bytes (binary32, int32) and are moved as bytes, never interpreted.
- * Ranges: 1 <= rank <= 6, dims >= 1, strides >= 1, fewer than 2^31 bytes in all. No aliasing. Scratch: none.
+ * Ranges: 1 <= rank <= 30 (2^31 bytes have no more axes of two elements), dims >= 1, strides >= 1, fewer than 2^31
+ * bytes in all. No aliasing. Scratch: none.
  */
 #ifndef ARES_PERMUTE_H
 #define ARES_PERMUTE_H
 
 #include "layer_descriptors.h"
 
-#define ARES_PERMUTE_MAX_RANK 6
+#define ARES_PERMUTE_MAX_RANK 30
 
 typedef struct ares_permute_params {
     const int32_t *dims;    /* [rank], in the order of the output */

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* Bytes of patches that are copied at once; only where there are runs, whose processors have stacks for them. */
+enum { COPIES = 4608 };
+
 /* Results at equal distances in the output, from position next on: in steps down or across, or row by row. */
 static void by_tiles(const ares_conv2d_params *p, const uint8_t *in, int32_t group,
                      ares_position next, ares_position step, int32_t results, uint8_t *out,
@@ -34,6 +37,42 @@ static void by_tiles(const ares_conv2d_params *p, const uint8_t *in, int32_t gro
         }
         out += rows * out_step;
     }
+}
+
+/*
+ * Results in the order of ares_convolution_copies, so many from a position on, out_step bytes apart: runs of patches that are
+ * copied one behind the other.
+ */
+static void by_copies(const ares_conv2d_params *p, const uint8_t *in, int32_t group,
+                      ares_position next, int32_t is_column, int32_t results, uint8_t *out,
+                      int32_t out_step)
+{
+    const ares_convolution *const conv = &p->conv;
+    const int32_t group_size = conv->out_c / conv->groups;
+    const int32_t most = COPIES / (conv->segments * conv->length);
+    uint8_t copies[COPIES + ARES_COPY_BLOCK];
+    ares_tile_run run;
+
+    run.x[0] = copies;
+    run.step = conv->segments * conv->length;
+    run.first = 0;
+    run.end = 1;
+    run.segments = 1;
+    run.length = conv->segments * conv->length;
+    run.is_signed = conv->input_signed;
+    for (int32_t i = 0; i < results; i += most) {
+        run.positions = results - i < most ? results - i : most;
+        ares_convolution_copies(conv, in, group, next, is_column, run.positions, copies);
+        ares_run_panels(&run, ares_convolution_panel(conv, group, 0), &p->rescale,
+                        group * group_size, group_size, out + i * out_step, out_step);
+        next.y += is_column ? most : (next.x + most) / conv->across.out;
+        next.x = is_column ? next.x : (next.x + most) % conv->across.out;
+    }
+}
+
+static int can_copy(const ares_convolution *conv)
+{
+    return conv->segments * conv->length <= COPIES / ARES_TILE_ROWS;
 }
 
 /*
@@ -87,8 +126,11 @@ static void by_runs(const ares_conv2d_params *p, const uint8_t *in, int32_t grou
     }
     for (int32_t x = 0; x < conv->across.out; ++x) {
         const ares_position top = {0, x};
-        if (x < left || x >= right) {
-            by_tiles(p, in, group, top, down, conv->down.out, out + x * conv->out_c, line, scratch);
+        uint8_t *const column = out + x * conv->out_c;
+        if ((x < left || x >= right) && can_copy(conv)) {
+            by_copies(p, in, group, top, 1, conv->down.out, column, line);
+        } else if (x < left || x >= right) {
+            by_tiles(p, in, group, top, down, conv->down.out, column, line, scratch);
         }
     }
 }
@@ -107,6 +149,8 @@ ares_status ares_conv2d(const void *params, const void *const *inputs, void *con
         uint8_t *const out = (uint8_t *)outputs[0] + g * group_size;
         if (conv->in_place && ares_has_runs()) {
             by_runs(p, in, g, out, (uint8_t *)scratch);
+        } else if (ares_has_runs() && can_copy(conv)) {
+            by_copies(p, in, g, first, 0, conv->down.out * conv->across.out, out, conv->out_c);
         } else {
             by_tiles(p, in, g, first, across, conv->down.out * conv->across.out, out, conv->out_c,
                      (uint8_t *)scratch);

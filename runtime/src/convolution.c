@@ -168,6 +168,159 @@ void ares_convolution_patches(const ares_convolution *conv, const uint8_t *in, i
     }
 }
 
+#if defined(ARES_MICRO_X86)
+
+/* Whole blocks: what the last one has too much is written over by what comes behind it. */
+static inline void copy_blocks(uint8_t *to, const uint8_t *from, int32_t bytes)
+{
+    int32_t i = 0;
+    do {
+        memcpy(to + i, from + i, ARES_COPY_BLOCK);
+        i += ARES_COPY_BLOCK;
+    } while (i < bytes);
+}
+
+static inline void fill_blocks(uint8_t *to, uint8_t byte, int32_t bytes)
+{
+    for (int32_t i = 0; i < bytes; i += ARES_COPY_BLOCK) {
+        memset(to + i, byte, ARES_COPY_BLOCK);
+    }
+}
+
+/* As copy_run, in blocks, but where they would end behind the input. */
+static void copy_run_in_blocks(const ares_convolution *conv, const patch_shape *shape,
+                               const uint8_t *row, const uint8_t *end_of_input, int32_t x,
+                               uint8_t *to)
+{
+    const uint8_t zero = ares_code_byte(conv->input_zero_point);
+    const int32_t bytes = shape->taps * shape->depth;
+    const int32_t first = x < 0 ? -x : 0;
+    const int32_t room = conv->across.in - x;
+    const int32_t end = room < shape->taps ? room : shape->taps;
+    if (row == NULL || end <= first) {
+        fill_blocks(to, zero, bytes);
+        return;
+    }
+    const uint8_t *const from = row + (x + first) * conv->in_c;
+    const int32_t inside = (end - first) * shape->depth;
+    fill_blocks(to, zero, first * shape->depth);
+    if (end_of_input - from < inside + ARES_COPY_BLOCK) {
+        copy(to + first * shape->depth, from, inside);
+    } else {
+        copy_blocks(to + first * shape->depth, from, inside);
+    }
+    fill_blocks(to + end * shape->depth, zero, (shape->taps - end) * shape->depth);
+}
+
+/* Patches that are inside the input as a whole, a step apart; rows: of the kernel. */
+static inline void whole_in_blocks(const ares_convolution *conv, const patch_shape *shape,
+                                   const uint8_t *first, int32_t count, uint8_t *copies,
+                                   const int32_t rows)
+{
+    const int32_t run_bytes = shape->taps * shape->depth;
+    const int32_t down = shape->down;
+    for (int32_t r = 0; r < count; ++r) {
+        const uint8_t *row = first;
+        uint8_t *to = copies;
+        for (int32_t i = 0; i < rows; ++i) {
+            for (int32_t j = 0; j < shape->runs; ++j) {
+                copy_blocks(to, row + j * shape->across, run_bytes);
+                to += run_bytes;
+            }
+            row += down;
+        }
+        memset(to, 0, 4); /* fills up to length, or is written over */
+        first += conv->across.stride * conv->in_c;
+        copies += conv->segments * conv->length;
+    }
+}
+
+/* The same of one run of three rows, in one block each: what stems of images have. */
+static void three_blocks(const ares_convolution *conv, const patch_shape *shape,
+                         const uint8_t *first, int32_t count, uint8_t *copies)
+{
+    const int32_t run_bytes = shape->taps * shape->depth;
+    const int32_t step = conv->across.stride * conv->in_c;
+    const int32_t length = conv->segments * conv->length;
+    const uint8_t *const second = first + shape->down;
+    const uint8_t *const third = second + shape->down;
+    for (int32_t r = 0; r < count; ++r) {
+        memcpy(copies, first + r * step, ARES_COPY_BLOCK);
+        memcpy(copies + run_bytes, second + r * step, ARES_COPY_BLOCK);
+        memcpy(copies + 2 * run_bytes, third + r * step, ARES_COPY_BLOCK);
+        memset(copies + 3 * run_bytes, 0, 4);
+        copies += length;
+    }
+}
+
+/* The patch whose first tap is at row top and column left. */
+static void one_in_blocks(const ares_convolution *conv, const patch_shape *shape, const uint8_t *in,
+                          const uint8_t *end_of_input, int32_t top, int32_t left, uint8_t *to)
+{
+    const int32_t run_bytes = shape->taps * shape->depth;
+    for (int32_t i = 0; i < conv->down.kernel; ++i) {
+        const int32_t row = top + i * conv->down.dilation;
+        const int inside = row >= 0 && row < conv->down.in;
+        const uint8_t *const line = inside ? in + row * conv->across.in * conv->in_c : NULL;
+        for (int32_t j = 0; j < shape->runs; ++j) {
+            copy_run_in_blocks(conv, shape, line, end_of_input, left + j * conv->across.dilation,
+                               to);
+            to += run_bytes;
+        }
+    }
+    memset(to, 0, 4);
+}
+
+void ares_convolution_copies(const ares_convolution *conv, const uint8_t *in, int32_t group,
+                             ares_position position, int32_t is_column, int32_t count,
+                             uint8_t *copies)
+{
+    const patch_shape shape = shape_of(conv);
+    const int32_t run_bytes = shape.taps * shape.depth;
+    const int32_t step = conv->across.stride * conv->in_c;
+    const uint8_t *const end = in + conv->down.in * conv->across.in * conv->in_c;
+    int32_t whole; /* the first such column of windows, and the one behind the last */
+    int32_t whole_end;
+
+    ares_whole_windows(&conv->across, &whole, &whole_end);
+    in += group * shape.depth;
+    while (count > 0) {
+        const int32_t top = position.y * conv->down.stride - conv->down.pad;
+        const int32_t left = position.x * conv->across.stride - conv->across.pad;
+        int32_t done = 0;
+        if (!is_column && top >= 0 && top < shape.rows && position.x >= whole &&
+            position.x < whole_end) {
+            /* From the beginning of a patch to behind its last block, at most. */
+            const int32_t reach = (conv->down.kernel - 1) * shape.down +
+                                  (shape.runs - 1) * shape.across + run_bytes + ARES_COPY_BLOCK;
+            const uint8_t *const first = in + (top * conv->across.in + left) * conv->in_c;
+            done = whole_end - position.x < count ? whole_end - position.x : count;
+            if (end - first < reach + (done - 1) * step) {
+                done = end - first < reach ? 0 : (int32_t)(end - first - reach) / step + 1;
+            }
+            if (conv->down.kernel == 3 && shape.runs == 1 && run_bytes <= ARES_COPY_BLOCK) {
+                three_blocks(conv, &shape, first, done, copies);
+            } else {
+                whole_in_blocks(conv, &shape, first, done, copies, conv->down.kernel);
+            }
+        }
+        if (done == 0) {
+            one_in_blocks(conv, &shape, in, end, top, left, copies);
+            done = 1;
+        }
+        copies += done * conv->segments * conv->length;
+        count -= done;
+        position.y += is_column;
+        position.x += is_column ? 0 : done;
+        if (position.x == conv->across.out) {
+            position.x = 0;
+            position.y += 1;
+        }
+    }
+}
+
+#endif
+
 int32_t ares_convolution_window(const ares_convolution *conv, const uint8_t *in,
                                 const ares_result_window *window, int32_t group, int32_t first,
                                 int32_t width, uint8_t *scratch, int32_t *sums)

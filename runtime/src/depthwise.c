@@ -29,6 +29,8 @@ ares_status ares_depthwise(const void *params, const void *const *inputs, void *
     uint8_t *const zeros = (uint8_t *)scratch + count * ARES_DEPTHWISE_POINTER;
     const ares_depthwise_taps taps = {x, count, p->input_signed, p->weight, p->channels};
     ares_depthwise_run run = {1, p->across.stride * p->channels, 0, 0};
+    const ares_depthwise_image image = {in, &p->down, &p->across,
+                                        ares_code_byte(p->input_zero_point)};
     int32_t left;
     int32_t right;
 
@@ -47,6 +49,9 @@ ares_status ares_depthwise(const void *params, const void *const *inputs, void *
         block.first = c;
         block.width = rest < ARES_DEPTHWISE_WIDTH ? rest : ARES_DEPTHWISE_WIDTH;
         ares_depthwise_prepare(&block);
+        if (ares_depthwise_all(&block, &image, out)) {
+            continue;
+        }
         for (int32_t i = 0; i < p->down.out; ++i) {
             const ares_taps inside = ares_taps_inside(&p->down, i);
             run.first = inside.first * p->across.kernel;

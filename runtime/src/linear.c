@@ -2,6 +2,30 @@
 
 #include "../inc/token_rows.h"
 
+/*
+ * The tokens that lie in place with what fills them up, which weights of 0 meet: codes of the next token, so that the last of
+ * all is none of them unless nothing is missing. How many these were.
+ */
+static int32_t by_run(const ares_linear_params *p, const uint8_t *in, uint8_t *out)
+{
+    const int32_t length = ares_padded_length(p->in_features);
+    const int32_t spare = p->tokens * p->in_features - length;
+    ares_tile_run run;
+    if (spare < 0) {
+        return 0;
+    }
+    run.x[0] = in;
+    run.positions = spare / p->in_features + 1;
+    run.step = p->in_features;
+    run.first = 0;
+    run.end = 1;
+    run.segments = 1;
+    run.length = length;
+    run.is_signed = p->input_signed;
+    ares_run_panels(&run, p->weight, &p->rescale, 0, p->out_features, out, p->out_features);
+    return run.positions;
+}
+
 ares_status ares_linear(const void *params, const void *const *inputs, void *const *outputs,
                         void *scratch)
 {
@@ -9,20 +33,10 @@ ares_status ares_linear(const void *params, const void *const *inputs, void *con
     const uint8_t *in = (const uint8_t *)inputs[0];
     uint8_t *out = (uint8_t *)outputs[0];
 
-    if (p->in_features % 4 == 0 && ares_has_runs()) {
-        ares_tile_run run;
-        run.x[0] = in;
-        run.positions = p->tokens;
-        run.step = p->in_features;
-        run.first = 0;
-        run.end = 1;
-        run.segments = 1;
-        run.length = p->in_features;
-        run.is_signed = p->input_signed;
-        ares_run_panels(&run, p->weight, &p->rescale, 0, p->out_features, out, p->out_features);
-        return ARES_OK;
-    }
-    for (int32_t t = 0; t < p->tokens; t += ARES_TILE_ROWS) {
+    const int32_t done = ares_has_runs() ? by_run(p, in, out) : 0;
+    in += done * p->in_features;
+    out += done * p->out_features;
+    for (int32_t t = done; t < p->tokens; t += ARES_TILE_ROWS) {
         const int32_t rows = p->tokens - t < ARES_TILE_ROWS ? p->tokens - t : ARES_TILE_ROWS;
         ares_tile_rows tokens;
         ares_token_rows(&tokens, in, p->in_features, p->in_features, rows, (uint8_t *)scratch);

@@ -1,5 +1,7 @@
 #include "../inc/lookup.h"
 
+#include "../inc/micro_rows.h"
+
 ares_status ares_lookup(const void *params, const void *const *inputs, void *const *outputs,
                         void *scratch)
 {
@@ -8,7 +10,7 @@ ares_status ares_lookup(const void *params, const void *const *inputs, void *con
     uint8_t *const out = (uint8_t *)outputs[0];
     (void)scratch;
 
-    for (int32_t i = 0; i < p->elements; ++i) {
+    for (int32_t i = ares_lookup_some(p->table, in, p->elements, out); i < p->elements; ++i) {
         out[i] = p->table[in[i]];
     }
     return ARES_OK;

@@ -1,4 +1,5 @@
 /* The micro-kernels with AVX2: codes and weights widened to 16 bits, products of pairs summed in 32 (VPMADDWD). */
+#include "../inc/micro_steps.h"
 #include "../inc/micro_x86.h"
 
 #if defined(ARES_MICRO_X86)
@@ -198,11 +199,11 @@ typedef struct scaling {
     __m256i multiplier;
     __m256i even;
     __m256i odd;
-    __m256i shift; /* of the high half: what is left above 32 */
+    __m256i shift; /* of the high half: what is left above 32, negative where it is less */
+    int has_less;
 } scaling;
 
-/* Whether all shifts are at least 32, as they have to be here. */
-AVX2_INLINE int load_scaling(const ares_rescale *rescale, int32_t first, int32_t width, scaling *s)
+AVX2_INLINE void load_scaling(const ares_rescale *rescale, int32_t first, int32_t width, scaling *s)
 {
     int32_t multipliers[HALF];
     int64_t offsets[HALF];
@@ -228,10 +229,40 @@ AVX2_INLINE int load_scaling(const ares_rescale *rescale, int32_t first, int32_t
     s->odd = _mm256_permute4x64_epi64(_mm256_unpackhi_epi64(low, high), 0xd8);
     s->shift = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)d)),
                                 _mm256_set1_epi32(32));
-    return _mm256_movemask_ps(_mm256_castsi256_ps(s->shift)) == 0;
+    s->has_less = _mm256_movemask_ps(_mm256_castsi256_ps(s->shift)) != 0;
 }
 
-/* N1 of eight accumulators. */
+/* Lanes of the second where a lane of what decides is negative. */
+AVX2_INLINE __m256i selected(__m256i first, __m256i second, __m256i decides)
+{
+    return _mm256_castps_si256(_mm256_blendv_ps(
+        _mm256_castsi256_ps(first), _mm256_castsi256_ps(second), _mm256_castsi256_ps(decides)));
+}
+
+/*
+ * What a shift under 32 makes of totals, in lanes that have one; the others stay. The value is the 32 bits from the point
+ * on, some of either half. Where the high half has more it is beyond int32, and the last int32 takes its place, no tie:
+ * rounding keeps order, and limits are int32, so that what is limited then (N4, N5) is the same. Shifts out of range give 0
+ * or signs here, which other lanes leave alone.
+ */
+AVX2_INLINE void apply_less(__m256i shift, __m256i top, __m256i bottom, __m256i *value,
+                            __m256i *below)
+{
+    const __m256i up = _mm256_sub_epi32(_mm256_setzero_si256(), shift);
+    const __m256i whole = _mm256_add_epi32(shift, _mm256_set1_epi32(32));
+    const __m256i sign = _mm256_srai_epi32(top, 31);
+    const __m256i more = _mm256_xor_si256(
+        _mm256_srav_epi32(top, _mm256_add_epi32(shift, _mm256_set1_epi32(31))), sign);
+    const __m256i fits = _mm256_cmpeq_epi32(more, _mm256_setzero_si256());
+    const __m256i last = _mm256_xor_si256(sign, _mm256_set1_epi32(INT32_MAX));
+    const __m256i bits =
+        _mm256_or_si256(_mm256_sllv_epi32(top, up), _mm256_srlv_epi32(bottom, whole));
+    const __m256i cut = _mm256_or_si256(_mm256_sllv_epi32(bottom, up), more);
+    *value = selected(*value, selected(last, bits, fits), shift);
+    *below = selected(*below, cut, shift);
+}
+
+/* N1 of eight accumulators, or the int32 that is nearest. */
 AVX2_INLINE __m256i rounded(const scaling *s, __m256i sums)
 {
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sums, s->multiplier), s->even);
@@ -240,10 +271,14 @@ AVX2_INLINE __m256i rounded(const scaling *s, __m256i sums)
         s->odd);
     const __m256i top = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
     const __m256i bottom = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
-    const __m256i value = _mm256_srav_epi32(top, s->shift);
-    /* A tie, where nothing is left below the point: bit 0 goes. */
+    __m256i value = _mm256_srav_epi32(top, s->shift);
     const __m256i cut = _mm256_sub_epi32(top, _mm256_sllv_epi32(value, s->shift));
-    const __m256i tie = _mm256_cmpeq_epi32(_mm256_or_si256(cut, bottom), _mm256_setzero_si256());
+    __m256i below = _mm256_or_si256(cut, bottom);
+    if (s->has_less) {
+        apply_less(s->shift, top, bottom, &value, &below);
+    }
+    /* A tie, where nothing is left below the point: bit 0 goes. */
+    const __m256i tie = _mm256_cmpeq_epi32(below, _mm256_setzero_si256());
     return _mm256_andnot_si256(_mm256_srli_epi32(tie, 31), value);
 }
 
@@ -260,33 +295,74 @@ AVX2_INLINE __m128i limited(__m256i values, const ares_rescale *rescale)
     return _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(words, words), lo), hi);
 }
 
+/* Lanes of a row's sums; what is not there is 0. */
+AVX2_INLINE __m256i sums_of(const int32_t *acc, int32_t width)
+{
+    int32_t sums[HALF] = {0};
+    const void *from = acc;
+    if (width < HALF) {
+        memcpy(sums, acc, (size_t)width * sizeof *sums);
+        from = sums;
+    }
+    return _mm256_loadu_si256((const __m256i *)from);
+}
+
+/* Values within the limits of channels that have steps of their own, or share them. */
+AVX2_INLINE void limited_values(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                                int32_t rows, int32_t width, int32_t *values)
+{
+    int32_t limits[2][HALF] = {{0}};
+    for (int32_t n = 0; n < width; ++n) {
+        limits[0][n] = ares_least_value(rescale, first + n);
+        limits[1][n] = ares_most_value(rescale, first + n);
+    }
+    const void *const from = limits;
+    const __m256i least = _mm256_loadu_si256((const __m256i *)from);
+    const __m256i most = _mm256_loadu_si256((const __m256i *)from + 1);
+    scaling s;
+    load_scaling(rescale, first, width, &s);
+    for (int32_t r = 0; r < rows; ++r) {
+        void *const to = values + r * ARES_PANEL_WIDTH;
+        const __m256i row = rounded(&s, sums_of(acc + r * ARES_PANEL_WIDTH, width));
+        _mm256_storeu_si256((__m256i *)to, _mm256_min_epi32(_mm256_max_epi32(row, least), most));
+    }
+}
+
+AVX2 static void requantize_steps(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                                  int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
+{
+    for (int32_t r = 0; r < rows; r += ARES_TILE_ROWS) {
+        const int32_t left = rows - r;
+        const int32_t count = left < ARES_TILE_ROWS ? left : ARES_TILE_ROWS;
+        const int32_t *const from = acc + r * ARES_PANEL_WIDTH;
+        int32_t values[ARES_DEPTHWISE_WIDTH];
+        for (int32_t n = 0; n < width; n += HALF) {
+            const int32_t part = width - n < HALF ? width - n : HALF;
+            limited_values(rescale, first + n, from + n, count, part, values + n);
+        }
+        ares_code_rows(rescale, first, values, count, width, out + r * out_step, out_step);
+    }
+}
+
 AVX2 static void requantize_avx2(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                                  int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
     if (rescale->num_thresholds > 0) {
-        ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
+        requantize_steps(rescale, first, acc, rows, width, out, out_step);
         return;
     }
     for (int32_t n = 0; n < width; n += HALF) {
         const int32_t part = width - n < HALF ? width - n : HALF;
         scaling s;
-        if (!load_scaling(rescale, first + n, part, &s)) {
-            ares_requantize_portable(rescale, first + n, acc + n, rows, part, out + n, out_step);
-            continue;
-        }
+        load_scaling(rescale, first + n, part, &s);
         for (int32_t r = 0; r < rows; ++r) {
             uint8_t codes[16];
-            void *const to = part == HALF ? out + n + r * out_step : codes;
-            const void *from = acc + n + r * ARES_PANEL_WIDTH;
-            int32_t sums[HALF] = {0};
+            uint8_t *const to = out + n + r * out_step;
+            void *const at = part == HALF ? to : codes;
+            const __m256i values = rounded(&s, sums_of(acc + n + r * ARES_PANEL_WIDTH, part));
+            _mm_storel_epi64((__m128i *)at, limited(values, rescale));
             if (part < HALF) {
-                memcpy(sums, from, (size_t)part * sizeof *sums);
-                from = sums;
-            }
-            const __m256i values = rounded(&s, _mm256_loadu_si256((const __m256i *)from));
-            _mm_storel_epi64((__m128i *)to, limited(values, rescale));
-            if (part < HALF) {
-                memcpy(out + n + r * out_step, codes, (size_t)part);
+                memcpy(to, codes, (size_t)part);
             }
         }
     }

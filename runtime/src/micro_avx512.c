@@ -1,14 +1,12 @@
 /* The micro-kernels with AVX-512 VNNI: four products of bytes and their sum in each of sixteen lanes. */
-#include "../inc/micro_x86.h"
+#include "../inc/micro_avx512.h"
+#include "../inc/micro_steps.h"
+#include "../inc/micro_steps_avx512.h"
 
 #if defined(ARES_MICRO_X86)
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
-
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
-#define AVX512_INLINE AVX512 __attribute__((always_inline)) static inline
 
 /* Four codes, in every lane. */
 AVX512_INLINE __m512i four_codes(const uint8_t *x)
@@ -54,78 +52,142 @@ AVX512_INLINE __m512i excess_of_rows(__m512i sum0, __m512i sum1, __m512i sum2, _
 }
 
 /*
- * The sums of four rows times a panel, while its segments are gone through. Two steps at a time have sums of their own, as
- * a product waits several cycles for the one before it.
+ * The sums of up to eight rows times a panel, while its segments are gone through. Two steps of a panel at a time: eight
+ * codes of a row come to all lanes by one load, and a channel's two steps lie side by side, those of channels 4 L and 4 L + 1 in low,
+ * of 4 L + 2 and 4 L + 3 in high.
  */
-typedef struct four_sums {
-    __m512i even[4];
-    __m512i odd[4];
-    __m512i more[4]; /* excess, of s8 codes */
-} four_sums;
+enum { RUN_ROWS = 8 };
 
-AVX512_INLINE void start(four_sums *sums)
+typedef struct row_sums {
+    __m512i low[RUN_ROWS];
+    __m512i high[RUN_ROWS];
+    __m512i more[RUN_ROWS]; /* excess, of s8 codes */
+} row_sums;
+
+/*
+ * How codes are taken: u8 as they are; s8 for the s8 operand, with an excess in each row; or s8 with their highest bit flipped,
+ * as u8 that are 128 more, which sums begin without: the same for all rows, but as much work as a row.
+ */
+enum { AS_U8, AS_S8, FLIPPED };
+
+/* What is done to each of so many rows, 2, 4 or 8: as many lines of code, as compilers keep no array in registers else. */
+#define EACH_ROW(count, DO)                                                                        \
+    DO(0)                                                                                          \
+    DO(1)                                                                                          \
+    if ((count) > 2) {                                                                             \
+        DO(2)                                                                                      \
+        DO(3)                                                                                      \
+    }                                                                                              \
+    if ((count) > 4) {                                                                             \
+        DO(4)                                                                                      \
+        DO(5)                                                                                      \
+        DO(6)                                                                                      \
+        DO(7)                                                                                      \
+    }
+
+/* Eight codes, again and again. */
+AVX512_INLINE __m512i eight_codes(const uint8_t *x)
+{
+    int64_t codes;
+    memcpy(&codes, x, sizeof codes);
+    return _mm512_set1_epi64(codes);
+}
+
+/* begin: low and high. */
+AVX512_INLINE void start(row_sums *sums, const __m512i *begin, const int count)
 {
     const __m512i zero = _mm512_setzero_si512();
-    sums->even[0] = sums->even[1] = sums->even[2] = sums->even[3] = zero;
-    sums->odd[0] = sums->odd[1] = sums->odd[2] = sums->odd[3] = zero;
-    sums->more[0] = sums->more[1] = sums->more[2] = sums->more[3] = zero;
+#define START(r)                                                                                   \
+    sums->low[r] = begin[0];                                                                       \
+    sums->high[r] = begin[1];                                                                      \
+    sums->more[r] = zero;
+    EACH_ROW(count, START)
+#undef START
 }
 
-/* One segment of count rows, 2 or 4; step: bytes of a step of the panel. */
-AVX512_INLINE void add_segment(four_sums *sums, const uint8_t *x0, const uint8_t *x1,
-                               const uint8_t *x2, const uint8_t *x3, ptrdiff_t length,
-                               const int8_t *panel, ptrdiff_t step, __mmask16 lanes,
-                               const int is_signed, const int count)
+/* One segment of count rows; step: bytes of a step of the panel. */
+AVX512_INLINE void add_segment(row_sums *sums, const uint8_t *const *x, ptrdiff_t length,
+                               const int8_t *panel, ptrdiff_t step, __mmask16 lanes, const int how,
+                               const int count)
 {
+    const __m512i bits = _mm512_set1_epi32((int)0x80808080u);
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i flip = how == AS_S8 ? bits : zero;
     ptrdiff_t i = 0;
+#define ADD(r)                                                                                     \
+    {                                                                                              \
+        const __m512i codes =                                                                      \
+            how == FLIPPED ? _mm512_xor_si512(CODES(x[r] + i), bits) : CODES(x[r] + i);            \
+        sums->low[r] = _mm512_dpbusd_epi32(sums->low[r], how == AS_S8 ? low : codes,               \
+                                           how == AS_S8 ? codes : low);                            \
+        sums->high[r] = _mm512_dpbusd_epi32(sums->high[r], how == AS_S8 ? high : codes,            \
+                                            how == AS_S8 ? codes : high);                          \
+    }
+#define CODES eight_codes
     for (; i + 8 <= length; i += 8) {
-        const __m512i w0 = _mm512_maskz_loadu_epi32(lanes, panel);
-        const __m512i w1 = _mm512_maskz_loadu_epi32(lanes, panel + step);
-        sums->even[0] = products(sums->even[0], four_codes(x0 + i), w0, is_signed);
-        sums->even[1] = products(sums->even[1], four_codes(x1 + i), w0, is_signed);
-        if (count > 2) {
-            sums->even[2] = products(sums->even[2], four_codes(x2 + i), w0, is_signed);
-            sums->even[3] = products(sums->even[3], four_codes(x3 + i), w0, is_signed);
-        }
-        sums->odd[0] = products(sums->odd[0], four_codes(x0 + i + 4), w1, is_signed);
-        sums->odd[1] = products(sums->odd[1], four_codes(x1 + i + 4), w1, is_signed);
-        if (count > 2) {
-            sums->odd[2] = products(sums->odd[2], four_codes(x2 + i + 4), w1, is_signed);
-            sums->odd[3] = products(sums->odd[3], four_codes(x3 + i + 4), w1, is_signed);
-        }
+        const __m512i w0 = _mm512_xor_si512(_mm512_maskz_loadu_epi32(lanes, panel), flip);
+        const __m512i w1 = _mm512_xor_si512(_mm512_maskz_loadu_epi32(lanes, panel + step), flip);
+        const __m512i low = _mm512_unpacklo_epi32(w0, w1);
+        const __m512i high = _mm512_unpackhi_epi32(w0, w1);
+        EACH_ROW(count, ADD)
         panel += 2 * step;
     }
+#undef CODES
+#define CODES four_codes
     if (i < length) {
-        const __m512i w0 = _mm512_maskz_loadu_epi32(lanes, panel);
-        sums->even[0] = products(sums->even[0], four_codes(x0 + i), w0, is_signed);
-        sums->even[1] = products(sums->even[1], four_codes(x1 + i), w0, is_signed);
-        if (count > 2) {
-            sums->even[2] = products(sums->even[2], four_codes(x2 + i), w0, is_signed);
-            sums->even[3] = products(sums->even[3], four_codes(x3 + i), w0, is_signed);
-        }
+        const __m512i w0 = _mm512_xor_si512(_mm512_maskz_loadu_epi32(lanes, panel), flip);
+        const __m512i low = _mm512_unpacklo_epi32(w0, zero);
+        const __m512i high = _mm512_unpackhi_epi32(w0, zero);
+        EACH_ROW(count, ADD)
     }
-    for (i = 0; i < length && is_signed; i += 64) {
+#undef CODES
+#undef ADD
+    for (i = 0; i < length && how == AS_S8; i += 64) {
         const __mmask16 there = first_lanes((length - i) / 4);
-        sums->more[0] = excess(sums->more[0], x0 + i, there);
-        sums->more[1] = excess(sums->more[1], x1 + i, there);
-        if (count > 2) {
-            sums->more[2] = excess(sums->more[2], x2 + i, there);
-            sums->more[3] = excess(sums->more[3], x3 + i, there);
-        }
+#define EXCESS(r) sums->more[r] = excess(sums->more[r], x[r] + i, there);
+        EACH_ROW(count, EXCESS)
+#undef EXCESS
     }
 }
 
-/* What comes out: even. */
-AVX512_INLINE void end(four_sums *sums, const int is_signed)
+/* What sums begin with whose codes are 128 more: 128 times the weights of the panel less, for each of its so many steps. */
+AVX512_INLINE void less_of_flipped(const int8_t *panel, ptrdiff_t step, ptrdiff_t steps,
+                                   __mmask16 lanes, __m512i *begin)
 {
-    __m512i *const sum = sums->even;
-    sum[0] = _mm512_add_epi32(sum[0], sums->odd[0]);
-    sum[1] = _mm512_add_epi32(sum[1], sums->odd[1]);
-    sum[2] = _mm512_add_epi32(sum[2], sums->odd[2]);
-    sum[3] = _mm512_add_epi32(sum[3], sums->odd[3]);
-    if (is_signed) {
-        const __m512i more =
-            excess_of_rows(sums->more[0], sums->more[1], sums->more[2], sums->more[3]);
+    const __m512i excess_of = _mm512_set1_epi8((char)-128); /* 128 as u8 */
+    __m512i sum0 = _mm512_setzero_si512();
+    __m512i sum1 = sum0;
+    ptrdiff_t i = 0;
+    for (; i + 2 <= steps; i += 2) {
+        const __m512i w1 = _mm512_maskz_loadu_epi32(lanes, panel + step);
+        sum0 = _mm512_dpbusd_epi32(sum0, excess_of, _mm512_maskz_loadu_epi32(lanes, panel));
+        sum1 = _mm512_dpbusd_epi32(sum1, excess_of, w1);
+        panel += 2 * step;
+    }
+    if (i < steps) {
+        sum0 = _mm512_dpbusd_epi32(sum0, excess_of, _mm512_maskz_loadu_epi32(lanes, panel));
+    }
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i less = _mm512_sub_epi32(zero, _mm512_add_epi32(sum0, sum1));
+    begin[0] = _mm512_unpacklo_epi32(less, zero);
+    begin[1] = _mm512_unpackhi_epi32(less, zero);
+}
+
+/* What comes out of rows first to first + 3: sixteen channels each. */
+AVX512_INLINE void end(const row_sums *sums, const int first, const int how, __m512i *sum)
+{
+#define END(r)                                                                                     \
+    {                                                                                              \
+        const __m512 low = _mm512_castsi512_ps(sums->low[first + (r)]);                            \
+        const __m512 high = _mm512_castsi512_ps(sums->high[first + (r)]);                          \
+        sum[r] = _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(low, high, 0x88)),         \
+                                  _mm512_castps_si512(_mm512_shuffle_ps(low, high, 0xdd)));        \
+    }
+    EACH_ROW(4, END)
+#undef END
+    if (how == AS_S8) {
+        const __m512i *const parts = sums->more + first;
+        const __m512i more = excess_of_rows(parts[0], parts[1], parts[2], parts[3]);
         sum[0] = _mm512_sub_epi32(sum[0], _mm512_shuffle_epi32(more, _MM_PERM_AAAA));
         sum[1] = _mm512_sub_epi32(sum[1], _mm512_shuffle_epi32(more, _MM_PERM_BBBB));
         sum[2] = _mm512_sub_epi32(sum[2], _mm512_shuffle_epi32(more, _MM_PERM_CCCC));
@@ -133,22 +195,22 @@ AVX512_INLINE void end(four_sums *sums, const int is_signed)
     }
 }
 
-AVX512_INLINE void store_sums(const four_sums *sums, int32_t rows, int32_t *acc)
+AVX512_INLINE void store_sums(const __m512i *sums, int32_t rows, int32_t *acc)
 {
-    _mm512_storeu_si512(acc, sums->even[0]);
+    _mm512_storeu_si512(acc, sums[0]);
     if (rows > 1) {
-        _mm512_storeu_si512(acc + ARES_PANEL_WIDTH, sums->even[1]);
+        _mm512_storeu_si512(acc + ARES_PANEL_WIDTH, sums[1]);
     }
     if (rows > 2) {
-        _mm512_storeu_si512(acc + 2 * ARES_PANEL_WIDTH, sums->even[2]);
+        _mm512_storeu_si512(acc + 2 * ARES_PANEL_WIDTH, sums[2]);
     }
     if (rows > 3) {
-        _mm512_storeu_si512(acc + 3 * ARES_PANEL_WIDTH, sums->even[3]);
+        _mm512_storeu_si512(acc + 3 * ARES_PANEL_WIDTH, sums[3]);
     }
 }
 
 AVX512_INLINE void tile_rows(const ares_tile_rows *rows, const int8_t *panel, int32_t width,
-                             int32_t *acc, const int is_signed)
+                             int32_t *acc, const int how)
 {
     const ptrdiff_t step = 4 * (ptrdiff_t)width;
     const ptrdiff_t length = rows->length;
@@ -156,16 +218,18 @@ AVX512_INLINE void tile_rows(const ares_tile_rows *rows, const int8_t *panel, in
     const int32_t r1 = rows->rows > 1 ? 1 : 0;
     const int32_t r2 = rows->rows > 2 ? 2 : 0;
     const int32_t r3 = rows->rows > 3 ? 3 : 0;
-    four_sums sums;
-    start(&sums);
+    row_sums sums;
+    __m512i sum[ARES_TILE_ROWS];
+    const __m512i begin[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    start(&sums, begin, ARES_TILE_ROWS);
     for (int32_t s = 0; s < rows->segments; ++s) {
         const uint8_t *const *const x = &rows->x[s * ARES_TILE_ROWS];
-        add_segment(&sums, x[0], x[r1], x[r2], x[r3], length, panel, step, first_lanes(width),
-                    is_signed, ARES_TILE_ROWS);
+        const uint8_t *const four[ARES_TILE_ROWS] = {x[0], x[r1], x[r2], x[r3]};
+        add_segment(&sums, four, length, panel, step, first_lanes(width), how, ARES_TILE_ROWS);
         panel += length * width;
     }
-    end(&sums, is_signed);
-    store_sums(&sums, rows->rows, acc);
+    end(&sums, 0, how, sum);
+    store_sums(sum, rows->rows, acc);
 }
 
 /* The sums of one row times a panel, four steps at a time. x are step bytes apart. */
@@ -221,180 +285,10 @@ AVX512 static void tile_avx512(const ares_tile_rows *rows, const int8_t *panel, 
                                              panel, width, 0));
         }
     } else if (rows->is_signed) {
-        tile_rows(rows, panel, width, acc, 1);
+        tile_rows(rows, panel, width, acc, AS_S8);
     } else {
-        tile_rows(rows, panel, width, acc, 0);
+        tile_rows(rows, panel, width, acc, AS_U8);
     }
-}
-
-/* Four quarters of 64 channels' bytes, four taps a channel: lane L of quarter q holds channels 16 L + 4 q and on. */
-AVX512_INLINE void interleaved(__m512i t0, __m512i t1, __m512i t2, __m512i t3, __m512i *quarters)
-{
-    const __m512i lo01 = _mm512_unpacklo_epi8(t0, t1);
-    const __m512i hi01 = _mm512_unpackhi_epi8(t0, t1);
-    const __m512i lo23 = _mm512_unpacklo_epi8(t2, t3);
-    const __m512i hi23 = _mm512_unpackhi_epi8(t2, t3);
-    quarters[0] = _mm512_unpacklo_epi16(lo01, lo23);
-    quarters[1] = _mm512_unpackhi_epi16(lo01, lo23);
-    quarters[2] = _mm512_unpacklo_epi16(hi01, hi23);
-    quarters[3] = _mm512_unpackhi_epi16(hi01, hi23);
-}
-
-AVX512 static void depthwise_tile_avx512(const ares_depthwise_taps *taps, int32_t first,
-                                         int32_t width, int32_t *acc)
-{
-    const __mmask64 bytes = ~(__mmask64)0 >> (64 - width);
-    const __m512i flip = _mm512_set1_epi8((char)(taps->is_signed ? -128 : 0));
-    const __m512i zero = _mm512_setzero_si512();
-    const int8_t *w = taps->weight + first;
-    __m512i sums[4] = {zero, zero, zero, zero};
-    for (int32_t t = 0; t < taps->taps; t += 4) {
-        __m512i x4[4];
-        __m512i w4[4];
-        for (int32_t k = 0; k < 4; ++k) {
-            x4[k] = zero;
-            w4[k] = zero;
-            if (t + k < taps->taps) {
-                x4[k] = _mm512_maskz_loadu_epi8(bytes, taps->x[t + k] + first);
-                x4[k] = _mm512_xor_si512(x4[k], flip);
-                w4[k] = _mm512_maskz_loadu_epi8(bytes, w);
-                w += taps->channels;
-            }
-        }
-        interleaved(x4[0], x4[1], x4[2], x4[3], x4);
-        interleaved(w4[0], w4[1], w4[2], w4[3], w4);
-        for (int32_t q = 0; q < 4; ++q) {
-            sums[q] = _mm512_dpbusd_epi32(sums[q], x4[q], w4[q]);
-            if (taps->is_signed) { /* x + 128 were taken */
-                const __m512i excess_of = _mm512_dpbusd_epi32(zero, flip, w4[q]);
-                sums[q] = _mm512_sub_epi32(sums[q], excess_of);
-            }
-        }
-    }
-    /* Quarters to rows of sixteen channels: a transposition of 4 x 4 lanes. */
-    const __m512i a = _mm512_shuffle_i32x4(sums[0], sums[1], 0x44);
-    const __m512i b = _mm512_shuffle_i32x4(sums[2], sums[3], 0x44);
-    const __m512i c = _mm512_shuffle_i32x4(sums[0], sums[1], 0xee);
-    const __m512i d = _mm512_shuffle_i32x4(sums[2], sums[3], 0xee);
-    const __m512i natural[4] = {_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd),
-                                _mm512_shuffle_i32x4(c, d, 0x88), _mm512_shuffle_i32x4(c, d, 0xdd)};
-    for (int32_t l = 0; 16 * l < width; ++l) {
-        const int32_t left = width - 16 * l;
-        const __mmask16 lanes = (__mmask16)(left < 16 ? (1u << left) - 1u : 0xffffu);
-        _mm512_mask_storeu_epi32(acc + 16 * l, lanes, natural[l]);
-    }
-}
-
-/* Constants of N3 for sixteen channels, those of even and of odd lanes apart: products have 64 bits. */
-typedef struct scaling {
-    __m512i multiplier[2];
-    __m512i offset[2];
-    __m512i shift; /* of the high half: what is left above 32 */
-} scaling;
-
-/* Whether all shifts are at least 32, as they have to be here. */
-AVX512_INLINE int load_scaling(const ares_rescale *rescale, int32_t first, int32_t width,
-                               scaling *s)
-{
-    const __mmask16 lanes = (__mmask16)((1u << width) - 1u);
-    const __m512i thirty_two = _mm512_set1_epi32(32);
-    if (rescale->channel_stride == 0) {
-        const int32_t shift = rescale->shift[0];
-        s->multiplier[0] = s->multiplier[1] = _mm512_set1_epi32(rescale->multiplier[0]);
-        s->offset[0] = s->offset[1] = _mm512_set1_epi64(rescale->offset[0]);
-        s->shift = _mm512_set1_epi32(shift - 32);
-        return shift >= 32;
-    }
-    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
-    const __m512i odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
-    const __m512i low = _mm512_maskz_loadu_epi64((__mmask8)lanes, rescale->offset + first);
-    const __m512i high = _mm512_maskz_loadu_epi64((__mmask8)(lanes >> 8),
-                                                  rescale->offset + first + (width > 8 ? 8 : 0));
-    const __m512i shift = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, rescale->shift + first));
-    s->multiplier[0] = _mm512_maskz_loadu_epi32(lanes, rescale->multiplier + first);
-    s->multiplier[1] = _mm512_srli_epi64(s->multiplier[0], 32);
-    s->offset[0] = _mm512_permutex2var_epi64(low, even, high);
-    s->offset[1] = _mm512_permutex2var_epi64(low, odd, high);
-    s->shift = _mm512_sub_epi32(shift, thirty_two);
-    return _mm512_mask_cmplt_epu32_mask(lanes, shift, thirty_two) == 0;
-}
-
-/* acc * M + B of even and of odd lanes. */
-AVX512_INLINE __m512i even_total(const scaling *s, __m512i acc)
-{
-    return _mm512_add_epi64(_mm512_mul_epi32(acc, s->multiplier[0]), s->offset[0]);
-}
-
-AVX512_INLINE __m512i odd_total(const scaling *s, __m512i acc)
-{
-    return _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(acc, 32), s->multiplier[1]),
-                            s->offset[1]);
-}
-
-AVX512_INLINE __m512i high_halves(__m512i even, __m512i odd)
-{
-    return _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
-}
-
-AVX512_INLINE __m512i low_halves(__m512i even, __m512i odd)
-{
-    return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
-}
-
-/*
- * N1 of sixteen totals but for ties: low becomes the smallest low half there was. A tie has zero there, as shifts are at
- * least 32; shift is what is left of them.
- */
-AVX512_INLINE __m512i rounded(__m512i even, __m512i odd, __m512i shift, __m512i *low)
-{
-    *low = _mm512_min_epu32(*low, low_halves(even, odd));
-    return _mm512_srav_epi32(high_halves(even, odd), shift);
-}
-
-/* The same with ties: where nothing is left below the point, bit 0 goes. */
-AVX512_INLINE __m512i rounded_even(__m512i even, __m512i odd, __m512i shift)
-{
-    const __m512i high = high_halves(even, odd);
-    const __m512i value = _mm512_srav_epi32(high, shift);
-    const __m512i cut = _mm512_sub_epi32(high, _mm512_sllv_epi32(value, shift));
-    const __m512i below = _mm512_or_si512(cut, low_halves(even, odd));
-    const __mmask16 tie = _mm512_testn_epi32_mask(below, below);
-    return _mm512_mask_and_epi32(value, tie, value, _mm512_set1_epi32(-2));
-}
-
-/* Codes of 4 x 16 values as bytes: dword 4 j + r holds values 4 j to 4 j + 3 of r. lo and hi decide on the sign. */
-AVX512_INLINE __m512i limited(__m512i values0, __m512i values1, __m512i values2, __m512i values3,
-                              const ares_rescale *rescale)
-{
-    const __m512i lo = _mm512_set1_epi8((char)rescale->lo);
-    const __m512i hi = _mm512_set1_epi8((char)rescale->hi);
-    const __m512i words01 = _mm512_packs_epi32(values0, values1);
-    const __m512i words23 = _mm512_packs_epi32(values2, values3);
-    if (rescale->lo < 0) {
-        const __m512i codes = _mm512_packs_epi16(words01, words23);
-        return _mm512_min_epi8(_mm512_max_epi8(codes, lo), hi);
-    }
-    const __m512i codes = _mm512_packus_epi16(words01, words23);
-    return _mm512_min_epu8(_mm512_max_epu8(codes, lo), hi);
-}
-
-/* Codes of four vectors of sums, each scaled in its own way; ties are looked for in lanes. */
-AVX512_INLINE __m512i finished(const scaling *const s[4], __m512i sums0, __m512i sums1,
-                               __m512i sums2, __m512i sums3, const ares_rescale *rescale,
-                               __mmask16 lanes)
-{
-    __m512i low = _mm512_set1_epi32(-1);
-    __m512i values0 = rounded(even_total(s[0], sums0), odd_total(s[0], sums0), s[0]->shift, &low);
-    __m512i values1 = rounded(even_total(s[1], sums1), odd_total(s[1], sums1), s[1]->shift, &low);
-    __m512i values2 = rounded(even_total(s[2], sums2), odd_total(s[2], sums2), s[2]->shift, &low);
-    __m512i values3 = rounded(even_total(s[3], sums3), odd_total(s[3], sums3), s[3]->shift, &low);
-    if (_mm512_mask_testn_epi32_mask(lanes, low, low) != 0) {
-        values0 = rounded_even(even_total(s[0], sums0), odd_total(s[0], sums0), s[0]->shift);
-        values1 = rounded_even(even_total(s[1], sums1), odd_total(s[1], sums1), s[1]->shift);
-        values2 = rounded_even(even_total(s[2], sums2), odd_total(s[2], sums2), s[2]->shift);
-        values3 = rounded_even(even_total(s[3], sums3), odd_total(s[3], sums3), s[3]->shift);
-    }
-    return limited(values0, values1, values2, values3, rescale);
 }
 
 AVX512_INLINE void store_row(uint8_t *out, __m128i codes)
@@ -458,11 +352,49 @@ AVX512_INLINE void requantize_rows(const ares_rescale *rescale, const scaling *s
                 out_step);
 }
 
+/* Up to four rows of one panel with limits of any size, or steps: values within them. */
+AVX512_INLINE void limited_values(const ares_rescale *rescale, int32_t first, const scaling *s,
+                                  const int32_t *acc, int32_t rows, int32_t width, int32_t *values)
+{
+    const __mmask16 lanes = first_lanes(width);
+    int32_t limits[2][ARES_PANEL_WIDTH] = {{0}};
+    for (int32_t n = 0; n < width; ++n) {
+        limits[0][n] = ares_least_value(rescale, first + n);
+        limits[1][n] = ares_most_value(rescale, first + n);
+    }
+    const __m512i least = _mm512_loadu_si512(limits[0]);
+    const __m512i most = _mm512_loadu_si512(limits[1]);
+    for (int32_t r = 0; r < rows; ++r) {
+        const __m512i sums = _mm512_maskz_loadu_epi32(lanes, acc + r * ARES_PANEL_WIDTH);
+        const __m512i value = rounded_any(even_total(s, sums), odd_total(s, sums), s->shift);
+        _mm512_mask_storeu_epi32(values + r * ARES_PANEL_WIDTH, lanes,
+                                 _mm512_min_epi32(_mm512_max_epi32(value, least), most));
+    }
+}
+
+AVX512 static void requantize_any(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                                  int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
+{
+    for (int32_t r = 0; r < rows; r += ARES_TILE_ROWS) {
+        const int32_t left = rows - r;
+        const int32_t count = left < ARES_TILE_ROWS ? left : ARES_TILE_ROWS;
+        const int32_t *const from = acc + r * ARES_PANEL_WIDTH;
+        int32_t values[ARES_DEPTHWISE_WIDTH];
+        for (int32_t n = 0; n < width; n += ARES_PANEL_WIDTH) {
+            const int32_t part = width - n < ARES_PANEL_WIDTH ? width - n : ARES_PANEL_WIDTH;
+            scaling s;
+            load_scaling(rescale, first + n, part, &s);
+            limited_values(rescale, first + n, &s, from + n, count, part, values + n);
+        }
+        ares_code_rows(rescale, first, values, count, width, out + r * out_step, out_step);
+    }
+}
+
 AVX512 static void requantize_avx512(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                                      int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
     if (rescale->num_thresholds > 0) {
-        ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
+        requantize_any(rescale, first, acc, rows, width, out, out_step);
         return;
     }
     for (int32_t n = 0; n < width; n += ARES_PANEL_WIDTH) {
@@ -470,7 +402,7 @@ AVX512 static void requantize_avx512(const ares_rescale *rescale, int32_t first,
         const int32_t part = left < ARES_PANEL_WIDTH ? left : ARES_PANEL_WIDTH;
         scaling s;
         if (!load_scaling(rescale, first + n, part, &s)) {
-            ares_requantize_portable(rescale, first + n, acc + n, rows, part, out + n, out_step);
+            requantize_any(rescale, first + n, acc + n, rows, part, out + n, out_step);
             continue;
         }
         for (int32_t r = 0; r < rows; r += 4) {
@@ -480,54 +412,119 @@ AVX512 static void requantize_avx512(const ares_rescale *rescale, int32_t first,
     }
 }
 
-/* The sums of rows i and on of a run, 1 to count of them, times a panel. Rows that do not exist are the last one again. */
-AVX512_INLINE void rows_of_run(four_sums *sums, const ares_tile_run *run, int32_t i, int32_t rows,
-                               const int8_t *panel, int32_t width, const int is_signed,
-                               const int count)
+/*
+ * Where the codes of a run's rows go. scales: NULL where they cannot be had from scaling; sums are then kept in acc, for
+ * tables of steps, NULL without, or whatever else there is.
+ */
+typedef struct row_codes {
+    const ares_rescale *rescale;
+    const scaling *scales;
+    const ares_step_tables *tables;
+    const ares_step_scaling *steps;
+    int32_t *acc; /* ARES_STEP_ROWS */
+    int32_t first;
+    int32_t width;
+    int32_t step;
+} row_codes;
+
+/* The codes of up to four rows of sums, row and on; or the sums to be kept. */
+AVX512_INLINE void finish(const row_codes *codes, const __m512i *sum, int32_t row, int32_t rows,
+                          uint8_t *out)
 {
-    const ptrdiff_t length = run->length;
-    start(sums);
-    for (int32_t k = 0; k < run->segments; ++k) {
-        const ptrdiff_t step = k >= run->first && k < run->end ? run->step : 0;
-        const uint8_t *const x0 = run->x[k] + i * step;
-        const uint8_t *const x1 = x0 + (rows > 1 ? step : 0);
-        const uint8_t *const x2 = x1 + (rows > 2 ? step : 0);
-        const uint8_t *const x3 = x2 + (rows > 3 ? step : 0);
-        add_segment(sums, x0, x1, x2, x3, length, panel, 4 * (ptrdiff_t)width, first_lanes(width),
-                    is_signed, count);
-        panel += length * width;
+    const scaling *const s = codes->scales;
+    const scaling *const same[4] = {s, s, s, s};
+    if (s == NULL) {
+        store_sums(sum, ARES_TILE_ROWS, codes->acc + row % ARES_STEP_ROWS * ARES_PANEL_WIDTH);
+    } else {
+        store_codes(finished(same, sum[0], sum[1], sum[2], sum[3], codes->rescale,
+                             first_lanes(codes->width)),
+                    rows, codes->width, out, codes->step);
     }
-    end(sums, is_signed);
 }
 
-/* A run times one panel; s: NULL where the codes cannot be had from scaling. */
-AVX512_INLINE void run_panel(const ares_tile_run *run, const int8_t *panel, int32_t width,
-                             const ares_rescale *rescale, int32_t first, const scaling *s,
-                             uint8_t *out, int32_t out_step, const int is_signed)
+/* The codes of the first rows of sums that were kept. */
+AVX512_INLINE void finish_kept(const row_codes *codes, int32_t rows, uint8_t *out)
 {
-    const __mmask16 lanes = first_lanes(width);
-    const scaling *const same[4] = {s, s, s, s};
-    for (int32_t i = 0; i < run->positions; i += ARES_TILE_ROWS) {
-        const int32_t left = run->positions - i;
-        const int32_t rows = left < ARES_TILE_ROWS ? left : ARES_TILE_ROWS;
-        uint8_t *const to = out + i * out_step;
-        four_sums sums;
-        if (run->positions == 1) {
-            sums.even[0] = one_row(run->x, 1, run->segments, run->length, panel, width, is_signed);
-            sums.even[1] = sums.even[2] = sums.even[3] = sums.even[0];
-        } else if (rows <= 2) {
-            rows_of_run(&sums, run, i, rows, panel, width, is_signed, 2);
-        } else {
-            rows_of_run(&sums, run, i, rows, panel, width, is_signed, ARES_TILE_ROWS);
+    if (codes->tables != NULL) {
+        ares_step_rows_avx512(codes->tables, codes->steps, codes->rescale, codes->first, codes->acc,
+                              rows, codes->width, out, codes->step);
+    } else {
+        requantize_any(codes->rescale, codes->first, codes->acc, rows, codes->width, out,
+                       codes->step);
+    }
+}
+
+/* Rows i and on of a run, 1 to count of them, times a panel. Rows that do not exist are the last one again. */
+AVX512_INLINE void rows_of_run(const ares_tile_run *run, int32_t i, int32_t rows,
+                               const int8_t *panel, const row_codes *codes, const __m512i *begin,
+                               uint8_t *out, const int how, const int count)
+{
+    const ptrdiff_t length = run->length;
+    row_sums sums;
+    __m512i sum[ARES_TILE_ROWS];
+    start(&sums, begin, RUN_ROWS);
+    for (int32_t k = 0; k < run->segments; ++k) {
+        const ptrdiff_t step = k >= run->first && k < run->end ? run->step : 0;
+        const uint8_t *x[RUN_ROWS];
+        x[0] = run->x[k] + i * step;
+        x[1] = x[0] + (rows > 1 ? step : 0);
+        x[2] = x[1] + (rows > 2 ? step : 0);
+        x[3] = x[2] + (rows > 3 ? step : 0);
+        x[4] = x[3] + (rows > 4 ? step : 0);
+        x[5] = x[4] + (rows > 5 ? step : 0);
+        x[6] = x[5] + (rows > 6 ? step : 0);
+        x[7] = x[6] + (rows > 7 ? step : 0);
+        add_segment(&sums, x, length, panel, 4 * (ptrdiff_t)codes->width, first_lanes(codes->width),
+                    how, count);
+        panel += length * codes->width;
+    }
+    end(&sums, 0, how, sum);
+    finish(codes, sum, i, rows < ARES_TILE_ROWS ? rows : ARES_TILE_ROWS, out);
+    if (count > ARES_TILE_ROWS) {
+        end(&sums, ARES_TILE_ROWS, how, sum);
+        finish(codes, sum, i + ARES_TILE_ROWS, rows - ARES_TILE_ROWS,
+               out + ARES_TILE_ROWS * (ptrdiff_t)codes->step);
+    }
+}
+
+/* A run times one panel. */
+AVX512_INLINE void run_panel(const ares_tile_run *run, const int8_t *panel, const row_codes *codes,
+                             uint8_t *out, const int how)
+{
+    __m512i begin[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    if (run->positions == 1) {
+        const __m512i sum =
+            one_row(run->x, 1, run->segments, run->length, panel, codes->width, how == AS_S8);
+        const __m512i same[ARES_TILE_ROWS] = {sum, sum, sum, sum};
+        finish(codes, same, 0, 1, out);
+        if (codes->scales == NULL) {
+            finish_kept(codes, 1, out);
         }
-        if (s == NULL) {
-            int32_t acc[ARES_TILE_ROWS * ARES_PANEL_WIDTH];
-            store_sums(&sums, rows, acc);
-            ares_requantize_portable(rescale, first, acc, rows, width, to, out_step);
-        } else {
-            store_codes(finished(same, sums.even[0], sums.even[1], sums.even[2], sums.even[3],
-                                 rescale, lanes),
-                        rows, width, to, out_step);
+        return;
+    }
+    if (how == FLIPPED) {
+        less_of_flipped(panel, 4 * (ptrdiff_t)codes->width, run->segments * run->length / 4,
+                        first_lanes(codes->width), begin);
+    }
+    for (int32_t i = 0; i < run->positions; i += RUN_ROWS) {
+        const int32_t left = run->positions - i;
+        uint8_t *const to = out + i * (ptrdiff_t)codes->step;
+        if (left >= RUN_ROWS) {
+            rows_of_run(run, i, RUN_ROWS, panel, codes, begin, to, how, RUN_ROWS);
+        }
+        for (int32_t k = 0; k < left && left < RUN_ROWS; k += ARES_TILE_ROWS) {
+            const int32_t rows = left - k < ARES_TILE_ROWS ? left - k : ARES_TILE_ROWS;
+            uint8_t *const part = to + k * (ptrdiff_t)codes->step;
+            if (rows <= 2) {
+                rows_of_run(run, i + k, rows, panel, codes, begin, part, how, 2);
+            } else {
+                rows_of_run(run, i + k, rows, panel, codes, begin, part, how, ARES_TILE_ROWS);
+            }
+        }
+        const int32_t before = i % ARES_STEP_ROWS;
+        if (codes->scales == NULL && (left <= RUN_ROWS || before + RUN_ROWS == ARES_STEP_ROWS)) {
+            finish_kept(codes, before + (left < RUN_ROWS ? left : RUN_ROWS),
+                        to - before * (ptrdiff_t)codes->step);
         }
     }
 }
@@ -536,235 +533,29 @@ AVX512 static void run_panels_avx512(const ares_tile_run *run, const int8_t *pan
                                      const ares_rescale *rescale, int32_t first, int32_t channels,
                                      uint8_t *out, int32_t out_step)
 {
+    int32_t acc[ARES_STEP_ROWS * ARES_PANEL_WIDTH];
+    ares_step_tables tables;
+    const int has_tables = run->positions * (int64_t)channels >= ARES_STEP_WORTH_IT &&
+                           ares_step_tables_of(&tables, rescale);
     for (int32_t n = 0; n < channels; n += ARES_PANEL_WIDTH) {
         const int32_t left = channels - n;
         const int32_t width = left < ARES_PANEL_WIDTH ? left : ARES_PANEL_WIDTH;
         scaling s;
-        const scaling *scales = NULL;
+        ares_step_scaling steps;
+        row_codes codes = {rescale, NULL, NULL, &steps, acc, first + n, width, out_step};
         if (rescale->num_thresholds == 0 && load_scaling(rescale, first + n, width, &s)) {
-            scales = &s;
+            codes.scales = &s;
+        } else if (has_tables && ares_step_scaling_of(&steps, &tables, rescale, first + n, width)) {
+            codes.tables = &tables;
         }
-        if (run->is_signed) {
-            run_panel(run, panels, width, rescale, first + n, scales, out + n, out_step, 1);
+        if (!run->is_signed) {
+            run_panel(run, panels, &codes, out + n, AS_U8);
+        } else if (run->positions > 1 && 16 * run->positions > run->segments * run->length) {
+            run_panel(run, panels, &codes, out + n, FLIPPED); /* fewer steps than rows */
         } else {
-            run_panel(run, panels, width, rescale, first + n, scales, out + n, out_step, 0);
+            run_panel(run, panels, &codes, out + n, AS_S8);
         }
         panels += (ptrdiff_t)width * run->segments * run->length;
-    }
-}
-
-/* Depthwise blocks: 64 bytes of result at a time, of one position, or of several where channels are few. */
-enum { MOST_GROUPS = 7 };
-
-typedef struct depthwise_constants {
-    __m512i weight[MOST_GROUPS][4]; /* of four taps, by quarters */
-    __m512i start[4];               /* of the sums */
-    scaling scale[4];
-    int32_t repeat; /* positions in 64 bytes */
-} depthwise_constants;
-
-_Static_assert(sizeof(depthwise_constants) + 64 <= ARES_DEPTHWISE_PREPARED, "too small");
-
-static depthwise_constants *aligned(const uint8_t *prepared)
-{
-    return (depthwise_constants *)(((uintptr_t)prepared + 63u) & ~(uintptr_t)63u);
-}
-
-/* Rows of sixteen values to quarters, and back. */
-AVX512_INLINE void transpose_lanes(__m512i *v)
-{
-    const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x44);
-    const __m512i b = _mm512_shuffle_i32x4(v[2], v[3], 0x44);
-    const __m512i c = _mm512_shuffle_i32x4(v[0], v[1], 0xee);
-    const __m512i d = _mm512_shuffle_i32x4(v[2], v[3], 0xee);
-    v[0] = _mm512_shuffle_i32x4(a, b, 0x88);
-    v[1] = _mm512_shuffle_i32x4(a, b, 0xdd);
-    v[2] = _mm512_shuffle_i32x4(c, d, 0x88);
-    v[3] = _mm512_shuffle_i32x4(c, d, 0xdd);
-}
-
-/* The first width of 64 elements, again and again. */
-static void repeated(void *elements, size_t size, int32_t width)
-{
-    for (size_t done = size * (size_t)width; done < 64 * size;) {
-        const size_t more = done < 64 * size - done ? done : 64 * size - done;
-        memcpy((uint8_t *)elements + done, elements, more);
-        done += more;
-    }
-}
-
-AVX512_INLINE int prepare_scaling(const ares_rescale *rescale, int32_t first, int32_t width,
-                                  scaling *quarters)
-{
-    int32_t multiplier[64];
-    int64_t offset[64];
-    uint8_t shift[64];
-    const int32_t known = rescale->channel_stride == 0 ? 1 : width;
-    const int32_t at = rescale->channel_stride == 0 ? 0 : first;
-    memcpy(multiplier, rescale->multiplier + at, (size_t)known * sizeof *multiplier);
-    memcpy(offset, rescale->offset + at, (size_t)known * sizeof *offset);
-    memcpy(shift, rescale->shift + at, (size_t)known);
-    repeated(multiplier, sizeof *multiplier, known);
-    repeated(offset, sizeof *offset, known);
-    repeated(shift, 1, known);
-    ares_rescale whole = *rescale;
-    whole.multiplier = multiplier;
-    whole.offset = offset;
-    whole.shift = shift;
-    whole.channel_stride = 1;
-    __m512i parts[5][4];
-    int is_right = 1;
-    for (int32_t l = 0; l < 4; ++l) {
-        scaling s;
-        is_right &= load_scaling(&whole, 16 * l, 16, &s);
-        parts[0][l] = s.multiplier[0];
-        parts[1][l] = s.offset[0];
-        parts[2][l] = s.offset[1];
-        parts[3][l] = s.shift;
-    }
-    for (int32_t k = 0; k < 4; ++k) {
-        transpose_lanes(parts[k]);
-    }
-    for (int32_t q = 0; q < 4; ++q) {
-        quarters[q].multiplier[0] = parts[0][q];
-        quarters[q].multiplier[1] = _mm512_srli_epi64(parts[0][q], 32);
-        quarters[q].offset[0] = parts[1][q];
-        quarters[q].offset[1] = parts[2][q];
-        quarters[q].shift = parts[3][q];
-    }
-    return is_right;
-}
-
-AVX512 static int32_t depthwise_prepare_avx512(ares_depthwise_block *block)
-{
-    const ares_depthwise_taps *const taps = block->taps;
-    const int32_t width = block->width;
-    depthwise_constants *const constants = aligned(block->prepared);
-    const __m512i zero = _mm512_setzero_si512();
-    if (block->rescale->num_thresholds > 0 || taps->taps > 4 * MOST_GROUPS ||
-        !prepare_scaling(block->rescale, block->first, width, constants->scale)) {
-        return 0;
-    }
-    constants->repeat = width == taps->channels && 64 % width == 0 ? 64 / width : 1;
-    for (int32_t q = 0; q < 4; ++q) {
-        constants->start[q] = zero;
-    }
-    for (int32_t t = 0; t < taps->taps; t += 4) {
-        __m512i *const w = constants->weight[t / 4];
-        uint8_t rows[4][64] = {{0}};
-        for (int32_t k = 0; k < 4 && t + k < taps->taps; ++k) {
-            memcpy(rows[k], taps->weight + (t + k) * taps->channels + block->first, (size_t)width);
-            repeated(rows[k], 1, width);
-        }
-        interleaved(_mm512_loadu_si512(rows[0]), _mm512_loadu_si512(rows[1]),
-                    _mm512_loadu_si512(rows[2]), _mm512_loadu_si512(rows[3]), w);
-        for (int32_t q = 0; q < 4 && taps->is_signed; ++q) { /* x + 128 will be taken */
-            const __m512i more = _mm512_dpbusd_epi32(zero, _mm512_set1_epi8((char)-128), w[q]);
-            constants->start[q] = _mm512_sub_epi32(constants->start[q], more);
-        }
-    }
-    return 1;
-}
-
-/* Where the positions of one step are, and which of their 64 bytes there are. */
-typedef struct places {
-    __mmask64 bytes;
-    ptrdiff_t second;
-    ptrdiff_t third;
-    ptrdiff_t fourth;
-} places;
-
-/*
- * One tap: 64 bytes in a row, or, where positions are apart, 2 of 32 channels or 4 of 16 together. A tap that is at the zero
- * points has one code everywhere.
- */
-AVX512_INLINE __m512i load_tap(const uint8_t *x, ptrdiff_t at, const places *where, const int apart)
-{
-    const uint8_t *const code = x + at;
-    if (apart == 2) {
-        const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)code);
-        const void *const second = code + where->second;
-        return _mm512_inserti64x4(_mm512_castsi256_si512(first),
-                                  _mm256_loadu_si256((const __m256i *)second), 1);
-    }
-    if (apart == 4) {
-        const void *const first = code;
-        const void *const second = code + where->second;
-        const void *const third = code + where->third;
-        const void *const fourth = code + where->fourth;
-        __m512i all = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)first));
-        all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)second), 1);
-        all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)third), 2);
-        return _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)fourth), 3);
-    }
-    return _mm512_maskz_loadu_epi8(where->bytes, code);
-}
-
-AVX512_INLINE void depthwise_positions(const ares_depthwise_block *block,
-                                       const ares_depthwise_run *run, uint8_t *out, int32_t repeat,
-                                       const int is_signed, const int apart)
-{
-    const depthwise_constants *const constants = aligned(block->prepared);
-    const uint8_t *const *const x = block->taps->x;
-    const int32_t taps = block->taps->taps;
-    const int32_t width = block->width;
-    const __m512i flip = _mm512_set1_epi8((char)(is_signed ? -128 : 0));
-    const __m512i zero = _mm512_setzero_si512();
-    const ptrdiff_t step = run->step;
-    const scaling *const scales[4] = {&constants->scale[0], &constants->scale[1],
-                                      &constants->scale[2], &constants->scale[3]};
-    for (int32_t i = 0; i < run->positions; i += repeat) {
-        const int32_t left = run->positions - i;
-        const int32_t count = left < repeat ? left : repeat;
-        const ptrdiff_t last = (count - 1) * step;
-        const ptrdiff_t at = block->first + i * step;
-        const places where = {~(__mmask64)0 >> (64 - width * count), step < last ? step : last,
-                              2 * step < last ? 2 * step : last, last};
-        __m512i sum0 = constants->start[0];
-        __m512i sum1 = constants->start[1];
-        __m512i sum2 = constants->start[2];
-        __m512i sum3 = constants->start[3];
-        const __m512i(*w)[4] = constants->weight;
-#define TAP(t)                                                                                     \
-    _mm512_xor_si512((t) >= run->first && (t) < run->end ? load_tap(x[t], at, &where, apart)       \
-                                                         : _mm512_set1_epi8((char)*x[t]),          \
-                     flip)
-        for (int32_t t = 0; t < taps; t += 4) {
-            const __m512i tap0 = TAP(t);
-            const __m512i tap1 = t + 1 < taps ? TAP(t + 1) : zero;
-            const __m512i tap2 = t + 2 < taps ? TAP(t + 2) : zero;
-            const __m512i tap3 = t + 3 < taps ? TAP(t + 3) : zero;
-            __m512i x4[4];
-            interleaved(tap0, tap1, tap2, tap3, x4);
-            sum0 = _mm512_dpbusd_epi32(sum0, x4[0], (*w)[0]);
-            sum1 = _mm512_dpbusd_epi32(sum1, x4[1], (*w)[1]);
-            sum2 = _mm512_dpbusd_epi32(sum2, x4[2], (*w)[2]);
-            sum3 = _mm512_dpbusd_epi32(sum3, x4[3], (*w)[3]);
-            ++w;
-        }
-#undef TAP
-        const __m512i codes = finished(scales, sum0, sum1, sum2, sum3, block->rescale, 0xffff);
-        if (width * count == 64) { /* several times faster than with a mask */
-            _mm512_storeu_si512(out, codes);
-        } else {
-            _mm512_mask_storeu_epi8(out, where.bytes, codes);
-        }
-        out += (ptrdiff_t)block->taps->channels * repeat;
-    }
-}
-
-AVX512 static void depthwise_positions_avx512(const ares_depthwise_block *block,
-                                              const ares_depthwise_run *run, uint8_t *out)
-{
-    const int32_t repeat = aligned(block->prepared)->repeat;
-    const int is_signed = block->taps->is_signed;
-    const int is_apart = run->step != block->taps->channels;
-    if (is_apart && repeat == 2) {
-        depthwise_positions(block, run, out, 2, is_signed, 2);
-    } else if (is_apart && repeat == 4) {
-        depthwise_positions(block, run, out, 4, is_signed, 4);
-    } else {
-        depthwise_positions(block, run, out, is_apart ? 1 : repeat, is_signed, 1);
     }
 }
 
@@ -786,6 +577,113 @@ static int has_room(const ares_add_params *p, int32_t bits)
     return 255 * largest + (offset < 0 ? -offset : offset) < (int64_t)1 << bits;
 }
 
+/* Thirty-two codes as words: s8 or u8. */
+AVX512_INLINE __m512i words(const uint8_t *codes, int32_t is_signed)
+{
+    const void *const from = codes;
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)from);
+    return is_signed ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+}
+
+/*
+ * Constants of sums whose coefficients are high * 2^16 + low, words both: a total is above * 2^16 + below, and what is above
+ * 2^16 in it has 32 bits.
+ */
+typedef struct add_words {
+    __m512i high; /* of both, side by side */
+    __m512i low;
+    __m512i above; /* of the offset */
+    __m512i below;
+    __m128i shift; /* what is left above 16 */
+    __m128i unshift;
+} add_words;
+
+/* Whether it can be done so. */
+AVX512_INLINE int load_words(const ares_add_params *p, add_words *words)
+{
+    const int32_t shift = p->rescale.shift[0];
+    const int64_t offset = p->rescale.offset[0];
+    const int64_t a[2] = {p->coefficient0, p->coefficient1};
+    int64_t high[2];
+    int16_t low[2];
+    for (int32_t k = 0; k < 2; ++k) {
+        const int64_t rest = a[k] & 0xffff;
+        low[k] = (int16_t)(rest < 0x8000 ? rest : rest - 0x10000);
+        high[k] = (a[k] - low[k]) / 0x10000;
+        if (high[k] > INT16_MAX || high[k] < INT16_MIN) {
+            return 0;
+        }
+    }
+    if (shift < 17 || shift > 47 || offset >= (int64_t)1 << 46 || offset <= -((int64_t)1 << 46)) {
+        return 0;
+    }
+    words->high = _mm512_set1_epi32((int32_t)((uint32_t)high[1] << 16 | (uint16_t)high[0]));
+    words->low = _mm512_set1_epi32((int32_t)((uint32_t)low[1] << 16 | (uint16_t)low[0]));
+    words->below = _mm512_set1_epi32((int32_t)(offset & 0xffff));
+    words->above = _mm512_set1_epi32((int32_t)((offset - (offset & 0xffff)) / 0x10000));
+    words->shift = _mm_cvtsi32_si128(shift - 16);
+    words->unshift = _mm_cvtsi32_si128(48 - shift);
+    return 1;
+}
+
+/* N1 of sixteen totals of codes side by side, but for ties: low becomes the smallest of what is below 2^16 there was. */
+AVX512_INLINE __m512i sum_of_words(const add_words *words, __m512i codes, __m512i *low)
+{
+    const __m512i below = _mm512_dpwssd_epi32(words->below, codes, words->low);
+    const __m512i above = _mm512_dpwssd_epi32(words->above, codes, words->high);
+    *low = _mm512_min_epu32(*low, _mm512_slli_epi32(below, 16));
+    return _mm512_sra_epi32(_mm512_add_epi32(above, _mm512_srai_epi32(below, 16)), words->shift);
+}
+
+/* The same with ties. */
+AVX512_INLINE __m512i even_sum_of_words(const add_words *words, __m512i codes)
+{
+    const __m512i below = _mm512_dpwssd_epi32(words->below, codes, words->low);
+    const __m512i above = _mm512_add_epi32(_mm512_dpwssd_epi32(words->above, codes, words->high),
+                                           _mm512_srai_epi32(below, 16));
+    const __m512i cut =
+        _mm512_or_si512(_mm512_sll_epi32(above, words->unshift), _mm512_slli_epi32(below, 16));
+    const __mmask16 tie = _mm512_testn_epi32_mask(cut, cut);
+    const __m512i value = _mm512_sra_epi32(above, words->shift);
+    return _mm512_mask_and_epi32(value, tie, value, _mm512_set1_epi32(-2));
+}
+
+/* Sixty-four elements at a time, as many as there are. */
+AVX512_INLINE int32_t add_by_words(const ares_add_params *p, const uint8_t *in0, const uint8_t *in1,
+                                   uint8_t *out)
+{
+    const int32_t end = p->count - p->count % 64;
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    add_words constants;
+    if (!load_words(p, &constants)) {
+        return 0;
+    }
+    for (int32_t i = 0; i < end; i += 64) {
+        const __m512i a0 = words(in0 + i, p->input0_signed);
+        const __m512i b0 = words(in0 + i + 32, p->input0_signed);
+        const __m512i a1 = words(in1 + i, p->input1_signed);
+        const __m512i b1 = words(in1 + i + 32, p->input1_signed);
+        const __m512i codes0 = _mm512_unpacklo_epi16(a0, a1);
+        const __m512i codes1 = _mm512_unpackhi_epi16(a0, a1);
+        const __m512i codes2 = _mm512_unpacklo_epi16(b0, b1);
+        const __m512i codes3 = _mm512_unpackhi_epi16(b0, b1);
+        __m512i low = _mm512_set1_epi32(-1);
+        __m512i values0 = sum_of_words(&constants, codes0, &low);
+        __m512i values1 = sum_of_words(&constants, codes1, &low);
+        __m512i values2 = sum_of_words(&constants, codes2, &low);
+        __m512i values3 = sum_of_words(&constants, codes3, &low);
+        if (_mm512_testn_epi32_mask(low, low) != 0) {
+            values0 = even_sum_of_words(&constants, codes0);
+            values1 = even_sum_of_words(&constants, codes1);
+            values2 = even_sum_of_words(&constants, codes2);
+            values3 = even_sum_of_words(&constants, codes3);
+        }
+        const __m512i codes = limited(values0, values1, values2, values3, &p->rescale);
+        _mm512_storeu_si512(out + i, _mm512_permutexvar_epi64(order, codes));
+    }
+    return end;
+}
+
 AVX512 static int32_t add_avx512(const ares_add_params *p, const uint8_t *in0, const uint8_t *in1,
                                  uint8_t *out)
 {
@@ -804,7 +702,7 @@ AVX512 static int32_t add_avx512(const ares_add_params *p, const uint8_t *in0, c
     if (p->rescale.num_thresholds > 0 || !has_room(p, 62 - raised)) {
         return 0;
     }
-    for (int32_t i = 0; i < end; i += 16) {
+    for (int32_t i = add_by_words(p, in0, in1, out); i < end; i += 16) {
         const __m512i x0 = sixteen_codes(in0 + i, p->input0_signed);
         const __m512i x1 = sixteen_codes(in1 + i, p->input1_signed);
         const __m512i odd0 = _mm512_mul_epi32(_mm512_srli_epi64(x0, 32), a0);
@@ -843,15 +741,23 @@ AVX512 static int32_t sum_avx512(const uint8_t *in, int32_t count, int32_t step,
 }
 
 const ares_x86_kernels ares_x86_avx512 = {.ares_tile = tile_avx512,
-                                          .ares_depthwise_tile = depthwise_tile_avx512,
+                                          .ares_depthwise_tile = ares_depthwise_tile_avx512,
                                           .ares_requantize = requantize_avx512,
-                                          .depthwise_prepare = depthwise_prepare_avx512,
-                                          .depthwise_positions = depthwise_positions_avx512,
+                                          .depthwise_prepare = ares_depthwise_prepare_avx512,
+                                          .depthwise_positions = ares_depthwise_positions_avx512,
+                                          .depthwise_image = ares_depthwise_image_avx512,
                                           .run_panels = run_panels_avx512,
                                           .add = add_avx512,
                                           .quantize = ares_quantize_avx512,
                                           .sum = sum_avx512,
+                                          .interleave = ares_interleave_avx2,
                                           .real_outputs = ares_real_outputs_avx512,
+                                          .norm = ares_norm_avx512,
+                                          .moments = ares_moments_avx512,
+                                          .lookup = ares_lookup_avx512,
+                                          .rotary = ares_rotary_avx512,
+                                          .softmax = ares_softmax_avx512,
+                                          .scan = ares_scan_avx512,
                                           .instruction_set = "avx512-vnni"};
 
 #endif

@@ -330,6 +330,129 @@ static ALWAYS int requantize(const ares_rescale *rescale, int32_t first, const i
     return 1;
 }
 
+/*
+ * Functions (N5) that all channels share, in two loops, the constants of either of which registers hold: as compilers would
+ * not. Shifts are below 32, as those of functions are planned, and a value is put together of both words.
+ */
+typedef char rescales_are_laid_out[offsetof(ares_rescale, shift) == 8 &&
+                                           offsetof(ares_rescale, channel_stride) == 16 &&
+                                           offsetof(ares_steps, half) == 24
+                                       ? 1
+                                       : -1];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+/*
+ * The values of a row (N3) from channel c on; 0 where a shift is 32 or more. What does not fit a word becomes the last one
+ * that does, which is beyond every limit that the value is beyond.
+ */
+__attribute__((naked, noinline, used)) static int round_row(const ares_rescale *rescale, int32_t c,
+                                                            const int32_t *acc, const int32_t *end,
+                                                            int32_t *values)
+{
+    __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+                     "ldr r12, [sp, #36]\n\t" /* values */
+                     "ldm r0, {r4, r5, r6}\n\t"
+                     "ldr r7, [r0, #16]\n" /* channel_stride */
+                     "1:\n\t"
+                     "add r0, r5, r1, lsl #3\n\t"
+                     "ldr r8, [r4, r1, lsl #2]\n\t"
+                     "ldr r9, [r2], #4\n\t"
+                     "ldrd r10, r11, [r0]\n\t"
+                     "smlal r10, r11, r9, r8\n\t"
+                     "ldrb r8, [r6, r1]\n\t"
+                     "add r1, r1, r7\n\t"
+                     "rsbs r0, r8, #32\n\t"
+                     "ble 5f\n\t"
+                     "lsl r9, r11, r0\n\t"
+                     "lsls r0, r10, r0\n\t"
+                     "lsr r10, r10, r8\n\t"
+                     "orr r9, r9, r10\n\t"
+                     "beq 3f\n" /* a tie */
+                     "2:\n\t"
+                     "sub r8, r8, #1\n\t"
+                     "asr r8, r11, r8\n\t"
+                     "cmp r8, r11, asr #31\n\t"
+                     "bne 4f\n" /* does not fit */
+                     "6:\n\t"
+                     "str r9, [r12], #4\n\t"
+                     "cmp r2, r3\n\t"
+                     "bne 1b\n\t"
+                     "mov r0, #1\n\t"
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+                     "3:\n\t"
+                     "bic r9, r9, #1\n\t"
+                     "b 2b\n"
+                     "4:\n\t"
+                     "asr r9, r11, #31\n\t"
+                     "eor r9, r9, #0x80000000\n\t"
+                     "mvn r9, r9\n\t"
+                     "b 6b\n"
+                     "5:\n\t"
+                     "mov r0, #0\n\t"
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}" ::
+                         : "memory");
+}
+
+/* The codes of values, which are not limited yet; half of the steps is not 0. */
+__attribute__((naked, noinline, used)) static void
+step_row(const ares_steps *steps, const int32_t *values, const int32_t *end, uint8_t *out)
+{
+    __asm__ volatile("push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"
+                     "ldm r0, {r4, r5, r6, r7, r8, r9, r10}\n\t" /* all of it */
+                     "sub r4, r4, #4\n\t"                        /* before the thresholds */
+                     "sub r8, r8, r7\n\t"                        /* last - below */
+                     "push {r10}\n"
+                     "1:\n\t"
+                     "ldr r0, [r1], #4\n\t"
+                     "sub r11, r0, r7\n\t"
+                     "cmp r11, r8\n\t"
+                     "bhi 4f\n"
+                     "2:\n\t"
+                     "lsr r11, r11, r9\n\t"
+                     "ldrb r11, [r6, r11]\n\t"
+                     "ldr r12, [sp]\n" /* half */
+                     "3:\n\t"
+                     "add lr, r11, r12\n\t"
+                     "ldr r10, [r4, lr, lsl #2]\n\t"
+                     "cmp r10, r0\n\t"
+                     "it le\n\t"
+                     "movle r11, lr\n\t"
+                     "lsrs r12, r12, #1\n\t"
+                     "bne 3b\n\t"
+                     "ldrb r11, [r5, r11]\n\t"
+                     "strb r11, [r3], #1\n\t"
+                     "cmp r1, r2\n\t"
+                     "bne 1b\n\t"
+                     "add sp, sp, #4\n\t"
+                     "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
+                     "4:\n\t" /* limited: unsigned, what is below is beyond as well */
+                     "cmp r0, r7\n\t"
+                     "ite lt\n\t"
+                     "movlt r11, #0\n\t"
+                     "movge r11, r8\n\t"
+                     "add r0, r7, r11\n\t"
+                     "b 2b" ::
+                         : "memory");
+}
+#pragma GCC diagnostic pop
+
+static int requantize_steps(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                            int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
+{
+    int32_t values[ARES_DEPTHWISE_WIDTH];
+    const int32_t c = first * rescale->channel_stride;
+    for (int32_t r = 0; r < rows; ++r) {
+        if (!round_row(rescale, c, acc, acc + width, values)) {
+            return 0;
+        }
+        step_row(rescale->steps, values, values + width, out);
+        acc += ARES_PANEL_WIDTH;
+        out += out_step;
+    }
+    return 1;
+}
+
 void ares_requantize_dsp(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                          int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
@@ -340,6 +463,8 @@ void ares_requantize_dsp(const ares_rescale *rescale, int32_t first, const int32
         } else {
             is_done = requantize(rescale, first, acc, rows, width, out, out_step, 0);
         }
+    } else if (rescale->step_stride == 0 && rescale->steps->half > 0) {
+        is_done = requantize_steps(rescale, first, acc, rows, width, out, out_step);
     }
     if (!is_done) {
         ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);

@@ -1,4 +1,6 @@
 /* The micro-kernels for Arm's M-profile vector extension (Helium): Cortex-M55, M85. */
+#include "../inc/micro_add.h"
+#include "../inc/micro_elements.h"
 #include "../inc/microkernels.h"
 
 #if defined(ARES_MICRO_MVE)
@@ -330,11 +332,10 @@ void ares_depthwise_tile_mve(const ares_depthwise_taps *taps, int32_t first, int
 }
 
 /*
- * Four accumulators at a time become values within limits, given shifts of 32 or more: of the low word there is only a
- * carry and whether it is 0, where a tie may be. Constants of N3 are those of the channels, or the same for all. Behind a
- * row, everything goes back by the vectors that it took.
+ * Four accumulators at a time become values within limits. Constants of N3 are those of the channels, or the same for all.
+ * Behind a row, everything goes back by the vectors that it took.
  */
-#define REQUANTIZE(load_multiplier, load_low, load_high, load_shift, back, store)                  \
+#define REQUANTIZE(load_multiplier, load_low, load_high, load_shift, back, round, store, bytes)    \
     __asm__ volatile(                                                                              \
         "0:\n\t"                                                                                   \
         "dlstp.32 lr, %[width]\n"                                                                  \
@@ -343,18 +344,7 @@ void ares_depthwise_tile_mve(const ares_depthwise_taps *taps, int32_t first, int
         "vmul.i32 q0, q0, q1\n\t" load_low "vadd.i32 q0, q0, q1\n\t"                               \
         "vpt.u32 hi, q1, q0\n\t"                                                                   \
         "vaddt.i32 q2, q2, %[one]\n\t" load_high "vadd.i32 q2, q2, q1\n\t" load_shift              \
-        "vsub.i32 q1, %q[word], q1\n\t"                                                            \
-        "vshl.s32 q3, q2, q1\n\t"                                                                  \
-        "vcmp.i32 eq, q0, zr\n\t"                                                                  \
-        "vmrs %[scalar], p0\n\t"                                                                   \
-        "cbz %[scalar], 2f\n\t"                                                                    \
-        "vneg.s32 q1, q1\n\t"                                                                      \
-        "vshl.s32 q0, q3, q1\n\t"                                                                  \
-        "vpst\n\t"                                                                                 \
-        "vcmpt.i32 eq, q0, q2\n\t"                                                                 \
-        "vpst\n\t"                                                                                 \
-        "vbict.i32 q3, #1\n"                                                                       \
-        "2:\n\t"                                                                                   \
+        "vsub.i32 q1, %q[word], q1\n\t" round "2:\n\t"                                             \
         "vmax.s32 q3, q3, %q[lo]\n\t"                                                              \
         "vmin.s32 q3, q3, %q[hi]\n\t" store "letp lr, 1b\n\t"                                      \
         "add %[from], %[from], #64\n\t"                                                            \
@@ -362,7 +352,7 @@ void ares_depthwise_tile_mve(const ares_depthwise_taps *taps, int32_t first, int
         "add %[scalar], %[width], #3\n\t"                                                          \
         "lsr %[scalar], %[scalar], #2\n\t"                                                         \
         "sub %[from], %[from], %[scalar], lsl #4\n\t"                                              \
-        "sub %[to], %[to], %[scalar], lsl #2\n\t" back "subs %[rows], %[rows], #1\n\t"             \
+        "sub %[to], %[to], %[scalar], lsl #" bytes "\n\t" back "subs %[rows], %[rows], #1\n\t"     \
         "bne 0b"                                                                                   \
         : [from] "+r"(from), [multiplier] "+r"(multiplier), [offset] "+&w"(offset),                \
           [shift] "+r"(shift), [to] "+r"(target), [rows] "+r"(left), [scalar] "=&r"(scalar)        \
@@ -380,13 +370,56 @@ void ares_depthwise_tile_mve(const ares_depthwise_taps *taps, int32_t first, int
     "ldr %[scalar], [%[multiplier]]\n\tvdup.32 q1, %[scalar]\n\t",                                 \
         "vldrw.u32 q1, [%q[offset], #32]\n\t", "vldrw.u32 q1, [%q[offset], #36]\n\t",              \
         "ldrb %[scalar], [%[shift]]\n\tvdup.32 q1, %[scalar]\n\t", ""
-#define TO_BYTES "vstrb.32 q3, [%[to]], #4\n\t"
-#define TO_WORDS "vstrw.32 q3, [%[to]], #16\n\t"
+/*
+ * A total, q2 above q0, becomes a value, q3. Of shifts of 32 or more there is of the low word only whether it is 0, where a
+ * tie may be.
+ */
+#define ROUND_LONG                                                                                 \
+    "vshl.s32 q3, q2, q1\n\t"                                                                      \
+    "vcmp.i32 eq, q0, zr\n\t"                                                                      \
+    "vmrs %[scalar], p0\n\t"                                                                       \
+    "cbz %[scalar], 2f\n\t"                                                                        \
+    "vneg.s32 q1, q1\n\t"                                                                          \
+    "vshl.s32 q0, q3, q1\n\t"                                                                      \
+    "vpst\n\t"                                                                                     \
+    "vcmpt.i32 eq, q0, q2\n\t"                                                                     \
+    "vpst\n\t"                                                                                     \
+    "vbict.i32 q3, #1\n"
+/*
+ * Of smaller ones it has the lower part of the value, of which a tie takes bit 0. The upper part saturates, which limits
+ * see no difference of: what does not fit is beyond them, as its nearest word is. Negative totals are inverted meanwhile,
+ * ~(~x >> n) being x >> n, so that the lower part takes nothing from that word.
+ */
+#define ROUND_SHORT                                                                                \
+    "vshl.u32 q3, q0, q1\n\t" /* what is below the point */                                        \
+    "vcmp.i32 eq, q3, zr\n\t"                                                                      \
+    "vmrs %[scalar], p0\n\t"                                                                       \
+    "cbz %[scalar], 3f\n\t"                                                                        \
+    "vsub.i32 q1, q1, %q[word]\n\t"                                                                \
+    "vshl.u32 q3, q0, q1\n\t"                                                                      \
+    "vneg.s32 q1, q1\n\t"                                                                          \
+    "vbic.i32 q3, #1\n\t"                                                                          \
+    "vshl.u32 q3, q3, q1\n\t"                                                                      \
+    "vsub.i32 q1, %q[word], q1\n\t"                                                                \
+    "vpst\n\t"                                                                                     \
+    "vmovt q0, q3\n"                                                                               \
+    "3:\n\t"                                                                                       \
+    "vshr.s32 q3, q2, #31\n\t"                                                                     \
+    "veor q2, q2, q3\n\t"                                                                          \
+    "veor q0, q0, q3\n\t"                                                                          \
+    "vqshl.s32 q2, q2, q1\n\t"                                                                     \
+    "vsub.i32 q1, q1, %q[word]\n\t"                                                                \
+    "vshl.u32 q0, q0, q1\n\t"                                                                      \
+    "vorr q2, q2, q0\n\t"                                                                          \
+    "veor q3, q3, q2\n"
+#define TO_BYTES "vstrb.32 q3, [%[to]], #4\n\t", "2"
+#define TO_WORDS "vstrw.32 q3, [%[to]], #16\n\t", "4"
 #define WITH(...) REQUANTIZE(__VA_ARGS__)
 
-/* Rows of bytes, step bytes apart; or a row of words. */
+/* Rows of bytes, or of words, step bytes apart. All shifts are 32 or more, or none is. */
 static inline void limited_values(const ares_rescale *rescale, int32_t first, const int32_t *acc,
-                                  int32_t rows, int32_t width, void *to, int32_t step, int in_words)
+                                  int32_t rows, int32_t width, void *to, int32_t step, int in_words,
+                                  int is_short)
 {
     const int32_t stride = rescale->channel_stride;
     const int32_t c = first * stride;
@@ -410,30 +443,89 @@ static inline void limited_values(const ares_rescale *rescale, int32_t first, co
     register int32_t row_step __asm__("r8") = step;
     register int32_t one __asm__("r12") = 1;
     if (stride != 0) {
-        if (in_words) {
-            WITH(OF_EACH, TO_WORDS);
+        if (!is_short && in_words) {
+            WITH(OF_EACH, ROUND_LONG, TO_WORDS);
+        } else if (!is_short) {
+            WITH(OF_EACH, ROUND_LONG, TO_BYTES);
+        } else if (in_words) {
+            WITH(OF_EACH, ROUND_SHORT, TO_WORDS);
         } else {
-            WITH(OF_EACH, TO_BYTES);
+            WITH(OF_EACH, ROUND_SHORT, TO_BYTES);
         }
+    } else if (!is_short && in_words) {
+        WITH(OF_ALL, ROUND_LONG, TO_WORDS);
+    } else if (!is_short) {
+        WITH(OF_ALL, ROUND_LONG, TO_BYTES);
     } else if (in_words) {
-        WITH(OF_ALL, TO_WORDS);
+        WITH(OF_ALL, ROUND_SHORT, TO_WORDS);
     } else {
-        WITH(OF_ALL, TO_BYTES);
+        WITH(OF_ALL, ROUND_SHORT, TO_BYTES);
     }
 }
 
-static inline uint32_t least_of(const uint8_t *bytes, int32_t count)
+/* The codes of a row of limited values (N5), four at a time: ares_step_of with loads of lanes from anywhere. */
+static inline void step_row(const ares_steps *steps, const int32_t *values, int32_t width,
+                            uint8_t *out)
 {
-    uint32_t least = UINT8_MAX;
+    /* One before the first threshold; an address, for there is no such element. */
+    const uint32_t before_first = (uint32_t)(uintptr_t)steps->thresholds - 4u;
+    const int32_t minus_bits = -steps->bits;
+    /* As above. */
+    register const int32_t *from __asm__("r0") = values;
+    register uint8_t *to __asm__("r1") = out;
+    register int32_t n __asm__("r2");
+    register int32_t codes_left __asm__("r3") = width;
+    register int32_t half __asm__("r4") = steps->half;
+    register int32_t below __asm__("r5") = steps->below;
+    register int32_t down __asm__("r6") = minus_bits;
+    register const uint8_t *starts __asm__("r8") = steps->starts;
+    register uint32_t before __asm__("r9") = before_first;
+    register const uint8_t *codes __asm__("r12") = steps->codes;
+    __asm__ volatile(
+        "dlstp.32 lr, %[width]\n"
+        "1:\n\t"
+        "vldrw.u32 q0, [%[from]], #16\n\t"
+        "mov %[n], %[half]\n\t"
+        "vsub.i32 q1, q0, %[below]\n\t"
+        "vshl.u32 q1, %[down]\n\t"
+        "vldrb.u32 q2, [%[starts], q1]\n\t" /* place */
+        "cbz %[n], 3f\n"
+        "2:\n\t"
+        "vadd.i32 q3, q2, %[n]\n\t"
+        "vldrw.u32 q1, [%[before], q3, uxtw #2]\n\t"
+        "lsrs %[n], %[n], #1\n\t"
+        "vpt.s32 ge, q0, q1\n\t"
+        "vmovt q2, q3\n\t"
+        "bne 2b\n"
+        "3:\n\t"
+        "vldrb.u32 q1, [%[codes], q2]\n\t"
+        "vstrb.32 q1, [%[to]], #4\n\t"
+        "letp lr, 1b"
+        : [from] "+r"(from), [to] "+r"(to), [n] "=&r"(n)
+        : [width] "r"(codes_left), [half] "r"(half), [below] "r"(below), [down] "r"(down),
+          [starts] "r"(starts), [before] "r"(before), [codes] "r"(codes)
+        : USED, PREDICATE, "cc");
+}
+
+/* The least and the largest of some bytes. */
+typedef struct byte_range {
+    uint32_t least;
+    uint32_t most;
+} byte_range;
+
+static inline byte_range range_of(const uint8_t *bytes, int32_t count)
+{
+    byte_range range = {UINT8_MAX, 0};
     __asm__ volatile("dlstp.8 lr, %[count]\n"
                      "1:\n\t"
                      "vldrb.u8 q0, [%[bytes]], #16\n\t"
                      "vminv.u8 %[least], q0\n\t"
+                     "vmaxv.u8 %[most], q0\n\t"
                      "letp lr, 1b"
-                     : [bytes] "+&r"(bytes), [least] "+&r"(least)
+                     : [bytes] "+&r"(bytes), [least] "+&r"(range.least), [most] "+&r"(range.most)
                      : [count] "r"(count)
                      : "lr", "d0", "d1", "memory");
-    return least;
+    return range;
 }
 
 void ares_requantize_mve(const ares_rescale *rescale, int32_t first, const int32_t *acc,
@@ -441,20 +533,98 @@ void ares_requantize_mve(const ares_rescale *rescale, int32_t first, const int32
 {
     const int32_t stride = rescale->channel_stride;
     const int has_steps = rescale->num_thresholds > 0;
-    const uint32_t least = least_of(rescale->shift + first * stride, stride == 0 ? 1 : width);
-    if (least < 32 || (has_steps && rescale->step_stride != 0)) {
+    const byte_range shifts = range_of(rescale->shift + first * stride, stride == 0 ? 1 : width);
+    const int is_short = shifts.most < 32;
+    if ((!is_short && shifts.least < 32) || (has_steps && rescale->step_stride != 0)) {
         ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
-    } else if (!has_steps) {
-        limited_values(rescale, first, acc, rows, width, out, out_step, 0);
-    } else {
-        int32_t values[ARES_DEPTHWISE_WIDTH];
-        for (int32_t r = 0; r < rows; ++r) {
-            limited_values(rescale, first, acc + r * ARES_PANEL_WIDTH, 1, width, values, 0, 1);
-            for (int32_t n = 0; n < width; ++n) {
-                out[r * out_step + n] = ares_step_of(rescale->steps, values[n]);
-            }
-        }
+        return;
     }
+    if (!has_steps) {
+        limited_values(rescale, first, acc, rows, width, out, out_step, 0, is_short);
+        return;
+    }
+    while (rows > 0) {
+        enum { STEP = ARES_PANEL_WIDTH * sizeof(int32_t) };
+        const int32_t some = rows < ARES_TILE_ROWS ? rows : ARES_TILE_ROWS;
+        int32_t values[ARES_DEPTHWISE_WIDTH];
+        limited_values(rescale, first, acc, some, width, values, STEP, 1, is_short);
+        for (int32_t r = 0; r < some; ++r) {
+            step_row(rescale->steps, values + r * ARES_PANEL_WIDTH, width, out);
+            out += out_step;
+        }
+        acc += some * ARES_PANEL_WIDTH;
+        rows -= some;
+    }
+}
+
+/* Loads differ in what a byte is. Where nothing is left below the point the even one of two is right. */
+#define ADD(load0, load1)                                                                          \
+    __asm__ volatile("dlstp.32 lr, %[count]\n"                                                     \
+                     "1:\n\t" load0 " q0, [%[in0]], #4\n\t" load1 " q1, [%[in1]], #4\n\t"          \
+                     "vmul.i32 q2, q0, %[high0]\n\t"                                               \
+                     "vmul.i32 q3, q0, %[low0]\n\t"                                                \
+                     "vmla.s32 q2, q1, %[high1]\n\t"                                               \
+                     "vmla.s32 q3, q1, %[low1]\n\t"                                                \
+                     "vadd.i32 q2, q2, %[high]\n\t"                                                \
+                     "vadd.i32 q3, q3, %[low]\n\t"                                                 \
+                     "vshr.s32 q0, q3, #16\n\t"                                                    \
+                     "vshl.i32 q3, q3, #16\n\t"                                                    \
+                     "vadd.i32 q2, q2, q0\n\t"                                                     \
+                     "vcmp.i32 eq, q3, zr\n\t"                                                     \
+                     "vshl.s32 q0, q2, %q[down]\n\t"                                               \
+                     "vmrs %[scalar], p0\n\t"                                                      \
+                     "cbz %[scalar], 2f\n\t"                                                       \
+                     "vshl.u32 q1, q2, %q[up]\n\t"                                                 \
+                     "vpst\n\t"                                                                    \
+                     "vcmpt.i32 eq, q1, zr\n\t"                                                    \
+                     "vpst\n\t"                                                                    \
+                     "vbict.i32 q0, #1\n"                                                          \
+                     "2:\n\t"                                                                      \
+                     "vmax.s32 q0, q0, %q[lo]\n\t"                                                 \
+                     "vmin.s32 q0, q0, %q[hi]\n\t"                                                 \
+                     "vstrb.32 q0, [%[to]], #4\n\t"                                                \
+                     "letp lr, 1b"                                                                 \
+                     : [in0] "+r"(x0), [in1] "+r"(x1), [to] "+r"(to), [scalar] "=&r"(scalar)       \
+                     : [count] "r"(count), [high0] "r"(high0), [high1] "r"(high1),                 \
+                       [high] "r"(high), [low0] "r"(low0), [low1] "r"(low1), [low] "r"(low),       \
+                       [down] "w"(down), [up] "w"(up), [lo] "w"(lo), [hi] "w"(hi)                  \
+                     : USED, PREDICATE, "cc")
+
+int32_t ares_add_mve(const ares_add_params *p, const uint8_t *in0, const uint8_t *in1, uint8_t *out)
+{
+    ares_add_halves halves;
+    if (!ares_add_halve(&halves, p, 0)) {
+        return 0;
+    }
+    const int32x4_t down = vdupq_n_s32(16 - halves.shift);
+    const int32x4_t up = vdupq_n_s32(48 - halves.shift);
+    const int32x4_t lo = vdupq_n_s32(p->rescale.lo);
+    const int32x4_t hi = vdupq_n_s32(p->rescale.hi);
+    const int in0_signed = p->input0_signed;
+    const int in1_signed = p->input1_signed;
+    const int32_t done = p->count;
+    /* As above. */
+    register const uint8_t *x0 __asm__("r0") = in0;
+    register const uint8_t *x1 __asm__("r1") = in1;
+    register uint32_t scalar __asm__("r2");
+    register uint8_t *to __asm__("r3") = out;
+    register int32_t count __asm__("r4") = done;
+    register int32_t high0 __asm__("r5") = halves.high0;
+    register int32_t high1 __asm__("r6") = halves.high1;
+    register int32_t high __asm__("r8") = halves.high;
+    register int32_t low0 __asm__("r9") = halves.low0;
+    register int32_t low1 __asm__("r10") = halves.low1;
+    register int32_t low __asm__("r12") = halves.low;
+    if (in0_signed && in1_signed) {
+        ADD("vldrb.s32", "vldrb.s32");
+    } else if (in0_signed) {
+        ADD("vldrb.s32", "vldrb.u32");
+    } else if (in1_signed) {
+        ADD("vldrb.u32", "vldrb.s32");
+    } else {
+        ADD("vldrb.u32", "vldrb.u32");
+    }
+    return done;
 }
 
 #endif

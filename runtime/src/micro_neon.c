@@ -1,4 +1,6 @@
 /* The micro-kernels for NEON, 32 and 64 bits, with dot products of four codes where the processor has them. */
+#include "../inc/micro_add.h"
+#include "../inc/micro_elements.h"
 #include "../inc/microkernels.h"
 
 #if defined(ARES_MICRO_NEON)
@@ -477,83 +479,214 @@ void ares_depthwise_tile_neon(const ares_depthwise_taps *taps, int32_t first, in
     }
 }
 
-/* Constants of a quad (N3), whose shifts are 32 at least: what is shifted is the upper word. */
+/* Constants of a quad (N3), and its limits. What is shifted is the upper word of a total. */
 typedef struct rescale_quad {
     int32x4_t multiplier;
     int64x2_t offset[2];
-    int32x4_t left;  /* how far to the left: 32 - shift */
-    int32x4_t below; /* bits of the upper word below the point */
+    int64x2_t lift[2]; /* of shifts under 32, what makes them 32; unused without such */
+    int32x4_t left;    /* how far to the left then: 32 - shift */
+    int32x4_t below;   /* bits of the upper word below the point */
+    int32x4_t lo;
+    int32x4_t hi;
 } rescale_quad;
 
-INLINE void set_shifts(rescale_quad *quad, uint8x8_t shift)
+INLINE int is_lifted(uint8x8_t shift)
 {
-    const int32x4_t wide = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(shift))));
+    /* Shifts end at 61: those from 32 on are those with this bit. */
+    return (~vget_lane_u32(vreinterpret_u32_u8(shift), 0) & 0x20202020u) != 0;
+}
+
+INLINE void set_shifts(rescale_quad *quad, uint8x8_t shift, int lifts)
+{
+    int32x4_t wide = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(shift))));
+    if (lifts) {
+        const int32x4_t whole = vmaxq_s32(wide, vdupq_n_s32(32));
+        const int32x4_t lift = vsubq_s32(whole, wide);
+        quad->lift[0] = vmovl_s32(vget_low_s32(lift));
+        quad->lift[1] = vmovl_s32(vget_high_s32(lift));
+        wide = whole;
+    }
     const int32x4_t ones = vsubq_s32(wide, vdupq_n_s32(64));
     quad->left = vsubq_s32(vdupq_n_s32(32), wide);
     quad->below = vreinterpretq_s32_u32(vshlq_u32(vdupq_n_u32(UINT32_MAX), ones));
 }
 
-/* N1 to N4 of the accumulators of a quad. Where nothing is left below the point the even one of two is right. */
-INLINE void requantize_quad(const rescale_quad *quad, const int32_t *acc, int32_t rows,
-                            uint8_t *out, int32_t out_step, int32x4_t lo, int32x4_t hi)
+/* All but shifts and limits; the former are returned. */
+INLINE uint8x8_t load_quad(rescale_quad *quad, const ares_rescale *rescale, int32_t channel)
+{
+    if (rescale->channel_stride == 0) {
+        quad->multiplier = vdupq_n_s32(*rescale->multiplier);
+        quad->offset[0] = quad->offset[1] = vdupq_n_s64(*rescale->offset);
+        return vdup_n_u8(*rescale->shift);
+    }
+    quad->multiplier = vld1q_s32(rescale->multiplier + channel);
+    quad->offset[0] = vld1q_s64(rescale->offset + channel);
+    quad->offset[1] = vld1q_s64(rescale->offset + channel + 2);
+    return load_group(rescale->shift + channel);
+}
+
+/* Where nothing is left below the point, the even one of two is right. */
+INLINE int32x4_t to_even(int32x4_t value, int32x4_t rest)
+{
+    const int32x4_t is_no_tie = vreinterpretq_s32_u32(vtstq_s32(rest, rest));
+    return vandq_s32(value, vorrq_s32(is_no_tie, vdupq_n_s32(-2)));
+}
+
+/*
+ * N1 to N4 of four accumulators. A lift saturates, which limits see no difference of: what does not fit is beyond them, as
+ * its nearest word is, that of no tie.
+ */
+INLINE int32x4_t limited(const rescale_quad *quad, const int32_t *acc, int lifts)
+{
+    const int32x4_t sums = vld1q_s32(acc);
+    int64x2_t low = vmlal_s32(quad->offset[0], vget_low_s32(sums), vget_low_s32(quad->multiplier));
+    int64x2_t high = ADD_HIGH_PRODUCTS(quad->offset[1], sums, quad->multiplier);
+    if (lifts) {
+        low = vqshlq_s64(low, quad->lift[0]);
+        high = vqshlq_s64(high, quad->lift[1]);
+    }
+    const int32x4x2_t words = vuzpq_s32(vreinterpretq_s32_s64(low), vreinterpretq_s32_s64(high));
+    const int32x4_t rest = vorrq_s32(words.val[0], vandq_s32(words.val[1], quad->below));
+    const int32x4_t floor = vshlq_s32(words.val[1], quad->left);
+    return vmaxq_s32(vminq_s32(to_even(floor, rest), quad->hi), quad->lo);
+}
+
+INLINE void put_bytes(uint8_t *out, int32x4_t values)
+{
+    const int16x4_t codes = vmovn_s32(values);
+    const int8x8_t bytes = vmovn_s16(vcombine_s16(codes, codes));
+    const uint32_t four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
+    memcpy(out, &four, sizeof four);
+}
+
+/* ares_step_of with the bucket at hand. */
+INLINE uint8_t step_of(const ares_steps *steps, int32_t value, uint32_t bucket)
+{
+    return steps->codes[ares_step_place_in(steps, value, bucket)];
+}
+
+INLINE void put_steps(uint8_t *out, int32x4_t values, const ares_steps *steps)
+{
+    const int32x4_t distance = vsubq_s32(values, vdupq_n_s32(steps->below));
+    const uint32x4_t bucket = vshlq_u32(vreinterpretq_u32_s32(distance), vdupq_n_s32(-steps->bits));
+    out[0] = step_of(steps, vgetq_lane_s32(values, 0), vgetq_lane_u32(bucket, 0));
+    out[1] = step_of(steps, vgetq_lane_s32(values, 1), vgetq_lane_u32(bucket, 1));
+    out[2] = step_of(steps, vgetq_lane_s32(values, 2), vgetq_lane_u32(bucket, 2));
+    out[3] = step_of(steps, vgetq_lane_s32(values, 3), vgetq_lane_u32(bucket, 3));
+}
+
+/* Rows of a quad; steps NULL without, else those that all channels share (N5). */
+INLINE void requantize_quad(const rescale_quad *quad, const ares_steps *steps, const int32_t *acc,
+                            int32_t rows, uint8_t *out, int32_t out_step, int lifts)
 {
     for (int32_t r = 0; r < rows; ++r) {
-        const int32x4_t sums = vld1q_s32(acc);
-        const int32x4_t low = vreinterpretq_s32_s64(
-            vmlal_s32(quad->offset[0], vget_low_s32(sums), vget_low_s32(quad->multiplier)));
-        const int32x4_t high =
-            vreinterpretq_s32_s64(ADD_HIGH_PRODUCTS(quad->offset[1], sums, quad->multiplier));
-        const int32x4x2_t words = vuzpq_s32(low, high);
-        const int32x4_t rest = vorrq_s32(words.val[0], vandq_s32(words.val[1], quad->below));
-        const int32x4_t floor = vshlq_s32(words.val[1], quad->left);
-        const int32x4_t is_no_tie = vreinterpretq_s32_u32(vtstq_s32(rest, rest));
-        const int32x4_t value = vandq_s32(floor, vorrq_s32(is_no_tie, vdupq_n_s32(-2)));
-        const int16x4_t codes = vmovn_s32(vmaxq_s32(vminq_s32(value, hi), lo));
-        const int8x8_t bytes = vmovn_s16(vcombine_s16(codes, codes));
-        const uint32_t four = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
-        memcpy(out, &four, sizeof four);
+        const int32x4_t values = limited(quad, acc, lifts);
+        if (steps == NULL) {
+            put_bytes(out, values);
+        } else {
+            put_steps(out, values, steps);
+        }
         acc += ARES_PANEL_WIDTH;
         out += out_step;
+    }
+}
+
+INLINE void requantize(const ares_rescale *rescale, const ares_steps *steps, int32_t first,
+                       const int32_t *acc, int32_t rows, int32_t width, uint8_t *out,
+                       int32_t out_step)
+{
+    rescale_quad quad;
+    quad.lo = vdupq_n_s32(rescale->lo);
+    quad.hi = vdupq_n_s32(rescale->hi);
+    for (int32_t next = 0; next < width; next += 4) {
+        const int32_t n = next + 4 <= width ? next : width - 4;
+        const uint8x8_t shift = load_quad(&quad, rescale, first + n);
+        if (is_lifted(shift)) {
+            set_shifts(&quad, shift, 1);
+            requantize_quad(&quad, steps, acc + n, rows, out + n, out_step, 1);
+        } else {
+            set_shifts(&quad, shift, 0);
+            requantize_quad(&quad, steps, acc + n, rows, out + n, out_step, 0);
+        }
     }
 }
 
 void ares_requantize_neon(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                           int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
-    const int32_t stride = rescale->channel_stride;
-    const int32_t *const multiplier = rescale->multiplier + first * stride;
-    const int64_t *const offset = rescale->offset + first * stride;
-    const uint8_t *const shift = rescale->shift + first * stride;
-    const int32x4_t lo = vdupq_n_s32(rescale->lo);
-    const int32x4_t hi = vdupq_n_s32(rescale->hi);
-    uint8x8_t shifts = vdup_n_u8(*shift);
-    uint8x8_t bits = shifts;
-    rescale_quad quad;
-    if (width < 4 || rescale->num_thresholds > 0) {
+    const int has_steps = rescale->num_thresholds > 0;
+    if (width < 4 || (has_steps && rescale->step_stride != 0)) {
         ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
-        return;
-    }
-    quad.multiplier = vdupq_n_s32(*multiplier);
-    quad.offset[0] = quad.offset[1] = vdupq_n_s64(*offset);
-    set_shifts(&quad, shifts);
-    for (int32_t n = 0; n < width; n += 4) {
-        if (n + 4 > width) {
-            n = width - 4;
+    } else if (!has_steps) {
+        requantize(rescale, NULL, first, acc, rows, width, out, out_step);
+    } else {
+        /* Not read again for each code: a byte that is written may be any. */
+        ares_steps steps = *rescale->steps;
+        if (steps.half == 1) {
+            steps.half = 1; /* most often, and known to the compiler */
+            requantize(rescale, &steps, first, acc, rows, width, out, out_step);
+        } else {
+            requantize(rescale, &steps, first, acc, rows, width, out, out_step);
         }
-        if (stride != 0) {
-            shifts = load_group(shift + n);
-            quad.multiplier = vld1q_s32(multiplier + n);
-            quad.offset[0] = vld1q_s64(offset + n);
-            quad.offset[1] = vld1q_s64(offset + n + 2);
-            set_shifts(&quad, shifts);
-            bits = vand_u8(bits, shifts);
-        }
-        requantize_quad(&quad, acc + n, rows, out + n, out_step, lo, hi);
     }
-    /* Shifts end at 61: those from 32 on are those with this bit. What came out for others is written over. */
-    if ((~vget_lane_u32(vreinterpret_u32_u8(bits), 0) & 0x20202020u) != 0) {
-        ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
+}
+
+/* Constants of an addition, of which codes are taken as u8. */
+typedef struct add_constants {
+    ares_add_halves halves;
+    uint8x16_t flip[2];
+    int32x4_t down;  /* to the left, in number of bits */
+    int32x4_t below; /* bits of the upper part below the point */
+    int32x4_t lo;
+    int32x4_t hi;
+} add_constants;
+
+/* Codes of four sums. */
+INLINE int16x4_t add_quad_codes(const add_constants *add, int32x4_t x0, int32x4_t x1)
+{
+    int32x4_t high = vmlaq_n_s32(vdupq_n_s32(add->halves.high), x0, add->halves.high0);
+    int32x4_t low = vmlaq_n_s32(vdupq_n_s32(add->halves.low), x0, add->halves.low0);
+    high = vmlaq_n_s32(high, x1, add->halves.high1);
+    low = vmlaq_n_s32(low, x1, add->halves.low1);
+    high = vsraq_n_s32(high, low, 16);
+    const int32x4_t rest = vorrq_s32(vshlq_n_s32(low, 16), vandq_s32(high, add->below));
+    const int32x4_t value = to_even(vshlq_s32(high, add->down), rest);
+    return vmovn_s32(vmaxq_s32(vminq_s32(value, add->hi), add->lo));
+}
+
+INLINE int8x8_t add_eight(const add_constants *add, uint8x8_t x0, uint8x8_t x1)
+{
+    const int16x8_t wide0 = vreinterpretq_s16_u16(vmovl_u8(x0));
+    const int16x8_t wide1 = vreinterpretq_s16_u16(vmovl_u8(x1));
+    const int16x4_t low =
+        add_quad_codes(add, vmovl_s16(vget_low_s16(wide0)), vmovl_s16(vget_low_s16(wide1)));
+    const int16x4_t high =
+        add_quad_codes(add, vmovl_s16(vget_high_s16(wide0)), vmovl_s16(vget_high_s16(wide1)));
+    return vmovn_s16(vcombine_s16(low, high));
+}
+
+int32_t ares_add_neon(const ares_add_params *p, const uint8_t *in0, const uint8_t *in1,
+                      uint8_t *out)
+{
+    const int32_t end = p->count - p->count % 16;
+    add_constants add;
+    if (!ares_add_halve(&add.halves, p, 1)) {
+        return 0;
     }
+    add.flip[0] = vdupq_n_u8(p->input0_signed ? 128 : 0);
+    add.flip[1] = vdupq_n_u8(p->input1_signed ? 128 : 0);
+    add.down = vdupq_n_s32(16 - add.halves.shift);
+    add.below = vdupq_n_s32((int32_t)(((uint32_t)1 << (add.halves.shift - 16)) - 1u));
+    add.lo = vdupq_n_s32(p->rescale.lo);
+    add.hi = vdupq_n_s32(p->rescale.hi);
+    for (int32_t i = 0; i < end; i += 16) {
+        const uint8x16_t x0 = veorq_u8(vld1q_u8(in0 + i), add.flip[0]);
+        const uint8x16_t x1 = veorq_u8(vld1q_u8(in1 + i), add.flip[1]);
+        const int8x8_t low = add_eight(&add, vget_low_u8(x0), vget_low_u8(x1));
+        const int8x8_t high = add_eight(&add, vget_high_u8(x0), vget_high_u8(x1));
+        vst1q_u8(out + i, vreinterpretq_u8_s8(vcombine_s8(low, high)));
+    }
+    return end;
 }
 
 #endif

@@ -172,29 +172,27 @@ void ares_depthwise_tile_portable(const ares_depthwise_taps *taps, int32_t first
     }
 }
 
-/* floor(value / 2^bits), of one word (ares_floor_shift); 0 <= bits <= 31. */
-static inline int32_t floor_word(int32_t value, int32_t bits)
-{
-    if ((-1 >> 1) == -1) {
-        return value >> bits;
-    }
-    return value < 0 ? ~(~value >> bits) : value >> bits;
-}
-
 /*
- * N1 and N4. From a shift of 32 on, which is most often, the low word decides nothing but ties: one word is shifted
- * and limited instead of two.
+ * N1 and N4 in words. From a shift of 32 on, which is most often, the low one decides nothing but ties. Smaller shifts, as
+ * of functions (N5), put both together; what does not fit one word then is beyond every limit.
  */
 static inline int32_t limited(int64_t raised, int32_t shift, int32_t lo, int32_t hi)
 {
-    if (shift < 32) {
-        return ares_clamp(ares_round_raised(raised, shift), lo, hi);
-    }
-    const int32_t bits = shift - 32;
     const int32_t high = (int32_t)ares_floor_shift(raised, 32);
-    int32_t value = floor_word(high, bits);
-    if ((uint32_t)raised == 0 && (int32_t)((uint32_t)value << bits) == high) {
-        value &= ~1;
+    uint32_t low = (uint32_t)((uint64_t)raised & 0xffffffffu);
+    int32_t value;
+    if (shift < 32) {
+        value = (int32_t)((uint32_t)high << (32 - shift) | low >> shift);
+        low <<= 32 - shift;
+        if (ares_floor_shift_32(high, shift - 1) != ares_floor_shift_32(high, 31)) {
+            return high < 0 ? lo : hi;
+        }
+        value = low == 0 ? value & ~1 : value;
+    } else {
+        value = ares_floor_shift_32(high, shift - 32);
+        if (low == 0 && (int32_t)((uint32_t)value << (shift - 32)) == high) {
+            value &= ~1;
+        }
     }
     return value < lo ? lo : value > hi ? hi : value;
 }

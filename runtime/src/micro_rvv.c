@@ -125,10 +125,36 @@ INLINE vint64m4_t without_half(vint64m4_t offset, vuint8mf2_t shift, size_t lane
 #define CONSTANTS(load, copy, array, n, lanes)                                                     \
     (rescale->channel_stride == 0 ? copy((array)[0], lanes) : load((array) + (n), lanes))
 
+/* ares_step_of of limited values, with loads of lanes from anywhere. */
+INLINE vuint8mf2_t codes_of(const ares_steps *steps, vint32m2_t values, size_t lanes)
+{
+    const vuint32m2_t distance =
+        __riscv_vreinterpret_v_i32m2_u32m2(__riscv_vsub_vx_i32m2(values, steps->below, lanes));
+    const vuint32m2_t bucket = __riscv_vsrl_vx_u32m2(distance, (size_t)steps->bits, lanes);
+    const vuint8mf2_t start = __riscv_vluxei32_v_u8mf2(steps->starts, bucket, lanes);
+    vuint32m2_t place = __riscv_vzext_vf4_u32m2(start, lanes);
+    for (int32_t n = steps->half; n > 0; n >>= 1) {
+        const vuint32m2_t at = __riscv_vsll_vx_u32m2(place, 2, lanes);
+        const vint32m2_t threshold =
+            __riscv_vluxei32_v_i32m2(steps->thresholds + (n - 1), at, lanes);
+        const vbool16_t is_passed = __riscv_vmsle_vv_i32m2_b16(threshold, values, lanes);
+        place = __riscv_vadd_vx_u32m2_mu(is_passed, place, place, (uint32_t)n, lanes);
+    }
+    return __riscv_vluxei32_v_u8mf2(steps->codes, place, lanes);
+}
+
+INLINE vuint8mf2_t bytes_of(vint32m2_t codes, size_t lanes)
+{
+    const vint16m1_t half = __riscv_vncvt_x_x_w_i16m1(codes, lanes);
+    return __riscv_vreinterpret_v_i8mf2_u8mf2(__riscv_vncvt_x_x_w_i8mf2(half, lanes));
+}
+
+/* What fits no word saturates, which limits see no difference of: it is beyond them, as its nearest word is. */
 void ares_requantize_rvv(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                          int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
-    if (rescale->num_thresholds > 0) {
+    const ares_steps *const steps = rescale->num_thresholds > 0 ? rescale->steps : NULL;
+    if (steps != NULL && rescale->step_stride != 0) {
         ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
         return;
     }
@@ -145,13 +171,12 @@ void ares_requantize_rvv(const ares_rescale *rescale, int32_t first, const int32
         for (int32_t r = 0; r < rows; ++r) {
             const vint32m2_t sums = __riscv_vle32_v_i32m2(acc + r * ARES_PANEL_WIDTH, lanes);
             const vint64m4_t total = __riscv_vwmacc_vv_i64m4(offset, sums, multiplier, lanes);
-            vint32m2_t code =
-                __riscv_vnclip_wv_i32m2(total, shift, __RISCV_VXRM_RNE, lanes); /* saturates */
-            code = __riscv_vmin_vx_i32m2(code, rescale->hi, lanes);
-            code = __riscv_vmax_vx_i32m2(code, rescale->lo, lanes);
-            const vint16m1_t half = __riscv_vncvt_x_x_w_i16m1(code, lanes);
-            __riscv_vse8_v_i8mf2((int8_t *)out + r * out_step,
-                                 __riscv_vncvt_x_x_w_i8mf2(half, lanes), lanes);
+            vint32m2_t value = __riscv_vnclip_wv_i32m2(total, shift, __RISCV_VXRM_RNE, lanes);
+            value = __riscv_vmin_vx_i32m2(value, rescale->hi, lanes);
+            value = __riscv_vmax_vx_i32m2(value, rescale->lo, lanes);
+            __riscv_vse8_v_u8mf2(
+                out + r * out_step,
+                steps != NULL ? codes_of(steps, value, lanes) : bytes_of(value, lanes), lanes);
         }
         first += (int32_t)lanes;
         acc += lanes;

@@ -1,4 +1,5 @@
 /* The micro-kernels with SSE4.1: codes and weights widened to 16 bits, products of pairs summed in 32 (PMADDWD). */
+#include "../inc/micro_steps.h"
 #include "../inc/micro_x86.h"
 
 #if defined(ARES_MICRO_X86)
@@ -162,36 +163,51 @@ SSE41 static void depthwise_tile_sse41(const ares_depthwise_taps *taps, int32_t 
     }
 }
 
-/* Constants of N3 for four channels, those of even and of odd lanes apart: products have 64 bits. */
+/*
+ * Constants of N3 for four channels, those of even and of odd lanes apart: products have 64 bits. Shifts are products too:
+ * of the high half from 33 on, and up to 32 of both, where high halves beyond [~most, most] are beyond int32.
+ */
 typedef struct scaling {
     __m128i multiplier;
     __m128i even;
     __m128i odd;
-    __m128i power; /* 2^(64 - shift): a shift of the high half is a product's high half */
+    __m128i power; /* 2^(63 - shift), or 2^(32 - shift) in lanes of less */
+    __m128i less;  /* lanes with shifts up to 32 */
+    __m128i most;
+    int has_less;
+    int has_more;
 } scaling;
 
-/* Whether all shifts are at least 34, as they have to be here. */
-SSE41_INLINE int load_scaling(const ares_rescale *rescale, int32_t first, int32_t width, scaling *s)
+SSE41_INLINE void load_scaling(const ares_rescale *rescale, int32_t first, int32_t width,
+                               scaling *s)
 {
     int32_t multiplier[QUARTER];
     int64_t offset[QUARTER];
-    int32_t power[QUARTER];
-    int is_right = 1;
+    uint32_t power[QUARTER];
+    uint32_t most[QUARTER];
+    int32_t less[QUARTER];
     for (int32_t n = 0; n < QUARTER; ++n) { /* the last one again where there are no more */
         const int32_t c = (first + (n < width ? n : width - 1)) * rescale->channel_stride;
+        const int32_t shift = rescale->shift[c];
         multiplier[n] = rescale->multiplier[c];
         offset[n % 2 * 2 + n / 2] = rescale->offset[c];
-        is_right &= rescale->shift[c] >= 34;
-        power[n] = (int32_t)(1u << ((64 - rescale->shift[c]) & 31));
+        less[n] = shift <= 32 ? -1 : 0;
+        power[n] = (uint32_t)1 << (shift <= 32 ? 32 - shift : 63 - shift);
+        most[n] = shift <= 32 ? ((uint32_t)1 << (shift - 1)) - 1u : INT32_MAX;
     }
     const void *const m = multiplier;
     const void *const b = offset;
     const void *const d = power;
+    const void *const l = less;
+    const void *const o = most;
     s->multiplier = _mm_loadu_si128((const __m128i *)m);
     s->even = _mm_loadu_si128((const __m128i *)b);
     s->odd = _mm_loadu_si128((const __m128i *)b + 1);
     s->power = _mm_loadu_si128((const __m128i *)d);
-    return is_right;
+    s->less = _mm_loadu_si128((const __m128i *)l);
+    s->most = _mm_loadu_si128((const __m128i *)o);
+    s->has_less = _mm_movemask_epi8(s->less) != 0;
+    s->has_more = _mm_movemask_epi8(s->less) != 0xffff;
 }
 
 /* Lanes 0 and 2 of the first, 1 and 3 of the second. */
@@ -200,20 +216,59 @@ SSE41_INLINE __m128i lanes_of(__m128i even, __m128i odd)
     return _mm_blend_epi16(even, odd, 0xcc);
 }
 
-/* N1 of four accumulators. */
+/* Values of totals, and in below what is left below the point. */
+SSE41_INLINE __m128i value_of_more(const scaling *s, __m128i even, __m128i odd, __m128i *below)
+{
+    const __m128i bottom = lanes_of(even, _mm_slli_epi64(odd, 32));
+    /* The high halves times 2^(32 - what is left of the shift): above the point, and below it. */
+    const __m128i even_top = _mm_slli_epi64(_mm_mul_epi32(_mm_srli_epi64(even, 32), s->power), 1);
+    const __m128i odd_top =
+        _mm_slli_epi64(_mm_mul_epi32(_mm_srli_epi64(odd, 32), _mm_srli_epi64(s->power, 32)), 1);
+    *below = _mm_or_si128(bottom, lanes_of(even_top, _mm_slli_epi64(odd_top, 32)));
+    return lanes_of(_mm_srli_epi64(even_top, 32), odd_top);
+}
+
+/*
+ * The same for shifts up to 32: the 32 bits from the point on, some of either half. Where the high half has more the value is
+ * beyond int32, and the last int32 takes its place, no tie: rounding keeps order, and limits are int32, so that what is
+ * limited then (N4, N5) is the same.
+ */
+SSE41_INLINE __m128i value_of_less(const scaling *s, __m128i even, __m128i odd, __m128i *below)
+{
+    const __m128i odd_power = _mm_srli_epi64(s->power, 32);
+    const __m128i even_low = _mm_mul_epu32(even, s->power);
+    const __m128i odd_low = _mm_mul_epu32(odd, odd_power);
+    const __m128i even_top = _mm_mul_epu32(_mm_srli_epi64(even, 32), s->power);
+    const __m128i odd_top = _mm_mul_epu32(_mm_srli_epi64(odd, 32), odd_power);
+    const __m128i top = lanes_of(_mm_srli_epi64(even, 32), odd);
+    const __m128i bits = _mm_or_si128(lanes_of(even_top, _mm_slli_epi64(odd_top, 32)),
+                                      lanes_of(_mm_srli_epi64(even_low, 32), odd_low));
+    const __m128i sign = _mm_srai_epi32(top, 31);
+    const __m128i beyond = _mm_cmpgt_epi32(_mm_xor_si128(top, sign), s->most);
+    const __m128i last = _mm_xor_si128(sign, _mm_set1_epi32(INT32_MAX));
+    *below = _mm_or_si128(beyond, lanes_of(even_low, _mm_slli_epi64(odd_low, 32)));
+    return _mm_blendv_epi8(bits, last, beyond);
+}
+
+/* N1 of four accumulators, or the int32 that is nearest. */
 SSE41_INLINE __m128i rounded(const scaling *s, __m128i sums)
 {
     const __m128i even = _mm_add_epi64(_mm_mul_epi32(sums, s->multiplier), s->even);
     const __m128i odd = _mm_add_epi64(
         _mm_mul_epi32(_mm_srli_epi64(sums, 32), _mm_srli_epi64(s->multiplier, 32)), s->odd);
-    const __m128i bottom = lanes_of(even, _mm_slli_epi64(odd, 32));
-    /* The high halves times 2^(32 - what is left of the shift): above the point, and below it. */
-    const __m128i even_top = _mm_mul_epi32(_mm_srli_epi64(even, 32), s->power);
-    const __m128i odd_top = _mm_mul_epi32(_mm_srli_epi64(odd, 32), _mm_srli_epi64(s->power, 32));
-    const __m128i value = lanes_of(_mm_srli_epi64(even_top, 32), odd_top);
-    const __m128i cut = lanes_of(even_top, _mm_slli_epi64(odd_top, 32));
+    __m128i below = _mm_setzero_si128();
+    __m128i value = below;
+    if (s->has_more) {
+        value = value_of_more(s, even, odd, &below);
+    }
+    if (s->has_less) {
+        __m128i below_less;
+        const __m128i value_less = value_of_less(s, even, odd, &below_less);
+        value = _mm_blendv_epi8(value, value_less, s->less);
+        below = _mm_blendv_epi8(below, below_less, s->less);
+    }
     /* A tie, where nothing is left below the point: bit 0 goes. */
-    const __m128i tie = _mm_cmpeq_epi32(_mm_or_si128(cut, bottom), _mm_setzero_si128());
+    const __m128i tie = _mm_cmpeq_epi32(below, _mm_setzero_si128());
     return _mm_andnot_si128(_mm_srli_epi32(tie, 31), value);
 }
 
@@ -229,28 +284,68 @@ SSE41_INLINE __m128i limited(__m128i values, const ares_rescale *rescale)
     return _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(words, words), lo), hi);
 }
 
+/* Lanes of a row's sums; what is not there is 0. */
+SSE41_INLINE __m128i sums_of(const int32_t *acc, int32_t width)
+{
+    int32_t sums[QUARTER] = {0};
+    const void *from = acc;
+    if (width < QUARTER) {
+        memcpy(sums, acc, (size_t)width * sizeof *sums);
+        from = sums;
+    }
+    return _mm_loadu_si128((const __m128i *)from);
+}
+
+/* Values within the limits of channels that have steps of their own, or share them. */
+SSE41_INLINE void limited_values(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                                 int32_t rows, int32_t width, int32_t *values)
+{
+    int32_t limits[2][QUARTER] = {{0}};
+    for (int32_t n = 0; n < width; ++n) {
+        limits[0][n] = ares_least_value(rescale, first + n);
+        limits[1][n] = ares_most_value(rescale, first + n);
+    }
+    const void *const from = limits;
+    const __m128i least = _mm_loadu_si128((const __m128i *)from);
+    const __m128i most = _mm_loadu_si128((const __m128i *)from + 1);
+    scaling s;
+    load_scaling(rescale, first, width, &s);
+    for (int32_t r = 0; r < rows; ++r) {
+        void *const to = values + r * ARES_PANEL_WIDTH;
+        const __m128i row = rounded(&s, sums_of(acc + r * ARES_PANEL_WIDTH, width));
+        _mm_storeu_si128((__m128i *)to, _mm_min_epi32(_mm_max_epi32(row, least), most));
+    }
+}
+
+SSE41 static void requantize_steps(const ares_rescale *rescale, int32_t first, const int32_t *acc,
+                                   int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
+{
+    for (int32_t r = 0; r < rows; r += ARES_TILE_ROWS) {
+        const int32_t left = rows - r;
+        const int32_t count = left < ARES_TILE_ROWS ? left : ARES_TILE_ROWS;
+        const int32_t *const from = acc + r * ARES_PANEL_WIDTH;
+        int32_t values[ARES_DEPTHWISE_WIDTH];
+        for (int32_t n = 0; n < width; n += QUARTER) {
+            const int32_t part = width - n < QUARTER ? width - n : QUARTER;
+            limited_values(rescale, first + n, from + n, count, part, values + n);
+        }
+        ares_code_rows(rescale, first, values, count, width, out + r * out_step, out_step);
+    }
+}
+
 SSE41 static void requantize_sse41(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                                    int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
     if (rescale->num_thresholds > 0) {
-        ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
+        requantize_steps(rescale, first, acc, rows, width, out, out_step);
         return;
     }
     for (int32_t n = 0; n < width; n += QUARTER) {
         const int32_t part = width - n < QUARTER ? width - n : QUARTER;
         scaling s;
-        if (!load_scaling(rescale, first + n, part, &s)) {
-            ares_requantize_portable(rescale, first + n, acc + n, rows, part, out + n, out_step);
-            continue;
-        }
+        load_scaling(rescale, first + n, part, &s);
         for (int32_t r = 0; r < rows; ++r) {
-            const void *from = acc + n + r * ARES_PANEL_WIDTH;
-            int32_t sums[QUARTER] = {0};
-            if (part < QUARTER) {
-                memcpy(sums, from, (size_t)part * sizeof *sums);
-                from = sums;
-            }
-            const __m128i values = rounded(&s, _mm_loadu_si128((const __m128i *)from));
+            const __m128i values = rounded(&s, sums_of(acc + n + r * ARES_PANEL_WIDTH, part));
             const int32_t codes = _mm_cvtsi128_si32(limited(values, rescale));
             memcpy(out + n + r * out_step, &codes, (size_t)part);
         }

@@ -201,14 +201,21 @@ void ares_depthwise_tile_wasm(const ares_depthwise_taps *taps, int32_t first, in
 }
 
 /*
- * Constants of a quad (N3). There is no shift by a number a lane: what is above the point is the upper word of the product
- * of a total's upper word and 2^(64 - shift). All is unsigned: 2^63 is in the offset, and taken out behind.
+ * Constants of a quad (N3). There is no shift by a number a lane: what is above the point is the upper word of a product with
+ * a power of two.
+ *   offset    of long ones with 2^63, so that all is unsigned; excess is what is taken out behind
+ *   factor    2^(32 - shift), of long ones 2^(64 - shift)
+ *   least, most  upper words of short totals of which the value fits a word
  */
 typedef struct rescale_quad {
     v128_t multiplier;
     v128_t offset[2];
     v128_t factor;
     v128_t excess;
+    v128_t least;
+    v128_t most;
+    v128_t lo;
+    v128_t hi;
 } rescale_quad;
 
 /* The shifts of a quad, a byte each. */
@@ -229,67 +236,164 @@ INLINE int are_long(uint32_t shifts)
     return (shifts & beyond & 0x20202020u) == 0x20202020u;
 }
 
-INLINE rescale_quad load_rescale(const ares_rescale *rescale, int32_t first, uint32_t shifts)
+INLINE int are_short(uint32_t shifts)
 {
-    const v128_t bias = wasm_i64x2_const_splat(INT64_MIN);
-    rescale_quad quad;
-    if (rescale->channel_stride == 0) {
-        quad.multiplier = wasm_v128_load32_splat(rescale->multiplier);
-        quad.offset[0] = wasm_v128_load64_splat(rescale->offset);
-        quad.offset[1] = quad.offset[0];
-    } else {
-        quad.multiplier = wasm_v128_load(rescale->multiplier + first);
-        quad.offset[0] = wasm_v128_load(rescale->offset + first);
-        quad.offset[1] = wasm_v128_load(rescale->offset + first + 2);
-    }
-    quad.offset[0] = wasm_v128_xor(quad.offset[0], bias);
-    quad.offset[1] = wasm_v128_xor(quad.offset[1], bias);
-    quad.factor =
-        wasm_u32x4_make(1u << (64u - (shifts & 0xffu)), 1u << (64u - (shifts >> 8 & 0xffu)),
-                        1u << (64u - (shifts >> 16 & 0xffu)), 1u << (64u - (shifts >> 24)));
-    quad.excess = wasm_u32x4_shr(quad.factor, 1);
-    return quad;
+    return (shifts & 0x20202020u) == 0;
 }
 
-/* N1 to N4 of four accumulators. Where nothing is left below the point the even one of two is right. */
-INLINE v128_t rescale_codes(const rescale_quad *quad, v128_t acc, v128_t lo, v128_t hi)
+/* With shifts that are long, or short. */
+INLINE void load_rescale(rescale_quad *quad, const ares_rescale *rescale, int32_t first,
+                         uint32_t shifts, int is_short)
 {
-    const v128_t low =
-        wasm_i64x2_add(quad->offset[0], wasm_i64x2_extmul_low_i32x4(acc, quad->multiplier));
-    const v128_t high =
-        wasm_i64x2_add(quad->offset[1], wasm_i64x2_extmul_high_i32x4(acc, quad->multiplier));
+    const uint32_t one = is_short ? 32u : 64u;
+    if (rescale->channel_stride == 0) {
+        quad->multiplier = wasm_v128_load32_splat(rescale->multiplier);
+        quad->offset[0] = wasm_v128_load64_splat(rescale->offset);
+        quad->offset[1] = quad->offset[0];
+    } else {
+        quad->multiplier = wasm_v128_load(rescale->multiplier + first);
+        quad->offset[0] = wasm_v128_load(rescale->offset + first);
+        quad->offset[1] = wasm_v128_load(rescale->offset + first + 2);
+    }
+    quad->factor =
+        wasm_u32x4_make(1u << (one - (shifts & 0xffu)), 1u << (one - (shifts >> 8 & 0xffu)),
+                        1u << (one - (shifts >> 16 & 0xffu)), 1u << (one - (shifts >> 24)));
+    if (is_short) {
+        const v128_t half =
+            wasm_u32x4_make(1u << ((shifts & 0xffu) - 1u), 1u << ((shifts >> 8 & 0xffu) - 1u),
+                            1u << ((shifts >> 16 & 0xffu) - 1u), 1u << ((shifts >> 24) - 1u));
+        quad->least = wasm_i32x4_neg(half);
+        quad->most = wasm_i32x4_sub(half, wasm_i32x4_const_splat(1));
+    } else {
+        const v128_t bias = wasm_i64x2_const_splat(INT64_MIN);
+        quad->offset[0] = wasm_v128_xor(quad->offset[0], bias);
+        quad->offset[1] = wasm_v128_xor(quad->offset[1], bias);
+        quad->excess = wasm_u32x4_shr(quad->factor, 1);
+    }
+}
+
+/* Where nothing is left below the point the even one of two is right. */
+INLINE v128_t to_even(v128_t value, v128_t rest)
+{
+    const v128_t is_no_tie = wasm_i32x4_ne(rest, wasm_i32x4_const_splat(0));
+    return wasm_v128_and(value, wasm_v128_or(is_no_tie, wasm_i32x4_const_splat(-2)));
+}
+
+/* N1 of totals, long shifts. */
+INLINE v128_t rounded_long(const rescale_quad *quad, v128_t low, v128_t high)
+{
     const v128_t upper = HIGH_WORDS(low, high);
     const v128_t moved_low = wasm_u64x2_extmul_low_u32x4(upper, quad->factor);
     const v128_t moved_high = wasm_u64x2_extmul_high_u32x4(upper, quad->factor);
     const v128_t rest = wasm_v128_or(LOW_WORDS(low, high), LOW_WORDS(moved_low, moved_high));
-    const v128_t floor = wasm_i32x4_sub(HIGH_WORDS(moved_low, moved_high), quad->excess);
-    const v128_t is_no_tie = wasm_i32x4_ne(rest, wasm_i32x4_const_splat(0));
-    const v128_t even = wasm_v128_or(is_no_tie, wasm_i32x4_const_splat(-2));
-    const v128_t value = wasm_v128_and(floor, even);
-    const v128_t code = wasm_i32x4_max(wasm_i32x4_min(value, hi), lo);
-    return wasm_i8x16_shuffle(code, code, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    return to_even(wasm_i32x4_sub(HIGH_WORDS(moved_low, moved_high), quad->excess), rest);
+}
+
+/* Short ones: what fits no word becomes its nearest one, which limits see no difference of, as it is beyond them too. */
+INLINE v128_t rounded_short(const rescale_quad *quad, v128_t low, v128_t high)
+{
+    const v128_t upper = HIGH_WORDS(low, high);
+    const v128_t lower = LOW_WORDS(low, high);
+    const v128_t moved_low = wasm_u64x2_extmul_low_u32x4(lower, quad->factor);
+    const v128_t moved_high = wasm_u64x2_extmul_high_u32x4(lower, quad->factor);
+    const v128_t value =
+        wasm_v128_or(wasm_i32x4_mul(upper, quad->factor), HIGH_WORDS(moved_low, moved_high));
+    const v128_t inside = wasm_i32x4_max(wasm_i32x4_min(upper, quad->most), quad->least);
+    const v128_t nearest =
+        wasm_v128_xor(wasm_i32x4_shr(upper, 31), wasm_i32x4_const_splat(INT32_MAX));
+    return wasm_v128_bitselect(to_even(value, LOW_WORDS(moved_low, moved_high)), nearest,
+                               wasm_i32x4_eq(inside, upper));
+}
+
+/* N1 to N4 of four accumulators. */
+INLINE v128_t limited(const rescale_quad *quad, const int32_t *acc, int is_short)
+{
+    const v128_t sums = wasm_v128_load(acc);
+    const v128_t low =
+        wasm_i64x2_add(quad->offset[0], wasm_i64x2_extmul_low_i32x4(sums, quad->multiplier));
+    const v128_t high =
+        wasm_i64x2_add(quad->offset[1], wasm_i64x2_extmul_high_i32x4(sums, quad->multiplier));
+    const v128_t value = is_short ? rounded_short(quad, low, high) : rounded_long(quad, low, high);
+    return wasm_i32x4_max(wasm_i32x4_min(value, quad->hi), quad->lo);
+}
+
+INLINE void put_bytes(uint8_t *out, v128_t value)
+{
+    const v128_t codes =
+        wasm_i8x16_shuffle(value, value, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    wasm_v128_store32_lane(out, codes, 0);
+}
+
+/* ares_step_of with the bucket at hand. */
+INLINE uint8_t step_of(const ares_steps *steps, int32_t value, uint32_t bucket)
+{
+    return steps->codes[ares_step_place_in(steps, value, bucket)];
+}
+
+INLINE void put_steps(uint8_t *out, v128_t values, const ares_steps *steps)
+{
+    const v128_t distance = wasm_i32x4_sub(values, wasm_i32x4_splat(steps->below));
+    const v128_t bucket = wasm_u32x4_shr(distance, (uint32_t)steps->bits);
+    out[0] = step_of(steps, wasm_i32x4_extract_lane(values, 0), wasm_u32x4_extract_lane(bucket, 0));
+    out[1] = step_of(steps, wasm_i32x4_extract_lane(values, 1), wasm_u32x4_extract_lane(bucket, 1));
+    out[2] = step_of(steps, wasm_i32x4_extract_lane(values, 2), wasm_u32x4_extract_lane(bucket, 2));
+    out[3] = step_of(steps, wasm_i32x4_extract_lane(values, 3), wasm_u32x4_extract_lane(bucket, 3));
+}
+
+/* Rows of a quad; steps NULL without, else those that all channels share (N5). */
+INLINE void requantize_quad(const rescale_quad *quad, const ares_steps *steps, const int32_t *acc,
+                            int32_t rows, uint8_t *out, int32_t out_step, int is_short)
+{
+    for (int32_t r = 0; r < rows; ++r) {
+        const v128_t values = limited(quad, acc, is_short);
+        if (steps == NULL) {
+            put_bytes(out, values);
+        } else {
+            put_steps(out, values, steps);
+        }
+        acc += ARES_PANEL_WIDTH;
+        out += out_step;
+    }
+}
+
+INLINE void requantize(const ares_rescale *rescale, const ares_steps *steps, int32_t first,
+                       const int32_t *acc, int32_t rows, int32_t width, uint8_t *out,
+                       int32_t out_step)
+{
+    rescale_quad quad;
+    quad.lo = wasm_i32x4_splat(rescale->lo);
+    quad.hi = wasm_i32x4_splat(rescale->hi);
+    for (int32_t next = 0; next < width; next += 4) {
+        const int32_t n = next + 4 <= width ? next : width - 4;
+        const uint32_t shifts = load_shifts(rescale, first + n);
+        if (are_long(shifts)) {
+            load_rescale(&quad, rescale, first + n, shifts, 0);
+            requantize_quad(&quad, steps, acc + n, rows, out + n, out_step, 0);
+        } else if (are_short(shifts)) {
+            load_rescale(&quad, rescale, first + n, shifts, 1);
+            requantize_quad(&quad, steps, acc + n, rows, out + n, out_step, 1);
+        } else {
+            ares_requantize_portable(rescale, first + n, acc + n, rows, 4, out + n, out_step);
+        }
+    }
 }
 
 void ares_requantize_wasm(const ares_rescale *rescale, int32_t first, const int32_t *acc,
                           int32_t rows, int32_t width, uint8_t *out, int32_t out_step)
 {
-    const v128_t lo = wasm_i32x4_splat(rescale->lo);
-    const v128_t hi = wasm_i32x4_splat(rescale->hi);
-    if (width < 4 || rescale->num_thresholds > 0) {
+    const int has_steps = rescale->num_thresholds > 0;
+    if (width < 4 || (has_steps && rescale->step_stride != 0)) {
         ares_requantize_portable(rescale, first, acc, rows, width, out, out_step);
-        return;
-    }
-    for (int32_t next = 0; next < width; next += 4) {
-        const int32_t n = next + 4 <= width ? next : width - 4;
-        const uint32_t shifts = load_shifts(rescale, first + n);
-        if (!are_long(shifts)) {
-            ares_requantize_portable(rescale, first + n, acc + n, rows, 4, out + n, out_step);
-            continue;
-        }
-        const rescale_quad quad = load_rescale(rescale, first + n, shifts);
-        for (int32_t r = 0; r < rows; ++r) {
-            const v128_t sums = wasm_v128_load(acc + r * ARES_PANEL_WIDTH + n);
-            wasm_v128_store32_lane(out + r * out_step + n, rescale_codes(&quad, sums, lo, hi), 0);
+    } else if (!has_steps) {
+        requantize(rescale, NULL, first, acc, rows, width, out, out_step);
+    } else {
+        /* Not read again for each code: a byte that is written may be any. */
+        ares_steps steps = *rescale->steps;
+        if (steps.half == 1) {
+            steps.half = 1; /* most often, and known to the compiler */
+            requantize(rescale, &steps, first, acc, rows, width, out, out_step);
+        } else {
+            requantize(rescale, &steps, first, acc, rows, width, out, out_step);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 #include <cpuid.h>
 
-static const ares_x86_kernels portable = {.ares_tile = ares_tile_portable,
+static const ares_x86_kernels portable = {.ares_tile = ARES_TILE_IN_C,
                                           .ares_depthwise_tile = ares_depthwise_tile_portable,
                                           .ares_requantize = ares_requantize_portable,
                                           .instruction_set = "portable"};
@@ -20,7 +20,8 @@ enum {
     AVX512F = 1u << 16,
     AVX512DQ = 1u << 17,
     AVX512BW = 1u << 30,
-    AVX512VNNI = 1u << 11 /* leaf 7, ecx */
+    AVX512VBMI = 1u << 1, /* leaf 7, ecx */
+    AVX512VNNI = 1u << 11
 };
 static const uint32_t avx512vl = 1u << 31; /* leaf 7, ebx */
 
@@ -69,6 +70,17 @@ int ares_x86_can_run(const ares_x86_kernels *kernels)
     return kernels == &portable;
 }
 
+int32_t ares_x86_permutes_bytes;
+
+static int32_t permutes_bytes(void)
+{
+    unsigned a;
+    unsigned b;
+    unsigned c;
+    unsigned d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && has(c, AVX512VBMI);
+}
+
 /* Before main, when nothing else runs: afterwards what is chosen is only read. */
 __attribute__((constructor)) static void choose(void)
 {
@@ -77,6 +89,7 @@ __attribute__((constructor)) static void choose(void)
     for (size_t i = 0; i < sizeof best_first / sizeof *best_first; ++i) {
         if (ares_x86_can_run(best_first[i])) {
             ares_x86_chosen = best_first[i];
+            ares_x86_permutes_bytes = ares_x86_chosen == &ares_x86_avx512 && permutes_bytes();
             return;
         }
     }

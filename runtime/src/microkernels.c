@@ -28,12 +28,16 @@
 #define INSTRUCTION_SET "dsp"
 #else
 #define CHOSEN(name) name##_portable
+#define CHOSEN_TILE ARES_TILE_IN_C
 #define INSTRUCTION_SET "portable"
+#endif
+#if !defined(CHOSEN_TILE)
+#define CHOSEN_TILE CHOSEN(ares_tile)
 #endif
 
 void ares_tile(const ares_tile_rows *rows, const int8_t *panel, int32_t width, int32_t *acc)
 {
-    CHOSEN(ares_tile)(rows, panel, width, acc);
+    CHOSEN_TILE(rows, panel, width, acc);
 }
 
 void ares_depthwise_tile(const ares_depthwise_taps *taps, int32_t first, int32_t width,
@@ -84,6 +88,13 @@ void ares_depthwise_positions(const ares_depthwise_block *block, const ares_dept
 }
 
 #if defined(ARES_MICRO_X86)
+int32_t ares_depthwise_all(const ares_depthwise_block *block, const ares_depthwise_image *image,
+                           uint8_t *out)
+{
+    return block->is_prepared && ares_x86_chosen->depthwise_image != NULL &&
+           ares_x86_chosen->depthwise_image(block, image, out);
+}
+
 int ares_has_runs(void)
 {
     return ares_x86_chosen->run_panels != NULL;

@@ -1,28 +1,57 @@
 #include "../inc/norm.h"
 
-/* floor(sqrt(value)), and the rest: value - root^2. */
+#include "../inc/micro_rows.h"
+
+#define MANY 16        /* codes for which it pays to ask an instruction set */
+#define MOST (1 << 15) /* codes whose squares fit 31 bits: 255^2 * 2^15 < 2^31 */
+
+/*
+ * floor(sqrt(value)), and the rest: value - root^2. 2^62 <= value: its upper half has a root of sixteen bits, that one's
+ * upper half one of eight, which is found bit by bit. From the root r of an upper half, with the rest of it, the next bits
+ * are the quotient of what is left by 2 r, or that less one (Zimmermann, Karatsuba square root).
+ */
 static uint64_t integer_root(uint64_t value, uint64_t *rest)
 {
-    uint64_t root = 0;
-    for (uint64_t bit = (uint64_t)1 << 62; bit != 0; bit >>= 2) {
-        const uint64_t trial = root + bit;
-        root >>= 1;
-        if (value >= trial) {
-            value -= trial;
-            root += bit;
-        }
+    const uint32_t upper = (uint32_t)(value >> 32);
+    uint32_t left = upper >> 16;
+    uint32_t root = 0;
+    for (uint32_t bit = (uint32_t)1 << 14; bit != 0; bit >>= 2) {
+        const uint32_t trial = root + bit;
+        const uint32_t fits = left >= trial ? ~(uint32_t)0 : 0;
+        left -= trial & fits;
+        root = (root >> 1) + (bit & fits);
     }
-    *rest = value;
-    return root;
+    uint32_t halves = (left << 7) | ((upper >> 9) & 0x7fu);
+    uint32_t next = halves / root;
+    int32_t over = (int32_t)((((halves - next * root) << 9) | (upper & 0x1ffu)) - next * next);
+    root = (root << 8) + next;
+    if (over < 0) {
+        over += (int32_t)(2 * root) - 1;
+        --root;
+    }
+    const uint32_t low = (uint32_t)(value & 0xffffffffu);
+    halves = ((uint32_t)over << 15) | (low >> 17);
+    next = halves / root;
+    uint64_t wide_root = ((uint64_t)root << 16) + next;
+    int64_t wide_over = (int64_t)(((uint64_t)(halves - next * root) << 17) | (low & 0x1ffffu)) -
+                        (int64_t)((uint64_t)next * next);
+    if (wide_over < 0) {
+        wide_over += (int64_t)(2 * wide_root) - 1;
+        --wide_root;
+    }
+    *rest = (uint64_t)wide_over;
+    return wide_root;
 }
 
 /* R with 1 / sqrt(radicand) = R * 2^(doublings - 68), in [2^36, 2^37]. 1 <= radicand. */
 static int64_t inverse_root(uint64_t radicand, int32_t *doublings)
 {
     *doublings = 0;
-    while (radicand >> 62 == 0) {
-        radicand <<= 2;
-        ++*doublings;
+    for (int32_t bits = 32; bits >= 2; bits /= 2) {
+        if (radicand >> (64 - bits) == 0) {
+            radicand <<= bits;
+            *doublings += bits / 2;
+        }
     }
     uint64_t rest;
     const uint64_t root = integer_root(radicand, &rest);
@@ -49,28 +78,41 @@ typedef struct statistics {
     int32_t shift;
 } statistics;
 
+/* The sum of codes less zero, and that of their squares, of up to 2^15 that lie side by side. */
+static void add_moments(const uint8_t *codes, int32_t count, int32_t zero, int32_t is_signed,
+                        int32_t *sum, int64_t *squares)
+{
+    int32_t all = 0;
+    int32_t some = 0;
+    if (count >= MANY && ares_moments_some(codes, count, is_signed, &all, &some) > 0) {
+        *squares += some + (int64_t)zero * (count * zero - 2 * all);
+        *sum += all - count * zero;
+        return;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t step = ares_load_code(codes, i, is_signed) - zero;
+        all += step;
+        some += step * step;
+    }
+    *sum += all;
+    *squares += some;
+}
+
 static statistics statistics_of(const ares_norm_params *p, const uint8_t *in)
 {
     const int32_t count = p->width * p->positions;
-    const int32_t zero = p->input_zero_point;
-    const int32_t is_signed = p->input_signed;
+    const int32_t channels_last = p->channel_stride == 1;
+    const int32_t run = channels_last ? p->width : p->positions;
+    const int32_t runs = channels_last ? p->positions : p->width;
+    const int32_t apart = channels_last ? p->position_stride : p->channel_stride;
     statistics found;
     int32_t sum = 0;
     int64_t squares = 0;
-    for (int32_t c = 0; c < p->width; ++c) {
-        const uint8_t *at = in + c * p->channel_stride;
-        uint32_t some = 0; /* squares of up to 2^16 steps: 255^2 * 2^16 < 2^32 */
-        for (int32_t i = 0; i < p->positions; ++i) {
-            const int32_t step = ares_load_code(at, 0, is_signed) - zero;
-            sum += step;
-            some += (uint32_t)(step * step);
-            at += p->position_stride;
-            if ((i & 0xffff) == 0xffff) {
-                squares += some;
-                some = 0;
-            }
+    for (int32_t k = 0; k < runs; ++k) {
+        for (int32_t i = 0; i < run; i += MOST) {
+            add_moments(in + k * apart + i, run - i < MOST ? run - i : MOST, p->input_zero_point,
+                        p->input_signed, &sum, &squares);
         }
-        squares += some;
     }
     found.sum = p->is_centred ? sum : 0;
     const int64_t variance = count * squares - (int64_t)found.sum * found.sum;
@@ -112,6 +154,10 @@ static void normalise_group(const ares_norm_params *p, const statistics *group,
     const int32_t down = group->shift;
     int32_t lo = p->rescale.lo;
     int32_t hi = p->rescale.hi;
+    const ares_norm_group own = {unit, lead, down, first_channel};
+    if (ares_norm_some(p, &own, in, out) > 0) {
+        return;
+    }
     steps = steps != NULL ? steps + first_channel * step_stride : NULL;
 
     for (int32_t c = p->width; c > 0; --c) {

@@ -1,5 +1,7 @@
 #include "../inc/permute.h"
 
+#include "../inc/micro_elements.h"
+
 #include <string.h>
 
 /* One run along the innermost axis; returns the end of what was written. */
@@ -22,9 +24,10 @@ static uint8_t *copy_run(uint8_t *out, const uint8_t *in, int32_t count, int32_t
 static uint8_t *interleave(uint8_t *out, const uint8_t *in, int32_t planes, int32_t stride,
                            int32_t count)
 {
+    const int32_t done = ares_interleave_some(in, planes, stride, count, out);
     for (int32_t k = 0; k < planes; ++k) {
         const uint8_t *const plane = in + k * stride;
-        for (int32_t i = 0; i < count; ++i) {
+        for (int32_t i = done; i < count; ++i) {
             out[i * planes + k] = plane[i];
         }
     }

@@ -99,17 +99,15 @@ static int32_t count_directions(const ares_rfft_params *p, bin value)
     }
     /* Within one half plane the sign of the cross product orders the directions. */
     int32_t from = value.im < 0 ? 0 : p->below;
-    int32_t to = value.im < 0 ? p->below : p->num_steps;
+    int32_t left = (value.im < 0 ? p->below : p->num_steps) - from;
     (void)scale_down(&value);
-    while (from < to) {
-        const int32_t middle = from + (to - from) / 2;
+    /* Halving without branches, as either half is as likely: of left steps from the first one on so many are passed. */
+    for (; left > 0; left /= 2) {
+        const int32_t middle = from + (left - 1) / 2;
         const int32_t *const direction = p->directions + 2 * middle;
         /* Each product is below 2^61. */
-        if (value.im * direction[0] - value.re * direction[1] >= 0) {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
+        const int is_passed = value.im * direction[0] - value.re * direction[1] >= 0;
+        from = is_passed ? middle + 1 : from;
     }
     return from;
 }

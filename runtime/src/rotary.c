@@ -1,5 +1,6 @@
 #include "../inc/rotary.h"
 
+#include "../inc/micro_rows.h"
 #include "../inc/wide.h"
 
 /* N14: the code of acc * multiplier / 2^(shift + 32), |acc| < 2^39. */
@@ -24,7 +25,8 @@ ares_status ares_rotary(const void *params, const void *const *inputs, void *con
         const int32_t *const cos = p->cos + l % p->length * p->pairs;
         const int32_t *const sin = p->sin + l % p->length * p->pairs;
         for (int32_t h = 0; h < p->inner * p->heads; ++h) {
-            for (int32_t i = 0; i < p->pairs; ++i) {
+            for (int32_t i = ares_rotary_some(p, cos, sin, in + head, out + head); i < p->pairs;
+                 ++i) {
                 const int32_t j = head + i * step;
                 const int32_t k = j + apart;
                 const int64_t a = ares_load_code(in, j, p->input_signed) - p->input_zero_point;

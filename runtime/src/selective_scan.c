@@ -1,5 +1,6 @@
 #include "../inc/selective_scan.h"
 
+#include "../inc/micro_rows.h"
 #include "../inc/wide.h"
 
 #define POWERS 16
@@ -90,7 +91,7 @@ ares_status ares_selective_scan(const void *params, const void *const *inputs, v
     uint8_t *const out = (uint8_t *)outputs[0];
     step *const steps = (step *)scratch;
 
-    for (int32_t d = 0; d < p->channels; ++d) {
+    for (int32_t d = ares_scan_some(p, inputs, out); d < p->channels; ++d) {
         int32_t largest = 0;
         for (int32_t t = 0; t < p->steps; ++t) {
             const int32_t i = t * p->channels + d;

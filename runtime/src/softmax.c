@@ -1,5 +1,6 @@
 #include "../inc/softmax.h"
 
+#include "../inc/micro_rows.h"
 #include "../inc/softmax_row.h"
 
 /* From so many keys on it pays to make the codes of a row once for each step below its largest score. */
@@ -91,6 +92,9 @@ ares_status ares_softmax(const void *params, const void *const *inputs, void *co
     scores row;
     (void)scratch;
 
+    if (ares_softmax_some(p, in, out) > 0) {
+        return ARES_OK;
+    }
     row.flip = p->input_signed ? 128 : 0;
     for (int32_t r = 0; r < p->rows; ++r) {
         row.in = in;

@@ -75,6 +75,11 @@ def to_generator(m: Any, x: torch.Tensor) -> Any:
     return x + torch.rand(4, generator=torch.Generator().manual_seed(1))
 
 
+def under_autocast(m: Any, x: torch.Tensor) -> Any:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return m.fc(m.fc(x))
+
+
 # function of Holder and x, kind, part of the message
 FAULTS: list[tuple[Callable[[Any, torch.Tensor], Any], str, str]] = [
     (lambda m, x: m.fc(x) if x.mean() > 0 else x, "data_dependent", "'__bool__' hands to Python"),
@@ -93,6 +98,8 @@ FAULTS: list[tuple[Callable[[Any, torch.Tensor], Any], str, str]] = [
     (lambda m, x: x * x.nonzero().shape[0], "data_dependent", "shape of :nonzero#0"),
     (lambda m, x: x[: x.argmax() % 2 + 1], "data_dependent", "shape of :__getitem__#0"),
     (lambda m, x: x + 1 if torch.rand(1) > 2 else x, "data_dependent", "'__bool__'"),
+    (under_autocast, "autocast", "fc#0 runs under torch.autocast (bfloat16)"),
+    (lambda m, x: x.half().float(), "reduced_precision", ":half#0 computes in float16"),
     (lambda m, x: x + torch.randn(4), "random", "'randn' draws"),
     (lambda m, x: x + torch.rand_like(x), "random", "'rand_like' draws"),
     (lambda m, x: x + torch.empty(4).uniform_(), "random", "'uniform' draws"),
@@ -218,7 +225,8 @@ def test_changed_structure(change: Callable[..., Any]) -> None:
 
 
 def test_every_kind_is_tested() -> None:
-    assert {kind for _, kind, _ in FAULTS} | {"training", "changed_structure"} == set(PROBLEM_KINDS)
+    others = {"training", "changed_structure", "type_dependent"}
+    assert {kind for _, kind, _ in FAULTS} | others == set(PROBLEM_KINDS)
 
 
 def test_branch_is_flagged_and_named() -> None:

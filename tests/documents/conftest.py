@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ares.documents import run_summary
+from ares.documents.float32_record import RECORD
 from ares.documents.pages import models, performance
 from ares.documents.registry import generated
 from tests.checkout import ROOT
@@ -16,7 +17,7 @@ from tests.checkout import ROOT
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The generated files and what they are made of; goldens and networks are the real ones."""
-    records = (run_summary.SUMMARY, models.SUMMARY, performance.RECORDS)
+    records = (run_summary.SUMMARY, models.SUMMARY, performance.RECORDS, performance.SPEED, RECORD)
     for path in (*(page.path for page in generated()), *records):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)

@@ -24,6 +24,7 @@ from ares.ops import read_graph, run_reference
 from ares.plan import Plan, plan
 from ares.toolchain import Target, build, default_targets, run
 from ares.witness import Witness
+from ares.witness_float32 import explain
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -261,6 +262,8 @@ def _assert_accepted(
     judgements = witness.judge(stacked, tensors)
     rejected = [judgement for judgement in judgements if not judgement.accepted]
     assert not rejected, f"the torch witness does not accept {rejected[0]}"
+    wrong = [p for p in explain(witness, model, stacked, tensors, ()).partings if p.unexplained]
+    assert not wrong, f"no tie explains what float32 makes of {wrong[0].tensor}: {wrong[0]}"
 
 
 def _role(operation: Operation) -> str:

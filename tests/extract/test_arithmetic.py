@@ -303,7 +303,12 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str, str, str]] = {
     ),
     "larger than the tensor": (
         on_codes(lambda m, y: y.mean(1, keepdim=True) + m.image),
-        *("add", "constant of shape [1, 2, 6, 5] is larger than the tensor of shape [1, 1, 6, 5]"),
+        *("add", "its constants differ within what the real output of mean (mean) mixes"),
+        "quantise both",
+    ),
+    "of more axes than the tensor": (
+        on_codes(lambda m, y: y.flatten(1) + m.image[0, :, :1, :1].expand(2, 1, 60)),
+        *("add", "constant of shape [2, 1, 60] is larger than the tensor of shape [1, 60]"),
         "the tensor's shape",
     ),
     "NaN": (on_codes(lambda m, y: y + m.nan), "add", "NaN or infinity", "train or load"),
@@ -356,7 +361,12 @@ def test_a_head_beyond_binary32_is_refused() -> None:
 
 FOLLOWED: dict[str, Callable[[], nn.Module]] = {
     "larger than the tensor": on_codes(
-        lambda m, y: y.mean(1, keepdim=True) + m.image[:, :1, :1, :1]
+        lambda m, y: m.q3(y.mean(1, keepdim=True)) + m.q4(m.image),
+        q3=plain_identity,
+        q4=plain_identity,
+    ),
+    "of more axes than the tensor": on_codes(
+        lambda m, y: y.flatten(1).reshape(-1, 1, 60) + m.image[0, :, :, :1].reshape(1, 12, 1)
     ),
     "behind padding": on_input(lambda m, x: F.pad(x + 2, (1, 1))),
     "a negative factor behind a maximum": of_a_layer(

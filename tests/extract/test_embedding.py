@@ -250,18 +250,134 @@ def test_refusals() -> None:
     assert "not quantised" in refusal(bare, ids)
 
 
-def test_ids_that_meet_something_else() -> None:
-    for forward in (
-        lambda m, x: m.quant(x),
-        lambda m, x: m.quant(x + x),
-        lambda m, x: m.quant(m.table(x + 1)),
-        lambda m, x: m.quant(m.table(torch.flip(x, (1,)))),
-        lambda m, x: m.quant(torch.cat([x, x], dim=1)),
-        lambda m, x: m.quant(x.double()),
-    ):
-        model = Net(forward, quant=identity(), table=nn.Embedding(VOCABULARY + 1, DIM))
-        analysis = analyse(model.eval(), [ids_of()], "net", allow_uncalibrated=True)
-        assert analysis.errors
+# What ids may meet on their way to a table -> the Graph's operations before it.
+MOVED: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
+    "slice": (lambda x: x[:, 1:4], ["slice"]),
+    "every second": (lambda x: x[:, ::2], ["slice"]),
+    "one": (lambda x: x[:, 2:3], ["slice"]),
+    "narrow": (lambda x: x.narrow(1, 1, 3), ["slice"]),
+    "select": (lambda x: x.select(1, 2).unsqueeze(1), ["slice", "squeeze", "squeeze"]),
+    "chunk": (lambda x: x.chunk(2, 1)[1], ["slice"]),
+    "unbind": (lambda x: torch.stack(x.unbind(1)[1:4], 1), ["slice", "squeeze"] * 3 + ["squeeze"] * 3 + ["concat"]),
+    "reshape": (lambda x: x[:, :4].reshape(-1, 2, 2).flatten(1), ["slice", "reshape", "flatten"]),
+    "transpose": (
+        lambda x: x[:, :4].view(-1, 2, 2).transpose(1, 2).reshape(-1, 4),
+        ["slice", "reshape", "permute", "reshape"],
+    ),
+    "flip": (lambda x: torch.flip(x, (1,)), ["flip"]),
+    "roll": (lambda x: x.roll(2, 1), ["slice", "slice", "concat"]),
+    "cat": (lambda x: torch.cat([x[:, :2], x, x], dim=1), ["slice", "concat"]),
+    "stack": (lambda x: torch.stack([x, x], 2).flatten(1), ["squeeze", "squeeze", "concat", "flatten"]),
+    "repeat": (lambda x: x.repeat(1, 2), ["concat"]),
+    "expand": (lambda x: x.unsqueeze(1).expand(-1, 3, -1).flatten(1), ["squeeze", "concat", "flatten"]),
+    "long": (lambda x: x.long(), []),
+    "int": (lambda x: x.int(), []),
+    "to": (lambda x: x.to(torch.int64), []),
+    "type": (lambda x: x.type(torch.int32), []),
+    "clone": (lambda x: x.clone().contiguous().detach(), []),
+    "no move": (lambda x: x.reshape(x.shape), []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32])
+@pytest.mark.parametrize("case", MOVED)
+def test_moved_ids(case: str, kind: torch.dtype) -> None:
+    move, expected = MOVED[case]
+    model = seeded(
+        lambda: Net(
+            lambda m, x: m.head(m.quant(m.table(move(x)))),
+            table=nn.Embedding(VOCABULARY, DIM),
+            quant=identity(),
+            head=linear(DIM, 3),
+        )
+    )
+    graph = checked(model, kind, c=kind is torch.int64)
+    assert kinds(graph) == [*expected, "embedding", "linear_fp32"]
+    ids = [t for t in graph.tensors if t.dtype is DType.S32]
+    assert len(ids) == len(expected) + 1
+    assert all((t.scale, t.zero_point, t.lo, t.hi) == (1.0, 0, 0, VOCABULARY - 1) for t in ids)
+
+
+def test_every_part_of_the_ids_has_a_table_of_its_own() -> None:
+    """An id of the input is one of all tables that it may come to."""
+    model = Net(
+        lambda m, x: m.add(m.qa(m.a(x[:, :2])), m.qb(m.b(x[:, 3:]))),
+        a=nn.Embedding(VOCABULARY, DIM),
+        b=nn.Embedding(2 * VOCABULARY, DIM),
+        qa=plain_identity(),
+        qb=plain_identity(),
+        add=_Sum(),
+    )
+    graph = checked(model)
+    assert graph.tensor("input").hi == VOCABULARY - 1
+
+
+POSITIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
+    "a float table": (
+        lambda m, x: m.add(m.quant(m.table(x)), m.qb(m.b(m.places[:, : x.shape[1]]))),
+        ["embedding", "constant", "add"],
+    ),
+    "made in forward": (
+        lambda m, x: m.add(m.quant(m.table(x)), m.qb(m.b(torch.arange(LENGTH)[None]))),
+        ["embedding", "constant", "add"],
+    ),
+    "a quantised table": (
+        lambda m, x: m.add(m.quant(m.table(x)), m.c(m.places)),
+        ["embedding", "constant", "add"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", POSITIONS)
+def test_constant_ids(case: str) -> None:
+    """Positions: their rows are looked up at extraction."""
+    forward, expected = POSITIONS[case]
+
+    def make() -> Net:
+        return Net(
+            forward,
+            table=nn.Embedding(VOCABULARY, DIM),
+            b=nn.Embedding(9, DIM),
+            c=qnn.QuantEmbedding(9, DIM, return_quant_tensor=False),
+            quant=plain_identity(),
+            qb=plain_identity(),
+            add=_Sum(),
+        )
+
+    model = seeded(make)
+    model.register_buffer("places", torch.arange(LENGTH)[None])
+    graph = checked(model)
+    assert kinds(graph) == expected
+    assert len(np.unique(graph.operations[1].codes)) > 5
+
+
+def test_constant_ids_without_a_batch() -> None:
+    model = Net(
+        lambda m, x: m.quant(m.table(m.places)), table=nn.Embedding(9, DIM), quant=identity()
+    )
+    model.register_buffer("places", torch.arange(LENGTH))
+    assert "a constant of shape [5]" in refusal(model, ids_of())
+
+
+NOT_MOVED: dict[str, tuple[Callable[..., Any], str]] = {
+    "quantised": (lambda m, x: m.quant(x), "s32, expected s8 or u8"),
+    "added": (lambda m, x: m.quant(x + x), "makes int64 of token ids"),
+    "counted": (lambda m, x: m.quant(m.table(x + 1)), "makes int64 of token ids"),
+    "taken away": (lambda m, x: m.quant(m.table(VOCABULARY - x)), "makes int64 of token ids"),
+    "real": (lambda m, x: m.quant(x.double()), "makes float64 of token ids"),
+    "short": (lambda m, x: m.quant(m.table(x.short().long())), "short cannot be mapped"),
+    "padded": (lambda m, x: m.quant(m.table(torch.nn.functional.pad(x, (1, 0)))), "s32, expected"),
+    "an output": (lambda m, x: (m.quant(m.table(x)), x), "the network's output are its token ids"),
+    "moved, an output": (lambda m, x: (m.quant(m.table(x)), x[:, 1:]), "are its token ids"),
+    "alone": (lambda m, x: x, "the network's output are its token ids"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_MOVED)
+def test_ids_that_meet_something_else(case: str) -> None:
+    forward, reason = NOT_MOVED[case]
+    model = Net(forward, quant=identity(), table=nn.Embedding(VOCABULARY + 1, DIM))
+    assert reason in refusal(model, ids_of())
 
 
 FILE = """\

@@ -18,11 +18,13 @@ from tests.extract.models import (
     IMAGE,
     Net,
     Shape,
+    calibrated,
     checked,
     conv,
     identity,
     kinds,
     plain_identity,
+    refused,
     relu,
     seeded,
     set_scale,
@@ -105,11 +107,81 @@ BROADCAST: dict[str, Callable[..., Any]] = {
     "one number": lambda m, x: m.out(_mean(m, x, (1, 2, 3)) + m.q(x)),
 }
 
+# Neither operand has the shape of the sum: the larger one is repeated by a concatenation.
+BOTH: dict[str, Callable[..., Any]] = {
+    "rows and columns": lambda m, x: m.out(_mean(m, x, (2,)) + _mean(m, x, (3,))),
+    "a difference": lambda m, x: m.out(_mean(m, x, (3,)) - _mean(m, x, (2,))),
+    "channels and pixels": lambda m, x: m.relu(_mean(m, x, (1,)) + _mean(m, x, (2, 3))),
+    "pairs": lambda m, x: m.out(m.q(x).flatten(2).unsqueeze(2) + m.q2(x).flatten(2).unsqueeze(3)),
+    "a product": lambda m, x: m.out(_mean(m, x, (2,)) * _mean(m, x, (3,))),
+    "a constant": lambda m, x: m.out(_mean(m, x, (2,)) + torch.linspace(-1, 1, 6).reshape(6, 1)),
+    "more than a concatenation takes": lambda m, x: m.out(
+        m.q(x).flatten(1)[:, None, :37] - m.q2(x).flatten(1)[:, :40, None]
+    ),
+}
+
 
 @pytest.mark.parametrize("case", BROADCAST)
 def test_broadcasting(case: str) -> None:
     graph = checked(Net(BROADCAST[case], **_operands()), IMAGE, c="rows" in case or "first" in case)
     assert kinds(graph)[-1] == "add"
+
+
+@pytest.mark.parametrize("case", BOTH)
+def test_broadcasting_on_both_sides(case: str) -> None:
+    graph = checked(Net(BOTH[case], **_operands()), IMAGE, c=True)
+    last, result = kinds(graph)[-1], graph.tensor(graph.outputs[0]).shape
+    assert last in ("add", "mul", "batch_norm")
+    sources = [graph.tensor(name).shape for name in graph.operations[-1].inputs]
+    assert sources[0] == result
+    assert "concat" in kinds(graph)
+
+
+# torch.stack along a new axis, the front one too, where the batch is then second.
+STACKS: dict[str, Callable[..., Any]] = {
+    "mean of two": lambda m, x: m.out(torch.stack([m.q(x), m.q(x).flip(2)]).mean(0)),
+    "sum of two": lambda m, x: m.relu(torch.stack([m.q(x), m.q(x).flip(2)], 0).sum(dim=0)),
+    "mean of tokens": lambda m, x: m.out(
+        torch.stack([m.q(x).flatten(2), m.q(x).flatten(2).flip(2)]).mean((0, -1))
+    ),
+    "kept": lambda m, x: m.out(
+        torch.stack([m.q(x), m.q(x).flip(3)]).sum(0, keepdim=True).transpose(0, 1)
+    ),
+    "taken apart": lambda m, x: m.out(torch.add(*torch.stack([m.q(x), m.q(x).flip(3)]).unbind(0))),
+    "one of them": lambda m, x: m.out(torch.stack([m.q(x), m.q2(x)])[1]),
+    "the batch in front again": lambda m, x: m.out(
+        torch.stack([m.q(x), m.q2(x), m.q3(x)]).transpose(0, 1)
+    ),
+    "of different scales": lambda m, x: m.out(m.q4(torch.stack([m.q(x), m.q2(x)])).mean(0)),
+    "behind the batch": lambda m, x: m.out(torch.stack([m.q(x), m.q(x).flip(3)], 1).mean(1)),
+    "last": lambda m, x: m.out(torch.stack([m.q(x), m.q(x).flip(3)], -1).sum((3, 4))),
+}
+
+
+@pytest.mark.parametrize("case", STACKS)
+def test_stacks(case: str) -> None:
+    model = Net(STACKS[case], q4=plain_identity(), **_operands())
+    checked(model, IMAGE, c=case in ("mean of two", "taken apart", "last"))
+
+
+STACKS_REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
+    "an output": (lambda m, x: torch.stack([m.q(x), m.q(x)]), "batch is not its first dimension"),
+    "over the batch": (
+        lambda m, x: m.out(torch.stack([m.q(x), m.q(x)]).mean(1)),
+        "batch is not its first dimension",
+    ),
+    "over axes that lie apart": (
+        lambda m, x: m.out(torch.stack([m.q(x), m.q(x)], 1).mean((1, 3))),
+        "the axes [1, 3] of 5, which lie apart",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STACKS_REFUSED)
+def test_stacks_that_are_refused(case: str) -> None:
+    forward, reason = STACKS_REFUSED[case]
+    finding = refused(calibrated(Net(forward, q=plain_identity(), out=identity()), IMAGE), IMAGE)
+    assert reason in finding.reason
 
 
 def test_sums_of_quant_tensors_with_one_scale() -> None:

@@ -114,6 +114,43 @@ def test_constants_behind_padding_are_those_of_what_is_padded() -> None:
     assert "added after padding with zeros" in finding.reason
 
 
+# Function and what it makes of zero; of codes, which are known, a table does it.
+FUNCTIONS: dict[str, tuple[Operation, bool]] = {
+    "gelu": (F.gelu, True),
+    "tanh": (torch.tanh, True),
+    "sigmoid": (torch.sigmoid, False),
+    "hardsigmoid": (F.hardsigmoid, False),
+    "log_sigmoid": (F.logsigmoid, False),
+}
+
+
+def _padded_then(function: Operation, real: bool) -> Net:
+    """Padding of real values behind a convolution, or of the codes behind its quantiser, then a function."""
+
+    def forward(m: Any, x: Any) -> Any:
+        y = m.c(m.q(x))
+        return m.r(function(F.pad(y if real else m.q2(y), (2, 0, 1, 1))))
+
+    layers = {} if real else {"q2": plain_identity(**ZERO_POINT)}
+    return Net(forward, q=identity(), c=conv(2, 3), r=plain_identity(), **layers)
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_padding_followed_by_a_function(case: str) -> None:
+    """Of codes the frame becomes the function of zero; of real values only where that is zero."""
+    function, keeps_zero = FUNCTIONS[case]
+    graph = checked(seeded(lambda: _padded_then(function, False)), IMAGE, c=case == "sigmoid")
+    assert kinds(graph)[:3] == ["quantize", "conv2d", "zero_pad2d"]
+    assert len(kinds(graph)) == 4
+    if keeps_zero:
+        graph = checked(seeded(lambda: _padded_then(function, True)), IMAGE)
+        assert kinds(graph) == ["quantize", "conv2d", "zero_pad2d"]
+        return
+    finding = refused(calibrated(seeded(lambda: _padded_then(function, True)), IMAGE), IMAGE)
+    assert f"{case} comes after padding with zeros, which it changes" in finding.reason
+    assert "QuantIdentity between the two" in finding.suggestion
+
+
 REFUSED: dict[str, tuple[Operation, Shape, str, str]] = {
     "the batch": (lambda y: F.pad(y, (0, 0, 0, 0, 1, 0)), TOKENS, "the batch", "other dimensions"),
     "rank 5": (lambda y: F.pad(y.unsqueeze(1), (1, 1)), IMAGE, "[1, 1, 2, 6, 5]", "before"),

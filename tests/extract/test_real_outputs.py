@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import brevitas.quant as bq
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFloat
 from torch import nn
 
 from ares.ir import DType
+from ares.ops import run_reference
+from ares.witness import Witness
 from tests.extract.behind import norm, trained
 from tests.extract.channel_scales import WIDE, by_channel
 from tests.extract.models import (
@@ -20,13 +23,16 @@ from tests.extract.models import (
     TOKENS,
     Net,
     Shape,
+    calibrated,
     checked,
     conv,
     identity,
     kinds,
+    linear,
     plain_identity,
     refused,
     relu,
+    seeded,
 )
 from tests.extract.test_conv1d import SIGNAL, conv1d
 from tests.slow import one_in
@@ -281,3 +287,91 @@ def test_averages_of_codes_that_need_a_quantiser(case: str) -> None:
     assert "the network's output is the real output of" in finding.reason
     assert finding.suggestion == "end the network with a QuantLinear or a QuantIdentity"
     checked(trained(lambda: make(True)), IMAGE, calibrate=False)
+
+
+# --- judged element by element
+
+
+LOGITS: dict[str, Callable[..., Any]] = {
+    "as they are": lambda y: y,
+    "moved": lambda y: y.reshape(-1, 2, 2).permute(0, 2, 1).flip(2),
+    "joined": lambda y: torch.cat([y, y * 0.5], 1),
+}
+
+
+@pytest.mark.parametrize("case", LOGITS)
+def test_an_element_beside_large_ones_is_judged_by_itself(case: str) -> None:
+    """Next to a channel of 1e20 the others are no noise."""
+    model: Any = seeded(
+        lambda: Net(lambda m, x: LOGITS[case](m.f(m.q(x))), q=plain_identity(), f=linear(6, 4))
+    )
+    calibrated(model, (1, 6))
+    model.f.bias.data[1] = 1e20
+    graph = checked(model, (1, 6), c=True, calibrate=False)
+    inputs = [torch.linspace(-1, 1, 6)[None].numpy()]
+    right = run_reference(graph, inputs)
+    name = graph.outputs[0]
+    small = [i for i in np.ndindex(right[name].shape) if abs(right[name][i]) < 1e3]
+    assert len(small) >= 3
+    for index in small:
+        wrong = right[name].copy()
+        wrong[index] *= np.float32(1 + 2.0**-8)
+        found = Witness(model, graph).judge(inputs, {**right, name: wrong})
+        (rejected,) = [judgement for judgement in found if not judgement.accepted]
+        assert (rejected.tensor, rejected.index) == (name, index)
+
+
+def test_a_sum_that_cancels_is_judged_by_what_is_added() -> None:
+    """acc * scale + bias near zero has the rounding of both."""
+    model: Any = seeded(lambda: Net(lambda m, x: m.f(m.q(x)), q=plain_identity(), f=linear(6, 4)))
+    calibrated(model, (1, 6))
+    x = torch.linspace(-1, 1, 6)[None]
+    model.f.bias.data -= model(x)[0].detach() * (1 + 2.0**-20)
+    graph = checked(model, (1, 6), calibrate=False)
+    right = run_reference(graph, [x.numpy()])
+    logits = right[graph.outputs[0]]
+    assert np.abs(logits).max() < 1e-3 * float(model.f.bias.detach().abs().max())
+    found = Witness(model, graph).judge([x.numpy()], right)
+    assert all(judgement.accepted for judgement in found)
+
+
+# --- what binary32 cannot hold
+
+TOO_LARGE: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "logits": (
+        lambda: Net(
+            lambda m, x: m.f(m.q(x).flatten(1)) * 3e38, q=plain_identity(), f=linear(60, 3)
+        ),
+        "its results could reach",
+    ),
+    "interpolated": (
+        lambda: Net(
+            lambda m, x: F.interpolate(m.q(x), scale_factor=2, mode="bilinear") * 1e30 * 1e30,
+            q=plain_identity(),
+        ),
+        "leave binary32",
+    ),
+    "joined": (
+        lambda: Net(
+            lambda m, x: torch.cat([m.f(m.q(x)) * 1e30 * 1e9, m.g(m.q(x))], 1),
+            q=plain_identity(),
+            f=conv(2, 3),
+            g=conv(2, 3),
+        ),
+        "its results could reach",
+    ),
+    "too small": (
+        lambda: Net(
+            lambda m, x: m.f(m.q(x).flatten(1)) * 1e-40, q=plain_identity(), f=linear(60, 3)
+        ),
+        "too small for binary32",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LARGE)
+def test_results_beyond_binary32_are_refused(case: str) -> None:
+    make, reason = TOO_LARGE[case]
+    finding = refused(calibrated(seeded(make), IMAGE), IMAGE)
+    assert reason in finding.reason
+    assert "numbers behind it" in finding.suggestion or "larger numbers" in finding.suggestion

@@ -43,13 +43,6 @@ FUNCTIONS: dict[str, Case] = {
         "the network's output is the sum",
         "end",
     ),
-    "broadcast of both": Case(
-        _function(lambda y: y.flatten(2).unsqueeze(1) + y.flatten(2).unsqueeze(2)),
-        "add",
-        "add",
-        "shapes differ",
-        "change the shapes",
-    ),
     "softshrink": Case(
         _function(F.softshrink), "softshrink", "softshrink", "cannot be mapped", "docs/supported"
     ),
@@ -146,7 +139,7 @@ FUNCTIONS: dict[str, Case] = {
         _function(lambda y: y.to(torch.int32).double()), "to", "to", "into int32", "conversion"
     ),
     "x.long()": Case(
-        _function(lambda y: y.long().double()), "long", "long", "cannot be mapped", "conversion"
+        _function(lambda y: y.long().double()), "long", "long", "into int64", "conversion"
     ),
     "binary32": Case(
         _function(lambda y: y.float()), "float", "float", "into float32", "conversion"

@@ -203,6 +203,30 @@ def test_moves_into_every_layer(case: str) -> None:
     checked(model, IMAGE, c=True)
 
 
+def _split(x: Any, axes: int) -> Any:
+    return x.reshape(-1, *[2] * axes)
+
+
+# Permutations of more axes than images have, none of which lie together.
+MANY_AXES: dict[str, Callable[..., Any]] = {
+    "seven, codes": lambda m, x: m.r(_split(m.q(x), 7).permute(0, 7, 5, 3, 1, 6, 4, 2).flatten(1)),
+    "seven, the input": lambda m, x: m.q(_split(x, 7).permute(0, 7, 6, 5, 4, 3, 2, 1)),
+    "seven, logits": lambda m, x: _split(m.fc(m.q(x)), 7).permute(0, 2, 4, 6, 1, 3, 5, 7),
+    "one axis of one element": lambda m, x: m.r(
+        _split(m.q(x), 7).unsqueeze(3).permute(0, 8, 6, 4, 2, 7, 5, 3, 1)
+    ),
+    "in two steps": lambda m, x: m.r(
+        _split(m.q(x), 7).permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 3).permute(0, 5, 3, 1, 2, 4)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MANY_AXES)
+def test_permutations_of_many_axes(case: str) -> None:
+    model = seeded(lambda: Net(MANY_AXES[case], q=plain_identity(), r=relu(), fc=linear(128, 128)))
+    checked(model, (1, 128), c=True)
+
+
 # Forward, whose outputs are what is tried -> number of outputs.
 OUTPUTS: dict[str, tuple[Callable[..., Any], int]] = {
     "the codes of the input": (lambda m, x: m.q(x), 1),

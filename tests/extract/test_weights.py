@@ -252,6 +252,32 @@ def test_tables_of_embeddings(kind: str) -> None:
     assert lo <= codes.min() < codes.max() <= hi
 
 
+@pytest.mark.parametrize("quantizer", [PER_TENSOR, PER_CHANNEL])
+def test_weights_at_ties_have_the_even_code(quantizer: type) -> None:
+    """Halves of a scale of 2**-5, and the numbers beside them: N1, as Brevitas rounds them."""
+
+    def make() -> Net:
+        layer = linear(
+            6,
+            7,
+            **_weights(
+                quantizer, scaling_impl_type=ScalingImplType.CONST, scaling_init=127 * 2.0**-5
+            ),
+        )
+        halves = torch.arange(42, dtype=torch.float32).reshape(7, 6) - 20.5
+        halves[:, 4] -= 2.0**-12
+        halves[:, 5] += 2.0**-12
+        layer.weight.data.copy_(halves * 2.0**-5)
+        return Net(lambda m, x: m.r(m.f(m.q(x))), q=identity(), f=layer, r=plain_identity())
+
+    model = seeded(make)
+    graph = checked(model, (1, 6))
+    expected = [[round(float(w) * 32) for w in row] for row in model.f.weight.tolist()]
+    assert sum(code % 2 for row in expected for code in row[:4]) == 0
+    assert sum(code % 2 for row in expected for code in row[4:]) > 3
+    assert graph.operations[1].weight.tolist() == expected
+
+
 # --- one quantiser for several layers
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ares.golden import GoldenCase
 from ares.ir import Graph
 from ares.pipeline.fidelity import fidelity
-from ares.witness import free_running
+from ares.witness_float32 import free_running
 
 Array = npt.NDArray[np.float64]
 

@@ -297,6 +297,42 @@ def _lookup_case(
         yield "bytes " + " ".join(str(value) for value in row[start : start + 64])
 
 
+def wide_lines() -> Iterator[str]:
+    """N15. Products of 124 bits and the last rounding: ends, carries between halves, ties and their neighbours."""
+    draw = random.Random(15)
+    one = 2**62
+    # Halves that carry: of ones alone, of one bit, and of both.
+    ends = [0, 1, 2, 3, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**61 - 1, 2**61, 2**61 + 1]
+    ends += [one - 2**32, one - 2**31 - 1, one - 2, one - 1, one]
+    pairs = [(value, factor) for value in ends for factor in ends]
+    for _ in range(60):
+        bits = draw.randrange(1, 62)
+        # An odd multiple of 2**61: a tie; and one unit beside it.
+        tie = (draw.randrange(2**bits) | 1) << (62 - bits)
+        pairs += [(tie + near, 2 ** (bits - 1)) for near in (-1, 0, 1)]
+        pairs.append((2 ** (bits - 1), tie))
+        pairs.append((draw.randint(0, one), draw.randint(0, one)))
+    for value, factor in pairs:
+        product = (2 * value * factor + one) // (2 * one)
+        yield f"product {value} {factor} {product}"
+        yield f"state {-value} {factor} {-product}"
+    largest = 2**31 - 1
+    for shift in range(33, 85):
+        for multiplier in (0, 1, 3, 2**30, largest):
+            values = [0, 1, -1, 2**32 - 1, -(2**32), 2**61, -(2**61), 2**61 - 1]
+            values += [draw.randint(-(2**61), 2**61)]
+            if multiplier:
+                for code in (-129, -2, -1, 0, 1, 254):
+                    # The product that is nearest to the tie between two codes: on it only where the multiplier divides.
+                    near = half_even((2 * code + 1) * 2 ** (shift - 1), multiplier)
+                    values += [near - 1, near, near + 1]
+            for value in values:
+                addend = draw.choice((0, -128, 127, 255))
+                if abs(value) <= 2**61:
+                    rounded = half_even(value * multiplier + (addend << shift), 2**shift)
+                    yield f"round {value} {multiplier} {shift} {addend} {rounded}"
+
+
 FILES: dict[str, Callable[[], Iterator[str]]] = {
     "round_shift.txt": round_shift_lines,
     "dot.txt": dot_lines,
@@ -307,6 +343,7 @@ FILES: dict[str, Callable[[], Iterator[str]]] = {
     "lookup.txt": lookup_lines,
     "binary32.txt": binary32_lines,
     "weighted_sum.txt": weighted_sum_lines,
+    "wide.txt": wide_lines,
 }
 
 

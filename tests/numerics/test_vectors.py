@@ -17,6 +17,8 @@ from tests.slow import slow_but
 CHECK = Path(__file__).parent / "vector_check.c"
 KERNELS = ("lookup.c", "quantize_f32.c", "linear_fp32.c", "micro*.c")
 # On the host: the check reads the files of vectors where they lie.
+STRICT = ("-std=c11", "-ffp-contract=off")
+PORTABLE = ("-DARES_PORTABLE",)
 TARGETS = tuple(target for target in default_targets() if not target.machine.runner)
 
 
@@ -57,6 +59,19 @@ def test_c_agrees_with_the_vectors(target: Target, tmp_path: Path) -> None:
     result = _run(target, target.flags, runtime_dir(), tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(result.stdout.splitlines()) == len(make_vectors.FILES)
+
+
+def test_c_agrees_without_a_wider_type(tmp_path: Path) -> None:
+    """The other way of every product that a 128-bit type or an instruction set would make."""
+    result = _run(_installed(), (*STRICT, *PORTABLE), runtime_dir(), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _installed() -> Target:
+    target = next((target for target in TARGETS if target.missing() is None), None)
+    if target is None:
+        pytest.skip("no C compiler is installed, not even ziglang")
+    return target
 
 
 # (what is wrong, file of the runtime, the right text, the wrong one, the file of vectors that shows it)
@@ -209,15 +224,60 @@ FAULTS = [
 ]
 
 
+# Of N15: (what is wrong, the right text in inc/wide.h, the wrong one, whether in halves).
+WIDE_FAULTS = [
+    ("a tie downwards", "(UINT64_C(1) << 63)) >> 64", "(UINT64_C(1) << 63) - 1) >> 64", False),
+    ("not rounded", "product + (UINT64_C(1) << 63)", "product", False),
+    (
+        "a tie downwards, halves",
+        "(UINT64_C(1) << 29)) >> 30",
+        "(UINT64_C(1) << 29) - 1) >> 30",
+        True,
+    ),
+    ("not rounded, halves", "middle + (UINT64_C(1) << 29)", "middle", True),
+    ("no carry", "(((uint64_t)low * factor_low) >> 32)", "0", True),
+    ("one cross product", "(uint64_t)low * factor_high +", "", True),
+    ("a sum of 32 bits", "const uint64_t middle = ", "const uint64_t middle = (uint32_t)", True),
+    ("a state's tie upwards", "(size, factor) ^ sign) - sign", "(size, factor) ^ sign) + 0", False),
+    ("a signed low half", "(uint64_t)value & UINT64_C(0xffffffff)", "(int32_t)value", False),
+    ("what is beyond forgotten", "((uint64_t)low & UINT64_C(0xffffffff)) != 0 ||", "", False),
+    ("ties up", "remainder == half && beyond", "remainder == half", False),
+    ("ties to odd", "(quotient & 1) != 0", "(quotient & 1) == 0", False),
+    ("no addend", "addend * ((int64_t)1 << bits)", "0", False),
+    ("low half forgotten", "multiplier + (low >> 32) +", "multiplier +", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "right", "wrong", "in_halves"),
+    slow_but([0, 2, 4, 9], WIDE_FAULTS),
+)
+def test_planted_faults_of_wide_products_show(
+    what: str, right: str, wrong: str, in_halves: bool, tmp_path: Path
+) -> None:
+    flags = PORTABLE if in_halves else ()
+    _assert_shown(what, "inc/wide.h", right, wrong, "wide.txt", flags, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("what", "file", "right", "wrong", "shown"), FAULTS, ids=[f[0] for f in FAULTS]
 )
 def test_planted_faults_show(
     what: str, file: str, right: str, wrong: str, shown: str, tmp_path: Path
 ) -> None:
-    target = next((target for target in TARGETS if target.missing() is None), None)
-    if target is None:
-        pytest.skip("no C compiler is installed, not even ziglang")
+    _assert_shown(what, file, right, wrong, shown, (), tmp_path)
+
+
+def _assert_shown(
+    what: str,
+    file: str,
+    right: str,
+    wrong: str,
+    shown: str,
+    flags: Sequence[str],
+    tmp_path: Path,
+) -> None:
+    target = _installed()
     runtime = tmp_path / "runtime"
     for folder in ("inc", "src"):
         (runtime / folder).mkdir(parents=True)
@@ -228,6 +288,6 @@ def test_planted_faults_show(
                 text = text.replace(right, wrong)
             (runtime / folder / path.name).write_text(text, encoding="utf-8")
     # The faulty code may well earn warnings; what counts is that the numbers show it.
-    result = _run(target, ("-std=c11", "-ffp-contract=off", "-w"), runtime, tmp_path)
+    result = _run(target, (*STRICT, "-w", *flags), runtime, tmp_path)
     assert result.returncode == 1
     assert result.stdout.splitlines()[-1].startswith(f"{shown}:"), result.stdout

@@ -15,6 +15,7 @@
 #include "lookup.h"
 #include "numerics.h"
 #include "quantize_f32.h"
+#include "wide.h"
 
 #define MAX_NUMBERS 1024
 #define MAX_DOT 70000
@@ -444,6 +445,19 @@ static void weighted_sum(const record *r)
     expect_digest(r->number[0], state);
 }
 
+/* N15 */
+static void wide(const record *r)
+{
+    const int64_t *const n = r->number;
+    if (strcmp(r->word, "product") == 0) {
+        expect(n[2], (int64_t)ares_multiply_q62((uint64_t)n[0], (uint64_t)n[1]));
+    } else if (strcmp(r->word, "state") == 0) {
+        expect(n[2], ares_scale_q62(n[0], (uint64_t)n[1]));
+    } else {
+        expect(n[4], ares_wide_round(n[0], (int32_t)n[1], (int32_t)n[2], (int32_t)n[3]));
+    }
+}
+
 static const struct {
     const char *name;
     void (*check)(const record *);
@@ -452,7 +466,7 @@ static const struct {
     {"rescale.txt", rescale},           {"steps.txt", steps},
     {"quantize_f32.txt", quantize_f32}, {"lookup.txt", lookup},
     {"binary32.txt", binary32},         {"weighted_sum.txt", weighted_sum},
-    {"channels.txt", channels},
+    {"channels.txt", channels},         {"wide.txt", wide},
 };
 
 static int read_record(FILE *file, record *r)

@@ -13,7 +13,7 @@ from ares.ops import Site
 from ares.ops.adaptive_max_pool1d import AdaptiveMaxPool1d
 from tests.ops import windows
 from tests.ops.graphs import check_graph, graph_of
-from tests.ops.harness import codes
+from tests.ops.harness import check_operation, codes
 from tests.ops.layouts import laid, like
 
 LENGTH, CHANNELS = 13, 3
@@ -38,6 +38,18 @@ def test_oracle_reference_c(kind: str, layout: tuple[int, ...]) -> None:
     assert lengths == {1, 2}
     graph = graph_of(operations, tensors, [source.source.name], list(expected))
     check_graph(graph, {source.source.name: source.array}, expected)
+
+
+def test_a_position_times_a_length_past_31_bits() -> None:
+    """Where a window begins is i * length / count: of the last ones the product needs 33 bits."""
+    length, count = 65537, 32771
+    assert length * (count - 1) > 2**31 > length * (count - 4)
+    x = (np.arange(length) * 97 // 7 % 251 - 125).reshape(1, 1, length)
+    source, target = codes("x", x.shape), codes("y", (1, 1, count))
+    answer = windows.maxima(x, [windows.adaptive(length, count)])
+    check_operation(
+        AdaptiveMaxPool1d("p", ("x",), ("y",), count), [source], [target], [x], [answer]
+    )
 
 
 def test_values_are_pytorchs() -> None:

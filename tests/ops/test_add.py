@@ -141,6 +141,15 @@ CASES = (
         (-1, 0),
         Fraction(-5),
     ),
+    Case(
+        "far finer output, sums past 32 bits",
+        ((1, 11, 13),) * 2,
+        (("s8", 0.5, 3), ("u8", 0.5, 117)),
+        ("u8", 2.0**-26, 7),
+        ("low clip", "high clip", "odd zero points"),
+        (1, -1),
+        Fraction(1, 256),
+    ),
 )
 
 
@@ -229,7 +238,19 @@ def test_oracle_reference_c(case: Case) -> None:
 
 def test_steps_of_a_function() -> None:
     """Thresholds and codes in the rescale take the clamp's place (N5)."""
-    case = Case("steps", ((1, 97),) * 2, (("s8", 1.0, 0), ("s8", 0.5, 0)), ("s8", 1.0, 0), ())
+    _check_steps(
+        Case("steps", ((1, 97),) * 2, (("s8", 1.0, 0), ("s8", 0.5, 0)), ("s8", 1.0, 0), ())
+    )
+
+
+@pytest.mark.parametrize("factors", [(1, -1), (-1, 1)])
+def test_steps_of_a_difference(factors: tuple[int, int]) -> None:
+    """Of codes of either kind, with zero points, one row repeated."""
+    shapes, sources = ((1, 7, 41), (1, 1, 41)), (("u8", 0.5, 131), ("s8", 1.0, -3))
+    _check_steps(Case("difference", shapes, sources, ("s8", 1.0, 0), (), factors))
+
+
+def _check_steps(case: Case) -> None:
     sources, target = _tensors(case)
     thresholds, steps = (-40, -1, 0, 3, 77), (5, -3, -128, 0, 90, 127)
     plain = _operation(case, target)

@@ -64,6 +64,7 @@ CASES = (
     Case("tokens", (1, 6, 11), (11,), (*SIGNS, "one window"), stride=(1,), padding=(0, 0), axis=-1),
     Case("tokens of an image", (1, 6, 3, 5), (3, 5), (*SIGNS, "one window"), axis=-1),
     Case("zeros", (1, 3, 2), (2,), ("sum of zero",), (1,), (0, 0), source=("u8", 0)),
+    Case("more than a tile", (1, 83, 3, 2), (3, 2), SIGNS, bias=3.0),
 )
 
 

@@ -241,12 +241,18 @@ def test_what_does_not_fit_is_refused(
     assert message in str(error.value)
 
 
-def test_constants_for_each_channel() -> None:
+@pytest.mark.parametrize("channels", [7, 71])
+def test_constants_for_each_channel(channels: int) -> None:
+    """Also where they are more than a tile."""
     source, target = (
-        codes("x", (1, 7, 5, 4), "s8", 0.5, 3),
-        codes("y", (1, 7, 3, 2), "s8", 1.0, -5, -24, 15),
+        codes("x", (1, channels, 5, 4), "s8", 0.5, 3),
+        codes("y", (1, channels, 3, 2), "s8", 1.0, -5, -24, 15),
     )
-    x = np.random.Philox(key=97).random_raw(140).reshape(source.shape).astype(np.int64) % 256 - 128
+    x = (
+        np.random.Philox(key=97).random_raw(20 * channels).reshape(source.shape).astype(np.int64)
+        % 256
+        - 128
+    )
     sums = sums_over(x, [[range(1), range(1, 3), range(3, 5)], [range(2), range(2, 4)]], 3)
     rescale, expected = answers(sums, 1, target, 4 * source.largest_magnitude)
     operation = AvgPool2d("pool", ("x",), ("y",), (2, 2), (2, 2), (1, 0, 0, 0), rescale)

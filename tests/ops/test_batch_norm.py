@@ -140,6 +140,24 @@ CASES = (
         target=("u8", 0.5, 31),
     ),
     Case("one element", (1, 1, 1, 1), 1, ("one element",), (_F(-1, 2),), (_F(3, 8),)),
+    Case(
+        "rank 2, more than a tile, constants that no tile repeats",
+        (1, 131),
+        1,
+        (*TIES, *SIGNS),
+        (_F(1, 2), _F(-1, 2), _F(3, 4)),
+        (_F(1, 4), 3, _F(1, 2)),
+    ),
+    Case(
+        "PReLU, past both ends",
+        (1, 7, 5, 3),
+        1,
+        (*CLIPS, *SIGNS, "function a channel", "falling"),
+        (_F(3, 2), _F(-5, 4), _F(1, 2)),
+        (_F(1, 4), -20, _F(13, 4)),
+        (_F(1, 4), _F(-1, 2), _F(3, 4)),
+        target=("s8", 0.125, -31),
+    ),
 )
 
 

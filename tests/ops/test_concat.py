@@ -306,5 +306,29 @@ def test_binary32_parts_do_not_mix() -> None:
     with pytest.raises(GraphError, match="part 'z' is s8, expected f32 as the first"):
         Concat("cat", ("x", "z"), ("y",), 1, (COPY, COPY)).infer(parts)
     table = frozen_array(np.zeros(256), np.uint8)
-    with pytest.raises(GraphError, match="real parts have no tables"):
+    with pytest.raises(GraphError, match="f32 parts have no tables"):
+        Concat("cat", ("x",), ("y",), 1, (table,)).infer(parts[:1])
+
+
+def test_ids_are_copied() -> None:
+    """Along the last axis and a middle one: every byte of an id counts."""
+    for shapes, axis in (([(1, 3), (1, 1), (1, 4)], 1), ([(1, 2, 3), (1, 3, 3)], 1)):
+        names = tuple(f"x{number}" for number in range(len(shapes)))
+        arrays = [
+            (np.arange(np.prod(shape)).reshape(shape) * 16_843_009 - number).astype(np.int32)
+            for number, shape in enumerate(shapes)
+        ]
+        expected = np.concatenate(arrays, axis)
+        check_operation(
+            Concat("cat", names, ("y",), axis, (COPY,) * len(names)),
+            [codes(name, shape, "s32") for name, shape in zip(names, shapes, strict=True)],
+            [codes("y", expected.shape, "s32")],
+            arrays,
+            [expected],
+        )
+    parts = [codes("x", (1, 2), "s32"), real("z", (1, 2))]
+    with pytest.raises(GraphError, match="part 'z' is f32, expected s32 as the first"):
+        Concat("cat", ("x", "z"), ("y",), 1, (COPY, COPY)).infer(parts)
+    table = frozen_array(np.zeros(256), np.uint8)
+    with pytest.raises(GraphError, match="s32 parts have no tables"):
         Concat("cat", ("x",), ("y",), 1, (table,)).infer(parts[:1])

@@ -122,6 +122,30 @@ CASES = (
         (1, 4),
         source=("u8", 0),
     ),
+    Case(
+        "dilation and stride without a common factor, nothing cut",
+        (3, 4, 5),
+        5,
+        (4, 3),
+        (2, 3),
+        ("dilation", "overlap", "nothing arrives", "odd zero point"),
+        dilation=(3, 2),
+        target=("s8", 3),
+        units="channels",
+    ),
+    Case(
+        "PReLU behind BatchNorm",
+        (2, 4, 5),
+        6,
+        (2, 3),
+        (2, 2),
+        ("function for each channel", "falling piece", "negative gamma", "zero gamma"),
+        (1, 0),
+        weight=(-1, 1),
+        function="prelu",
+        units="signed dyadic",
+        bias="int32",
+    ),
 )
 
 

@@ -106,19 +106,33 @@ def test_the_largest_group(kind: str) -> None:
     assert split == (1, 1, 2, 65536)
 
 
-def _reals_of_a_histogram(x: Any) -> Any:
+def test_squares_past_31_bits() -> None:
+    """More codes than a sum of squares has room for; an odd number of them, or what is lost is lost again mod 2**64."""
+    case = Case("squares", (1, 1, 33203), 1, ("u8", 0.02, 0), ("s8", 0.25, 0), (1.0,), (0.25,))
+    source, target = codes("x", case.shape, *case.source), codes("y", case.shape, *case.target)
+    operation, _ = build(case, _layer, source, target, True)
+    x = np.full(case.shape, 255)
+    x[0, 0, ::331] = 0
+    assert (x**2).sum() > 2**31
+    reals = _reals_of_a_histogram(x, case)
+    graph = graph_of([operation], [source, target], ["x"], ["y"])
+    check_graph(graph, {"x": x}, {"y": expected_codes(case, target, reals)})
+
+
+def _reals_of_a_histogram(x: Any, case: Case = LARGE) -> Any:
     """As `real_codes`, of each code of each channel once."""
-    scale, out_scale = Fraction(LARGE.source[1]), Fraction(LARGE.target[1])
+    channels = case.shape[1]
+    scale, out_scale = Fraction(case.source[1]), Fraction(case.target[1])
     values, places, counts = np.unique(x, return_inverse=True, return_counts=True)
     steps = [int(v) * scale for v in values]
     mean = sum(s * int(c) for s, c in zip(steps, counts, strict=True)) / x.size
     spread = sum((s - mean) ** 2 * int(c) for s, c in zip(steps, counts, strict=True)) / x.size
-    root = square_root(spread + Fraction(LARGE.epsilon))
+    root = square_root(spread + Fraction(case.epsilon))
     rows = []
-    for channel in range(2):
-        gamma, beta = Fraction(LARGE.gamma[channel]), Fraction(LARGE.beta[0])
+    for channel in range(channels):
+        gamma, beta = Fraction(case.gamma[channel]), Fraction(case.beta[0])
         table = np.array([((s - mean) / root * gamma + beta) / out_scale for s in steps], object)
-        rows.append(table[places.reshape(2, -1)[channel]])
+        rows.append(table[places.reshape(channels, -1)[channel]])
     return np.array(rows, object)
 
 

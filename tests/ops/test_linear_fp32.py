@@ -73,6 +73,7 @@ CASES = (
         bias=0.5,
     ),
     Case("a scale of zero", (1, 5), 3, ("product of zero",), scales=(0.0, 0.0), bias=1.0),
+    Case("more than a panel", (1, 3, 11), 37, ("tokens", *SIGNS), bias=3.0),
 )
 
 

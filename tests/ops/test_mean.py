@@ -94,6 +94,33 @@ CASES = (
         "N F", (1, 31), (1,), False, ("s8", 2.0, 5), ("s8", 0.1, 7), ("all axes", "odd zero points")
     ),
     Case("one element", (1, 1, 1), (1,), False, ("u8", 1.0, 0), ("u8", 2.0, 1), ("one element",)),
+    Case(
+        "sums of high codes past 16 bits",
+        (1, 1031, 6),
+        (1,),
+        False,
+        ("s8", 0.5, 60, 60, 127),
+        ("s8", 0.125, -128),
+        ("sums past 16 bits", "positive"),
+    ),
+    Case(
+        "sums of low codes past 16 bits",
+        (1, 1031, 6),
+        (1,),
+        False,
+        ("s8", 0.5, -61, -128, -61),
+        ("s8", 0.125, 127, -128, 127),
+        ("sums past 16 bits", "negative"),
+    ),
+    Case(
+        "sums of bytes past 16 bits",
+        (1, 1031, 7),
+        (1,),
+        False,
+        ("u8", 0.5, 3),
+        ("u8", 0.25, 0),
+        ("sums past 16 bits", "odd codes and sizes"),
+    ),
 )
 
 
@@ -129,6 +156,7 @@ def _sums(case: Case, x: Array) -> Array:
 
 
 def _facts(case: Case, x: Array) -> dict[str, bool]:
+    sums = x.sum(axis=case.axes)
     last, axes = len(case.shape) - 1, case.axes
     is_split = axes[-1] - axes[0] >= len(axes)
     return {
@@ -136,6 +164,8 @@ def _facts(case: Case, x: Array) -> dict[str, bool]:
         "one element": x.size == 1,
         "odd zero points": case.source[2] % 2 == case.target[2] % 2 == 1,
         "code above 127": x.max() > 127,
+        "sums past 16 bits": np.abs(sums).min() > 2**16,
+        "odd codes and sizes": case.source[2] % 2 == case.shape[-1] % 2 == 1,
         "all axes": len(axes) == last,
         "last axis": axes == (last,) and last > 1,
         "split axes": is_split and len(axes) < last,
@@ -246,6 +276,7 @@ CHANNELS = {
     "W": ((1, 7, 4, 5), (3,), 1),
     "T of N C T": ((1, 23, 9), (2,), 1),
     "T of N T C": ((1, 9, 23), (1,), 2),
+    "H and W, more channels than a tile": ((1, 71, 3, 2), (2, 3), 1),
 }
 
 

@@ -36,6 +36,9 @@ CASES = (
     Case("one element", ((1, 1),) * 2, (("u8", 1.0, 1), ("s8", 1.0, 3)), ("u8", 256.0, 100), ()),
     Case("one row", ((1, 7, 5), (1, 1, 5)), (("s8", 0.5, 1), ("s8", 0.25, 3)), ("s8", 4.0, 5), ("tie",)),
     Case("a channel", ((1, 5, 3, 2), (1, 5, 1, 1)), (("u8", 0.5, 0), ("s8", 0.5, 0)), ("s8", 16.0, 0), ("negative",)),
+    Case("past 15 bits", ((1, 3, 41),) * 2, (("u8", 1.0, 0), ("u8", 1.0, 0)), ("u8", 256.0, 0), ("above 32,767",)),
+    Case("below 15 bits", ((1, 131),) * 2, (("s8", 1.0, -128), ("u8", 1.0, 255)), ("s8", 512.0, 0), ("below -32,768",)),
+    Case("codes past 32 bits", ((1, 67),) * 2, (("s8", 1.0, 3), ("s8", 1.0, 1)), ("s8", 2.0**-20, 0), ("past int32",)),
 )  # fmt: skip
 
 
@@ -55,6 +58,9 @@ def test_oracle_reference_c(case: Case) -> None:
         for array, source in zip(arrays, sources, strict=True):
             at = tuple(i if n > 1 else 0 for i, n in zip(index, array.shape, strict=True))
             real *= int(array[at]) - source.zero_point
+        reached |= {"past int32"} if abs(real) > 2**32 else set()
+        reached |= {"above 32,767"} if real / ratio > 32767 else set()
+        reached |= {"below -32,768"} if real / ratio < -32768 else set()
         reached |= {"negative"} if real < 0 else set()
         real += target.zero_point
         reached |= {"tie"} if real.denominator == 2 else set()

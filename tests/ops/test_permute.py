@@ -40,6 +40,8 @@ CASES = (
     Case("identity", (1, 3, 5), (0, 1, 2)),
     Case("axes of one element", (1, 1, 5, 1), (2, 0, 3, 1)),
     Case("one element", (1, 1), (1, 0)),
+    Case("eight axes that cannot be joined", (1, *(2,) * 7, 3), (0, 8, 6, 4, 2, 1, 7, 5, 3)),
+    Case("seven axes, binary32", (2,) * 7, (6, 5, 4, 3, 2, 1, 0), "f32"),
 )
 
 
@@ -135,3 +137,23 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(GraphError, match=r"scale 1\.0 and zero point 0 after a move that had 0\.5"):
         layer.reference(site, [np.zeros((1, 2, 3))])
     assert layer.infer([real("x", (1, 2, 3))]) == (((1, 3, 2), (DType.F32,)),)
+
+
+LONG = (
+    Case("four bytes of rows", (17, 1031), (1, 0), "f32"),
+    Case("codes of far planes", (3, 11, 1031), (1, 0, 2)),
+    Case("codes of far columns", (11, 3, 1031), (2, 1, 0), "u8"),
+)
+
+
+@pytest.mark.parametrize("case", LONG, ids=lambda case: case.name)
+def test_distances_past_15_bits(case: Case) -> None:
+    """In bytes; those of four-byte elements past 16 bits."""
+    subject = laid("x", case.shape, tuple(range(len(case.shape))), case.kind)
+    assert subject.array.nbytes > (2**16 if case.kind == "f32" else 2**15)
+    result = permuted(subject.logical, case.axes)
+    target = like(subject.tensor, "y", result.shape)
+    operation = Permute("layer", ("x",), ("y",), case.axes)
+    tensors = [subject.source, subject.tensor, target]
+    graph = graph_of([subject.operation, operation], tensors, [subject.source.name], ["y"])
+    check_graph(graph, {subject.source.name: subject.array}, {"y": result})

@@ -202,6 +202,84 @@ def test_every_inner_rounding_is_the_one_of_the_clause(monkeypatch: pytest.Monke
     check_operation(operation, inputs, (target,), arrays, [expected])
 
 
+def _product(value: int, factor: int) -> int:
+    """value * factor / 2**62, a tie away from zero."""
+    size = (2 * abs(value) * factor + 2**62) // 2**63
+    return size if value >= 0 else -size
+
+
+def _powers(decay: int, largest: int) -> list[int]:
+    """N15: the k-th is the product of two of the 32 entries of a table."""
+    low, high = [2**62, decay], [2**62]
+    while len(low) < 16:
+        low.append(_product(low[-1], decay))
+    high.append(_product(low[15], decay))
+    while len(high) < 16:
+        high.append(_product(high[-1], high[1]))
+    return [_product(high[k // 16], low[k % 16]) for k in range(largest + 1)]
+
+
+def _at_ties() -> tuple[list[Tensor], Array, list[Array], Any]:
+    """61 channels of 7 steps, 5 states; the decays, the codes, and sums without the skip."""
+    steps, channels, states = 7, 61, 5
+    x = codes("x", (1, steps, channels), "u8", 1.0, 1)
+    dt = codes("dt", (1, steps, channels), "u8", 1.0, 0)
+    b = codes("b", (1, steps, states), "u8", 1.0, 255)
+    c = codes("c", (1, steps, states), "s8", 1.0, 0, -1, 1)
+    draw = np.random.Generator(np.random.Philox(key=62))
+    arrays = [draw.integers(t.lo, t.hi + 1, t.shape) for t in (x, dt, b, c)]
+    arrays[1][0, 0], arrays[0][0, 0] = 251, 234  # a drive past 16 bits
+    arrays[0][0, -1] = draw.choice([0, 2], channels)  # x of -1 or 1: any skip cancels
+    arrays[3][0, -1] = [1, -1, 1, -1, 1]
+    decay = 2**62 - draw.integers(2**50, 2**56, (channels, states))
+    # Halves: h, held times 2**27, loses its last bit as a tie. Then the ends of the tables of powers.
+    decay[1::4] = 2**61
+    arrays[1][0, :, 1::4] = np.array([251, 28, 0, 1, 0, 1, 2])[:, None]
+    arrays[1][0, :, 2::4] = np.array([15, 16, 0, 1, 16, 15, 16])[:, None]
+    arrays[1][0, :, 3::4] = np.array([15, 14, 0, 1, 15, 15, 7])[:, None]
+    differences = [
+        a.astype(object) - t.zero_point for a, t in zip(arrays, (x, dt, b, c), strict=True)
+    ]
+    xs, ks, bs, cs = (array[0] for array in differences)
+    sums = np.zeros((steps, channels), object)
+    for d in range(channels):
+        for n in range(states):
+            powers, h = _powers(int(decay[d, n]), 255), 0
+            for t in range(steps):
+                h = _product(h, powers[ks[t, d]]) + (ks[t, d] * bs[t, n] * xs[t, d] << 27)
+                sums[t, d] += cs[t, n] * round(Fraction(h, 2))
+    return [x, dt, b, c], decay, arrays, sums
+
+
+def test_roundings_within_the_proven_error_show_at_a_tie() -> None:
+    """Each channel's skip puts its last sum on a tie exactly: one unit in any product or power moves the code."""
+    inputs, decay, arrays, sums = _at_ties()
+    x = arrays[0][0].astype(object) - 1
+    multiplier, shift = 2**30, 64
+    ties = [(2 * code + 1) * 2 ** (shift - 31) for code in range(-30, 31)]
+    skip = [int((tie - total) * at) for tie, total, at in zip(ties, sums[-1], x[-1], strict=True)]
+    target = codes("y", inputs[0].shape, "s8", 1.0, 3)
+    operation = SelectiveScan(
+        "scan",
+        ("x", "dt", "b", "c"),
+        ("y",),
+        frozen_array(decay, np.int64),
+        frozen_array(skip, np.int64),
+        fraction=27,
+        drop=1,
+        multiplier=multiplier,
+        shift=shift,
+    )
+    expected = np.zeros(target.shape, np.int64)
+    for t, d in np.ndindex(sums.shape):
+        value = Fraction(int(sums[t, d] + skip[d] * x[t, d]) * multiplier, 2**shift) + 3
+        expected[0, t, d] = max(-128, min(127, round(value)))
+    assert len({*expected[0, -1].tolist()}) == 31
+    assert max(abs(int(k) * int(v)) for k, v in zip(arrays[1][0, 0], x[0], strict=True)) > 2**15
+    typed = [a.astype(t.dtype.numpy) for a, t in zip(arrays, inputs, strict=True)]
+    check_operation(operation, inputs, (target,), typed, [expected])
+
+
 def test_extremes_do_not_overflow() -> None:
     """Every code at its end for 509 steps, C of either sign: the largest |h| and |sum| (gcc-asan watches)."""
     for sign in (127, -128):

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.ir import Graph, GraphError
+from ares.ir import Graph, GraphError, frozen_array
 from ares.ops import Layout, Site
+from ares.ops.max_pool2d import MaxPool2d
+from ares.ops.requantize import Requantize
 from ares.ops.zero_pad2d import ZeroPad2d
 from tests.ops.harness import check_graph, check_operation, codes
 from tests.ops.layouts import laid, like
@@ -124,6 +126,26 @@ def test_features() -> None:
     target = codes("y", (1, 8), "u8", 0.5, 131)
     operation = ZeroPad2d("pad", ("x",), ("y",), (0, 2, 0, 1))
     check_operation(operation, [source], [target], [expected[:, 2:7]], [expected])
+
+
+def test_padding_followed_by_a_function() -> None:
+    """The frame is what the function makes of zero, also where a layer that knows padding reads it besides."""
+    case = Case("function", (3, 5, 4), (1, 0, 2, 3), (), "u8", 77)
+    source = codes("x", (1, 3, 5, 4), "u8", 0.5, 77)
+    x = _bytes(5, source.shape, 0)
+    padded = _oracle(case, x)
+    table = (np.arange(256) * 101 + 7) % 256
+    assert int(table[77]) not in (0, 77)
+    frame = codes("padded", padded.shape, "u8", 0.5, 77)
+    found, larger = codes("y", padded.shape, "u8"), codes("z", (1, 3, 7, 6), "u8", 0.5, 77)
+    maxima = np.max([padded[:, :, i : i + 7, j : j + 6] for i in (0, 1) for j in (0, 1)], axis=0)
+    operations = (
+        ZeroPad2d("pad", ("x",), ("padded",), case.padding),
+        Requantize("function", ("padded",), ("y",), table=frozen_array(table, np.uint8)),
+        MaxPool2d("pool", ("padded",), ("z",), (2, 2), (1, 1), (0,) * 4, (1, 1), False),
+    )
+    graph = Graph("net", (source, frame, found, larger), operations, ("x",), ("y", "z"))
+    check_graph(graph.validate(), {"x": x}, {"padded": padded, "y": table[padded], "z": maxima})
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)

@@ -12,7 +12,7 @@ import pytest
 from ares.golden import GoldenCase
 from ares.pipeline.fidelity import fidelity
 from ares.pipeline.network import NetworkSubject
-from ares.witness import free_running
+from ares.witness_float32 import free_running
 from tests.witness.planting import (
     PROBE,
     copy_network,

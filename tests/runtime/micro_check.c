@@ -18,6 +18,7 @@
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 
+#include "micro_elements.h"
 #include "microkernels.h"
 #include "trace_io.h"
 #include "trace_line.h"
@@ -338,6 +339,9 @@ enum {
     BELOW_STEPS,
     ABOVE_STEPS,
     AT_STEP,
+    AT_FAR_STEP,
+    STEP_A_BUCKET,
+    BEYOND_WORD,
     WIDE_TOTAL,
     SHIFTS_LOW,
     SHIFTS_HIGH,
@@ -346,10 +350,10 @@ enum {
 };
 
 static const char *const fact_names[FACTS] = {
-    "sum-high",         "sum-low",     "tie-even", "tie-odd",    "tie-even-negative",
-    "tie-odd-negative", "beside-tie",  "cut-low",  "cut-high",   "inside",
-    "below-steps",      "above-steps", "at-step",  "wide-total", "shifts-low",
-    "shifts-high",      "shifts-mixed"};
+    "sum-high",         "sum-low",     "tie-even",   "tie-odd",     "tie-even-negative",
+    "tie-odd-negative", "beside-tie",  "cut-low",    "cut-high",    "inside",
+    "below-steps",      "above-steps", "at-step",    "at-far-step", "step-a-bucket",
+    "beyond-word",      "wide-total",  "shifts-low", "shifts-high", "shifts-mixed"};
 
 static uint32_t reached[FACTS];
 
@@ -634,12 +638,27 @@ static int64_t size_of(int64_t value)
     return value < 0 ? -value : value;
 }
 
+/* The functions of a case as N5 defines them: what the index in ares_steps must find. */
+static int32_t plain_thresholds[TABLE];
+static int16_t plain_codes[TABLE + CHANNELS];
+
+/* A value that is a threshold of a channel's function, or beside one. */
+static int64_t near_a_step(const rounding *it, int32_t c)
+{
+    const int32_t count = it->rescale.num_thresholds;
+    const int32_t f = it->rescale.step_stride ? c : 0;
+    return (int64_t)plain_thresholds[f * count + between(0, count - 1)] + between(-1, 1);
+}
+
 /* An offset that puts the first accumulator of a channel on a tie, or a unit beside it; 0 where there is none. */
 static int make_tie(rounding *it, int32_t c, int32_t n, int64_t most)
 {
     const int32_t shift = it->shift[c];
     const int32_t room = shift < 54 ? 8 : 61 - shift;
-    const int64_t quotient = between(-(1 << room), 1 << room) + (shift < 54 ? between(0, 255) : 0);
+    int64_t quotient = between(-(1 << room), 1 << room) + (shift < 54 ? between(0, 255) : 0);
+    if (it->rescale.num_thresholds > 0 && shift < 31 && one_in(2)) {
+        quotient = near_a_step(it, c);
+    }
     int64_t total = quotient * (INT64_C(1) << shift) + (one_in(4) ? between(-1, 1) : 0);
     if (shift > 32 && one_in(3)) {
         /* No tie, though the lower word is that of one. */
@@ -693,16 +712,19 @@ static void draw_offset(rounding *it, int32_t c, int32_t n)
     }
 }
 
-/* The functions of a case as N5 defines them: what the index in ares_steps must find. */
-static int32_t plain_thresholds[TABLE];
-static int16_t plain_codes[TABLE + CHANNELS];
-
-static void draw_function(const rounding *it, int32_t *thresholds, int16_t *codes, int32_t count)
+/* apart: the least distance of thresholds, or 0 where they lie as they like. */
+static void draw_function(const rounding *it, int32_t *thresholds, int16_t *codes, int32_t count,
+                          int32_t apart)
 {
-    int64_t at = one_in(4) ? INT32_MIN + 1 : between(-300, 100);
+    int64_t at = one_in(4) ? INT32_MIN + 1 : between(-300, 100) - (int64_t)apart * count;
+    at = at <= INT32_MIN ? INT32_MIN + 1 : at;
     for (int32_t i = 0; i < count; ++i) {
-        thresholds[i] = (int32_t)at;
-        at += at < -1000 ? INT64_C(2147483648) - 300 : between(0, one_in(16) ? 900 : 4);
+        thresholds[i] = at > INT32_MAX ? INT32_MAX : (int32_t)at;
+        if (apart > 0) {
+            at += apart + between(0, apart);
+        } else {
+            at += at < -1000 ? INT64_C(2147483648) - 300 : between(0, one_in(16) ? 900 : 4);
+        }
     }
     if (count > 1 && one_in(4)) {
         thresholds[count - 1] = INT32_MAX;
@@ -779,7 +801,10 @@ static void draw_steps(rounding *it, int32_t channels)
     ares_rescale *const rescale = &it->rescale;
     const int32_t functions = rescale->step_stride ? channels : 1;
     const int32_t count = rescale->step_stride ? between(1, 20) : between(1, STEPS);
-    const int32_t buckets = between(2, rescale->step_stride ? 32 : 512);
+    /* As planned: a fine grid, and one threshold a bucket most often. */
+    const int32_t apart = one_in(2) ? between(1, 1 << between(0, 24)) : 0;
+    const int32_t buckets =
+        apart > 0 && !rescale->step_stride ? 512 : between(2, rescale->step_stride ? 32 : 512);
     ares_steps *const steps =
         (ares_steps *)(void *)place(FUNCTIONS, functions * (int32_t)sizeof *steps, 8);
     static int32_t thresholds[TABLE];
@@ -789,7 +814,7 @@ static void draw_steps(rounding *it, int32_t channels)
     for (int32_t f = 0; f < functions; ++f) {
         int32_t *const own = &plain_thresholds[f * count];
         int16_t *const own_codes = &plain_codes[f * (count + 1)];
-        draw_function(it, own, own_codes, count);
+        draw_function(it, own, own_codes, count, apart);
         make_index(&steps[f], own, own_codes, count, buckets, &memory);
     }
     /* Known only now is how long the arrays are: to where nothing may be read behind them. */
@@ -809,6 +834,7 @@ static void draw_steps(rounding *it, int32_t channels)
     rescale->steps = steps;
     rescale->num_thresholds = count;
     if (!rescale->step_stride) {
+        reached[STEP_A_BUCKET] += steps->half == 1 && steps->bits > 16;
         rescale->lo = steps->below;
         rescale->hi = steps->last;
     }
@@ -824,12 +850,15 @@ static void draw_bounds(rounding *it)
 
 static void draw_shifts(rounding *it, int32_t count)
 {
-    const int32_t manner = between(0, 4);
+    /* Grids of functions are fine: their shifts are small. */
+    const int32_t manner = it->rescale.num_thresholds > 0 && one_in(2) ? 5 : between(0, 4);
     int is_low = 0;
     int is_high = 0;
     for (int32_t c = 0; c < count; ++c) {
-        const int32_t least = manner == 0 ? 1 : manner == 1 ? 1 : manner == 2 ? 32 : 30;
-        const int32_t most = manner == 0 ? 61 : manner == 1 ? 31 : manner == 2 ? 61 : 45;
+        static const int32_t least_of[] = {1, 1, 32, 30, 30, 1};
+        static const int32_t most_of[] = {61, 31, 61, 45, 45, 30};
+        const int32_t least = least_of[manner];
+        const int32_t most = most_of[manner];
         const int32_t shift = between(least, most);
         it->shift[c] = (uint8_t)shift;
         is_low |= shift < 32;
@@ -867,13 +896,16 @@ static int64_t expected_code(const rounding *it, int64_t acc, int32_t n)
     const int32_t channel = it->first + n;
     const int32_t c = rescale->channel_stride ? channel : 0;
     const int64_t value = rounded(acc * it->multiplier[c] + it->offset[c], it->shift[c]);
+    reached[BEYOND_WORD] += it->shift[c] < 32 && (value > INT32_MAX || value < INT32_MIN);
     if (rescale->num_thresholds > 0) {
         const int32_t f = rescale->step_stride ? channel : 0;
         const int32_t count = rescale->num_thresholds;
         int32_t passed = 0;
         for (int32_t i = 0; i < count; ++i) {
             passed += plain_thresholds[f * count + i] <= value;
-            reached[AT_STEP] += plain_thresholds[f * count + i] == value;
+            const uint32_t is_at = plain_thresholds[f * count + i] == value;
+            reached[AT_STEP] += is_at;
+            reached[AT_FAR_STEP] += is_at != 0 && size_of(value) > 1 << 24;
         }
         reached[BELOW_STEPS] += passed == 0;
         reached[ABOVE_STEPS] += passed == count;
@@ -911,6 +943,22 @@ static int check_requantize(requantize_kernel *kernel, const char *name, const r
     return spill(name, spilled(OUT, out, bytes));
 }
 
+/* A multiplier with which sums go from one end of a function that all channels share to the other; 0 where there is none. */
+static int32_t fitted_multiplier(const rounding *it, int32_t c)
+{
+    const ares_rescale *const rescale = &it->rescale;
+    int64_t most = 1;
+    for (int32_t n = 0; n < it->width; ++n) {
+        most = size_of(it->acc[n]) > most ? size_of(it->acc[n]) : most;
+    }
+    if (rescale->num_thresholds == 0 || rescale->step_stride || it->shift[c] > 29) {
+        return 0;
+    }
+    const int64_t reach = (int64_t)rescale->hi - rescale->lo + 1;
+    const int64_t fitted = reach * (INT64_C(1) << it->shift[c]) / most;
+    return (fitted > INT32_MAX ? INT32_MAX : (int32_t)fitted) * (one_in(3) ? -1 : 1);
+}
+
 /* Constants for the channels first to first + width - 1, whose sums are known. */
 static void draw_constants(rounding *it)
 {
@@ -933,7 +981,8 @@ static void draw_constants(rounding *it)
     draw_shifts(it, count);
     for (int32_t c = 0; c < count; ++c) {
         const int is_used = count == 1 || c >= it->first;
-        it->multiplier[c] = drawn_multiplier();
+        it->multiplier[c] = one_in(2) ? fitted_multiplier(it, c) : 0;
+        it->multiplier[c] = it->multiplier[c] != 0 ? it->multiplier[c] : drawn_multiplier();
         it->offset[c] = 0;
         if (is_used) {
             draw_offset(it, c, count == 1 ? 0 : c - it->first);
@@ -979,9 +1028,126 @@ static int run_requantize(uint32_t number)
            check_requantize(ares_requantize, "ares_requantize", &it, expected);
 }
 
+/* ---- ares_add_some ---- */
+
+static int64_t drawn_offset(int32_t shift, int64_t most, int64_t first)
+{
+    const int64_t room = (INT64_C(1) << 62) - 1 - most;
+    const int64_t half = INT64_C(1) << (shift - 1);
+    int64_t offset = half;
+    switch (between(0, 4)) {
+    case 0: /* what words hold, or a unit more */
+        offset = (INT64_C(1) << 47) - 1 - most + between(-1, 1);
+        break;
+    case 1:
+        offset = room;
+        break;
+    case 2: /* a tie of the first element, or a unit beside it */
+        offset = (shift < 53 ? between(-400, 400) : between(-1, 1)) * (2 * half) - first +
+                 (one_in(4) ? between(-1, 1) : 0);
+        break;
+    default:
+        break;
+    }
+    if (size_of(offset) > room) {
+        offset = half <= room ? half : 0;
+    }
+    return offset;
+}
+
+/* Whether vectors without 64 bits must do it, and not leave it to the kernel's own loop. */
+static int must_add(const ares_add_params *p, int64_t most)
+{
+#if defined(ARES_MICRO_MVE) || defined(ARES_MICRO_NEON)
+    const int32_t shift = p->rescale.shift[0];
+    const int64_t flipped = (INT64_C(1) << 47) - 1 - 2 * most;
+    return shift >= 16 && shift <= 47 && size_of(p->rescale.offset[0]) <= flipped;
+#else
+    (void)p;
+    (void)most;
+    return 0;
+#endif
+}
+
+static int run_add(uint32_t number)
+{
+    static int16_t expected[320];
+    static rounding it;
+    ares_add_params p = {1, 0, 0, 0, 0, 0, {0}};
+    p.count = one_in(3) ? between(1, 320) : 1 + (int32_t)(number % 48u);
+    p.input0_signed = (int32_t)(number / 48u % 2u);
+    p.input1_signed = (int32_t)(number / 96u % 2u);
+    it.is_signed = between(0, 1);
+    draw_bounds(&it);
+    it.offset = (int64_t *)(void *)place(OFFSET, 8, 8);
+    it.shift = place(SHIFT, 1, 1);
+    const int32_t shift = one_in(4) ? between(1, 61) : between(14, 49);
+    const int has_ties = shift <= 30 && one_in(3);
+    p.coefficient0 = has_ties ? between(-3, 3) * (1 << (shift - 1)) : drawn_multiplier();
+    p.coefficient1 = has_ties ? between(-3, 3) * (1 << (shift - 1)) : drawn_multiplier();
+    const int64_t a0 = p.coefficient0;
+    const int64_t a1 = p.coefficient1;
+    const int64_t most = 255 * (size_of(a0) + size_of(a1));
+    const int32_t manner = between(0, 5);
+    uint8_t *const out = place(OUT, p.count, 1);
+    uint8_t *const other = place(X0, p.count, 1);
+    uint8_t *const one = place(X1, p.count, 1);
+    const int alias = between(0, 5); /* out may be the first or second input, or these one */
+    uint8_t *const in0 = alias == 0 ? out : one;
+    uint8_t *const in1 = alias == 1 ? out : alias == 2 ? in0 : other;
+    paint(OUT, out, p.count);
+    fill_codes(in0, p.count, manner);
+    fill_codes(in1, p.count, manner);
+    it.shift[0] = (uint8_t)shift;
+    it.offset[0] = drawn_offset(
+        shift, most, a0 * code_of(in0[0], p.input0_signed) + a1 * code_of(in1[0], p.input1_signed));
+    it.rescale.multiplier = NULL;
+    it.rescale.offset = it.offset;
+    it.rescale.shift = it.shift;
+    it.rescale.steps = NULL;
+    it.rescale.channel_stride = 0;
+    it.rescale.step_stride = 0;
+    it.rescale.num_thresholds = 0;
+    p.rescale = it.rescale;
+    put_fact("add count", p.count);
+    put_fact("shift", shift);
+    put_fact("coefficient0", p.coefficient0);
+    put_fact("coefficient1", p.coefficient1);
+    put_fact("offset", it.offset[0]);
+    put_fact("alias", alias);
+    put(p.input0_signed ? " s8" : " u8");
+    put(p.input1_signed ? " s8\n" : " u8\n");
+    for (int32_t i = 0; i < p.count; ++i) {
+        const int64_t total = a0 * code_of(in0[i], p.input0_signed) +
+                              a1 * code_of(in1[i], p.input1_signed) + it.offset[0];
+        const int64_t value = rounded(total, shift);
+        expected[i] = (int16_t)(value < p.rescale.lo   ? p.rescale.lo
+                                : value > p.rescale.hi ? p.rescale.hi
+                                                       : value);
+    }
+    const int32_t done = ares_add_some(&p, in0, in1, out);
+    if (done < (must_add(&p, most) ? p.count - p.count % 16 : 0) || done > p.count) {
+        wrong("ares_add_some", "number", 0, 0, p.count, done);
+        return 1;
+    }
+    for (int32_t i = 0; i < done; ++i) {
+        const int64_t found = code_of(out[i], it.is_signed);
+        if (found != expected[i]) {
+            wrong("ares_add_some", "code", 0, i, expected[i], found);
+            return 1;
+        }
+    }
+    for (int32_t i = done; i < p.count && alias > 1; ++i) {
+        if (out[i] != canary(&out[i])) {
+            return spill("ares_add_some", i - done + 1);
+        }
+    }
+    return spill("ares_add_some", spilled(OUT, out, p.count));
+}
+
 /* ---- runs: sums and codes in one ---- */
 
-enum { POSITIONS = 20 };
+enum { POSITIONS = 24 };
 
 static int64_t run_sums[POSITIONS][ARES_DEPTHWISE_WIDTH];
 
@@ -1112,7 +1278,7 @@ static int run_panels(uint32_t number)
     it.first = one_in(3) ? 0 : between(1, CHANNELS - it.width);
     it.out_step = it.width + (one_in(2) ? 0 : between(1, 40));
     run.is_signed = (int32_t)(number / 64u % 2u);
-    run.positions = between(1, POSITIONS);
+    run.positions = one_in(2) ? POSITIONS : between(1, POSITIONS);
     run.segments = between(1, one_in(2) ? 3 : ARES_TILE_SEGMENTS);
     run.length = 4 * between(1, 17);
     run.step = between(1, 3) * between(1, run.length);
@@ -1174,8 +1340,9 @@ static int run_panels(uint32_t number)
 
 int main(int argc, char **argv)
 {
-    static int (*const runs[])(uint32_t) = {run_tile, run_depthwise, run_requantize, run_positions,
-                                            run_panels};
+    enum { KINDS = 6 };
+    static int (*const runs[KINDS])(uint32_t) = {run_tile,      run_depthwise, run_requantize,
+                                                 run_positions, run_panels,    run_add};
     uint32_t seed;
     uint32_t first;
     uint32_t count;
@@ -1191,7 +1358,7 @@ int main(int argc, char **argv)
         arrange((uint32_t)between(0, AREAS - 1));
         put("case ");
         put_number(number);
-        if (runs[number % 5u](number / 5u)) {
+        if (runs[number % KINDS](number / KINDS)) {
             return 1;
         }
     }

@@ -21,7 +21,7 @@ from ares.toolchain import BuildFailure, Target, ToolchainError, build, select
 from ares.toolchain.process import run_process
 
 CHECK = Path(__file__).with_name("micro_check.c")
-COUNT = 2560
+COUNT = 3072
 """Cases of a run: every width, number of rows and sign of a tile four times."""
 SEED = 1
 TIMEOUT = 300.0

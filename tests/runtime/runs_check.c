@@ -1,9 +1,10 @@
 /*
  * What an instruction set does to many positions or elements at once, against the portable micro-kernels one by one, which
- * micro_check.c proves: runs of panels, runs of depthwise positions (microkernels.h), and the functions of
+ * micro_check.c proves: runs of panels, runs of depthwise positions and images (microkernels.h), and the functions of
  * micro_elements.h and micro_floats.h against plain loops. runs_check SEED FIRST COUNT; its lines are those of micro_check.c.
  *
- * Arrays that are read end where memory ends; around what is written lie bytes that must stay.
+ * Arrays that are read end where memory ends, images also begin where it begins; around what is written lie bytes that
+ * must stay.
  */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 
@@ -18,11 +19,11 @@
 
 enum { PAGE = 65536, ROOM = 4 * PAGE, CHANNELS = 200, TAPS = 30, AREAS = 8, SLACK = 64 };
 enum { IN, WEIGHT, OUT, MULTIPLIER, OFFSET, SHIFT, OTHER, ZERO };
-enum { RUNS, DEPTHWISE, ADD, QUANTIZE, SUM, REAL, KINDS };
-enum { TIES, CUTS, STILL, SINGLE, MANY, SMALL_SHIFTS, FACTS };
+enum { RUNS, DEPTHWISE, ADD, QUANTIZE, SUM, REAL, IMAGE, INTERLEAVE, KINDS };
+enum { TIES, CUTS, STILL, SINGLE, MANY, SMALL_SHIFTS, OUTSIDE, FACTS };
 
-static const char *const fact_names[FACTS] = {"ties",   "cuts", "still",
-                                              "single", "many", "small-shifts"};
+static const char *const fact_names[FACTS] = {"ties", "cuts",         "still",  "single",
+                                              "many", "small-shifts", "outside"};
 static uint32_t reached[FACTS];
 static uint8_t *ends[AREAS];
 static uint64_t state;
@@ -231,6 +232,107 @@ static void check_depthwise(uint32_t number)
     compare("depthwise", out, expected, bytes);
 }
 
+static ares_window window_over(int32_t in)
+{
+    ares_window window;
+    window.in = in;
+    window.kernel = between(0, 7) == 0 ? between(1, 5) : 3;
+    window.stride = between(1, 2);
+    window.dilation = between(0, 2) == 0 ? 2 : 1;
+    window.pad = between(0, 3);
+    const int32_t reach = (window.kernel - 1) * window.dilation + 1;
+    const int32_t room = in + window.pad + between(0, 3) - reach;
+    window.out = room < 0 ? 1 : room / window.stride + 1;
+    return window;
+}
+
+/* Results of an image by the formula of depthwise.h, raw codes and zero points. */
+static void check_image(uint32_t number)
+{
+    static uint8_t expected[ROOM];
+    static const int32_t round[] = {8, 16, 32, 64, 4, 128};
+    const int32_t channels = between(0, 1) ? round[draw() % 6] : between(1, CHANNELS);
+    const ares_window down = window_over(between(1, 6));
+    const ares_window across = window_over(between(1, 20));
+    const int32_t taps = down.kernel * across.kernel;
+    const uint8_t zero = (uint8_t)between(0, 255);
+    ares_depthwise_taps window = {NULL, taps, between(0, 1), NULL, channels};
+    ares_rescale rescale;
+    const int32_t bytes = down.out * across.out * channels;
+    printf("case %u image rows %d to %d columns %d to %d kernel %d %d channels %d s8 %d\n", number,
+           (int)down.in, (int)down.out, (int)across.in, (int)across.out, (int)down.kernel,
+           (int)across.kernel, (int)channels, (int)window.is_signed);
+    const int32_t size = down.in * across.in * channels;
+    const uint8_t *in = place(IN, size);
+    if (between(0, 1)) {
+        uint8_t *const begin = ends[IN] - ROOM;
+        memmove(begin, in, (size_t)size);
+        in = begin;
+    }
+    const ares_depthwise_image image = {in, &down, &across, zero};
+    window.weight = (int8_t *)place(WEIGHT, taps * channels);
+    make_rescale(&rescale, channels);
+    uint8_t *const out = painted(bytes);
+    memcpy(expected, out, (size_t)bytes);
+    for (int32_t i = 0; i < down.out * across.out; ++i) {
+        for (int32_t c = 0; c < channels; ++c) {
+            int32_t acc = 0;
+            for (int32_t t = 0; t < taps; ++t) {
+                const int32_t y =
+                    i / across.out * down.stride - down.pad + t / across.kernel * down.dilation;
+                const int32_t x = i % across.out * across.stride - across.pad +
+                                  t % across.kernel * across.dilation;
+                const int inside = y >= 0 && y < down.in && x >= 0 && x < across.in;
+                const uint8_t *const code =
+                    inside ? &in[(y * across.in + x) * channels + c] : &zero;
+                reached[OUTSIDE] += !inside;
+                acc += ares_load_code(code, 0, window.is_signed) * window.weight[t * channels + c];
+            }
+            ares_requantize_portable(&rescale, c, &acc, 1, 1, expected + i * channels + c, 1);
+            note(&rescale, acc, c);
+        }
+    }
+    for (int32_t c = 0; c < channels; c += ARES_DEPTHWISE_WIDTH) {
+        const int32_t left = channels - c;
+        ares_depthwise_block block;
+        block.taps = &window;
+        block.rescale = &rescale;
+        block.first = c;
+        block.width = left < ARES_DEPTHWISE_WIDTH ? left : ARES_DEPTHWISE_WIDTH;
+        ares_depthwise_prepare(&block);
+        if (!ares_depthwise_all(&block, &image, out + c)) { /* run by run, then */
+            for (int32_t i = 0; i < down.out * across.out; ++i) {
+                memcpy(out + i * channels + c, expected + i * channels + c, (size_t)block.width);
+            }
+        }
+    }
+    compare("image", out, expected, bytes);
+}
+
+static void check_interleave(uint32_t number)
+{
+    uint8_t expected[5 * 300];
+    const int32_t planes = between(0, 1) ? 3 : between(1, 5);
+    const int32_t count = between(1, 300);
+    const int32_t stride = count + between(0, 9);
+    printf("case %u interleave planes %d count %d stride %d\n", number, (int)planes, (int)count,
+           (int)stride);
+    const uint8_t *const in = place(IN, (planes - 1) * stride + count);
+    for (int32_t i = 0; i < planes * count; ++i) {
+        expected[i] = in[i % planes * stride + i / planes];
+    }
+    uint8_t *const out = painted(planes * count);
+    const int32_t done = ares_interleave_some(in, planes, stride, count, out);
+    if (done < 0 || done > count) {
+        printf("wrong interleave: %d done of %d\n", (int)done, (int)count);
+        exit(1);
+    }
+    for (int32_t i = planes * done; i < planes * count; ++i) {
+        expected[i] = canary(i);
+    }
+    compare("interleave", out, expected, planes * count);
+}
+
 static void check_add(uint32_t number)
 {
     uint8_t expected[300];
@@ -242,11 +344,17 @@ static void check_add(uint32_t number)
     p.input1_signed = between(0, 1);
     make_rescale(&rescale, 1);
     p.coefficient0 = rescale.multiplier[0];
-    p.coefficient1 = between(0, 3) == 0 ? -rescale.multiplier[0] : between(-2000000000, 2000000000);
+    p.coefficient1 = between(0, 1) == 0 ? -rescale.multiplier[0] : between(-2000000000, 2000000000);
+    if (between(0, 7) == 0) { /* no two words */
+        p.coefficient1 = INT32_MAX - between(0, 40000);
+    }
     p.rescale = rescale;
     printf("case %u add count %d shift %d\n", number, (int)p.count, (int)rescale.shift[0]);
     const uint8_t *const in0 = place(IN, p.count);
-    const uint8_t *const in1 = place(OTHER, p.count);
+    uint8_t *const in1 = place(OTHER, p.count);
+    for (int32_t i = 0, is_near = between(0, 1); i < p.count && is_near; ++i) { /* often ties */
+        in1[i] = (uint8_t)(in0[i] ^ (draw() % 2 << 5));
+    }
     for (int32_t i = 0; i < p.count; ++i) {
         const int64_t total = (int64_t)p.coefficient0 * ares_load_code(in0, i, p.input0_signed) +
                               (int64_t)p.coefficient1 * ares_load_code(in1, i, p.input1_signed) +
@@ -363,11 +471,11 @@ int main(int count, char **words)
     setvbuf(stdout, NULL, _IONBF, 0);
     for (int i = 0; i < AREAS; ++i) {
         uint8_t *const base =
-            mmap(NULL, ROOM + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (base == MAP_FAILED || mprotect(base + ROOM, PAGE, PROT_NONE) != 0) {
+            mmap(NULL, PAGE + ROOM + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (base == MAP_FAILED || mprotect(base + PAGE, ROOM, PROT_READ | PROT_WRITE) != 0) {
             return 3;
         }
-        ends[i] = base + ROOM;
+        ends[i] = base + PAGE + ROOM;
     }
     printf("memory guarded\n");
     for (uint32_t n = first; n < first + cases; ++n) {
@@ -385,6 +493,10 @@ int main(int count, char **words)
             check_sum(n);
         } else if (kind == REAL) {
             check_real(n);
+        } else if (kind == IMAGE) {
+            check_image(n);
+        } else if (kind == INTERLEAVE) {
+            check_interleave(n);
         }
     }
     for (int i = 0; i < FACTS; ++i) {

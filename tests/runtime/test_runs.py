@@ -28,7 +28,8 @@ NAMES = [
 # What is altered, and by which kernel it must be seen.
 FAULTS = {
     "ties ignored": ("testn_epi32_mask(lanes, low", "testn_epi32_mask(lanes & 0, low", "depthwise"),
-    "a row swapped": ("products(sums->even[1], four_codes(x1", "products(sums->even[1], four_codes(x0", "runs"),
+    "a row swapped": ("x[6] = x[5] + (rows > 6 ? step : 0);", "x[6] = x[5];", "runs"),
+    "weights swapped": ("_mm512_unpackhi_epi32(w0, w1)", "_mm512_unpackhi_epi32(w1, w0)", "runs"),
     "zero points slide": ("k < run->end ? run->step : 0", "k < run->end ? run->step : run->step", "runs"),
     "taps behind the last four": ("t < taps; t += 4", "t + 3 < taps; t += 4", "depthwise"),
     "no excess": ("(zero, _mm512_set1_epi8((char)-128), w[q])", "(zero, zero, w[q])", "depthwise"),
@@ -36,6 +37,14 @@ FAULTS = {
     "towards zero": ("limited_real, _MM_FROUND_TO_NEAREST_INT", "limited_real, _MM_FROUND_TO_ZERO", "quantize"),
     "one rounding": ("_mm512_add_ps(product,", "_mm512_fmadd_ps(sums, _mm512_loadu_ps(scale),", "real"),
     "not lifted": ("_mm_cvtsi32_si128(raised)", "_mm_cvtsi32_si128(raised * 0)", "add"),
+    "ties of words": ("_mm512_testn_epi32_mask(cut, cut)", "0", "add"),
+    "words too large": ("high[k] > INT16_MAX", "high[k] > INT16_MAX + 1", "add"),
+    "words in another order": ("setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)", "setr_epi64(0, 2, 4, 6, 1, 3, 7, 5)", "add"),
+    "columns before the image": ("~low_bits(before * width)", "~low_bits(0 * before * width)", "image"),
+    "columns behind the image": ("in - position < count ? in - position : count", "count", "image"),
+    "rows outside the image": ("is_inside ? ~(uint64_t)0 : 0;", "~(uint64_t)0;", "image"),
+    "last tap": ("alone(TAP(2, 2), x4)", "alone(TAP(2, 1), x4)", "image"),
+    "planes swapped": ("mixed(a, b, c, from[2])", "mixed(a, c, b, from[2])", "interleave"),
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -68,9 +77,7 @@ def test_faults_are_seen(fault: str) -> None:
     if proof.instruction_set != "avx512-vnni":
         pytest.skip(f"this processor runs {proof.instruction_set}")
     old, new, kernel = FAULTS[fault]
-    (path,) = [
-        path for path, text in sources().items() if "avx512" in path and old in text.decode()
-    ]
+    (path,) = [path for path, text in sources().items() if "avx" in path and old in text.decode()]
     text = sources()[path].decode()
     proof = _prove("gcc-O2", {path: text.replace(old, new).encode()})
     assert proof.fault is not None, "the check did not see it"

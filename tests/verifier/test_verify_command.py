@@ -44,6 +44,12 @@ def test_every_layer_is_shown_and_exact(tmp_path: Path, verify: Run) -> None:
     assert 0 <= layers["conv"]["saturated"] < 0.2
     assert all(line["exact"] == [TARGET] for line in layers.values())
     assert all(line["deviation"] <= line["allowed"] for line in layers.values())
+    float32 = report["float32"]
+    assert float32["unexplained"] == 0
+    assert float32["codes"] == 3 * 256
+    assert float32["ties"] == sum(parting["ties"] for parting in float32["partings"])
+    said = f"{float32['differing']} of 768 codes differ from the float32 run"
+    assert any(line.startswith(said) for line in outcome.out.splitlines())
     assert outcome.out.splitlines()[-1].startswith("EXACT: 5 layers, 3 cases, 1 target")
     assert os.listdir() == [], "nothing is left in the current folder"
 

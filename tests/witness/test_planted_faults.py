@@ -242,6 +242,24 @@ def test_bias_of_the_logits_dropped_in_the_extraction(
     _assert_extraction_red(simple.paths, "fc")
 
 
+# --- results that are not written
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong", "layer"),
+    [
+        ("runtime/src/max_pool2d.c", "y < p->down.out; ++y", "y + 1 < p->down.out; ++y", "pool1"),
+        ("runtime/src/linear_fp32.c", "t < p->tokens; ", "t + 1 < p->tokens; ", "fc"),
+    ],
+)
+def test_the_end_of_an_output_left_unwritten_in_c(
+    simple: NetworkSubject, path: str, right: str, wrong: str, layer: str
+) -> None:
+    """What memory held before is poison: in the arena, and in the caller's buffer."""
+    project = patched(simple.project, path, right, wrong)
+    assert_red(c_verdict(simple, project), layer=layer, says=(BLAMES_C,))
+
+
 # --- unsigned read as signed
 
 

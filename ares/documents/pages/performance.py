@@ -9,10 +9,12 @@ from typing import Any
 
 from ares.bench.record import Comparison, Cost, Spread
 from ares.bench.rendering import per_mac, three, time
+from ares.bench.speed import Compared, read_speed
 from ares.documents.markdown import document
 
 PATH = "docs/performance.md"
 RECORDS = "docs/performance.json"
+SPEED = "docs/speed.json"
 _INTRODUCTION = (
     "What the generated C costs, as `ares bench` measured it. Times are those of one machine and not of yours:",
     "compare in one run (`ares bench NETWORK --against onnxruntime`). Instructions of boards are exact, the same in",
@@ -54,23 +56,57 @@ _LAYERS = (
     "| layer | operation | instructions | MACs | a MAC |",
     "|---|---|---|---|---|",
 )
+_SPEED = (
+    "## No slower than before",
+    "",
+    "Instructions of one inference by those of an older checkout's C, the same networks built by the same compilers",
+    "with the same flags, as QEMU counts them: below 1 is faster. Hosts are QEMU's largest x86-64, whose vectors end",
+    "with AVX2. To measure again: `git worktree add ../old COMMIT`, then `python tools/compare_speed.py ../old",
+    "--target T --record docs/speed.json` and `python tools/generate_docs.py`. That file holds every count.",
+)
+_SPEED_TABLE = (
+    "| target | processor | networks | worst | median | best | slower than before |",
+    "|---|---|---|---|---|---|---|",
+)
 _ABSENT = "not known"
 
 
 def content(root: Path, _current: str) -> str:
     """The page."""
     records = json.loads((root / RECORDS).read_text(encoding="utf-8"))
-    return performance_page(records["entries"])
+    return performance_page(
+        records["entries"], read_speed((root / SPEED).read_text(encoding="utf-8"))
+    )
 
 
-def performance_page(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The page of the records, in their order."""
-    lines = list(_INTRODUCTION)
+def performance_page(
+    entries: Sequence[Mapping[str, Any]], compared: Sequence[Compared] = ()
+) -> str:
+    """The page: what was compared with an older checkout, then the records in their order."""
+    lines = [*_INTRODUCTION, *(("", *speed_section(compared)) if compared else ())]
     for number, entry in enumerate(entries, start=1):
         costs = [Cost.from_json(cost) for cost in entry["costs"]]
         lines += ["", f"## Record {number}: {entry['date']}", "", *_circumstances(entry, costs)]
         lines += _tables(costs)
     return document("Performance", lines)
+
+
+def speed_section(compared: Sequence[Compared]) -> Iterator[str]:
+    """One table for each pair of checkouts, a row a target."""
+    yield from _SPEED
+    for pair in dict.fromkeys((found.before, found.after) for found in compared):
+        yield from ("", f"Commit `{pair[0][:12]}` and runtime `{pair[1]}`:", "", *_SPEED_TABLE)
+        yield from (_speed_row(found) for found in compared if (found.before, found.after) == pair)
+
+
+def _speed_row(found: Compared) -> str:
+    ratios = list(found.ratios.items())
+    (worst, most), (best, least) = ratios[0], ratios[-1]
+    slower = ", ".join(f"`{name}` {ratio:.3f}" for name, ratio in found.slower.items()) or "none"
+    return (
+        f"| `{found.target}` | {found.processor} | {len(ratios)} | {most:.3f} `{worst}` "
+        f"| {found.median:.3f} | {least:.3f} `{best}` | {slower} |"
+    )
 
 
 def _circumstances(entry: Mapping[str, Any], costs: Sequence[Cost]) -> Iterator[str]:
