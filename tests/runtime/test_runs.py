@@ -1,11 +1,12 @@
 """What an instruction set does to many positions or elements at once equals the portable micro-kernels, one by one.
 
-Only x86 has such functions: `runs_check.c` runs here, on the host.
+Only x86 has runs: `runs_check.c` runs here, on the host. Sums of two tensors on others are in `micro_check.c`.
 """
 
 from __future__ import annotations
 
 import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ NAMES = [
 ]
 # What is altered, and by which kernel it must be seen.
 FAULTS = {
-    "ties ignored": ("testn_epi32_mask(lanes, low", "testn_epi32_mask(lanes & 0, low", "depthwise"),
+    "ties ignored": ("testn_epi32_mask(lanes, low", "testn_epi32_mask(lanes & 0, low", "depthwise|image"),
     "a row swapped": ("x[6] = x[5] + (rows > 6 ? step : 0);", "x[6] = x[5];", "runs"),
     "weights swapped": ("_mm512_unpackhi_epi32(w0, w1)", "_mm512_unpackhi_epi32(w1, w0)", "runs"),
     "zero points slide": ("k < run->end ? run->step : 0", "k < run->end ? run->step : run->step", "runs"),
@@ -37,11 +38,11 @@ FAULTS = {
     "towards zero": ("limited_real, _MM_FROUND_TO_NEAREST_INT", "limited_real, _MM_FROUND_TO_ZERO", "quantize"),
     "one rounding": ("_mm512_add_ps(product,", "_mm512_fmadd_ps(sums, _mm512_loadu_ps(scale),", "real"),
     "not lifted": ("_mm_cvtsi32_si128(raised)", "_mm_cvtsi32_si128(raised * 0)", "add"),
-    "ties of words": ("_mm512_testn_epi32_mask(cut, cut)", "0", "add"),
+    "ties of words": ("_mm512_testn_epi32_mask(cut, cut)", "_mm512_testn_epi32_mask(cut, cut) & 0", "add"),
     "words too large": ("high[k] > INT16_MAX", "high[k] > INT16_MAX + 1", "add"),
     "words in another order": ("setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)", "setr_epi64(0, 2, 4, 6, 1, 3, 7, 5)", "add"),
     "columns before the image": ("~low_bits(before * width)", "~low_bits(0 * before * width)", "image"),
-    "columns behind the image": ("in - position < count ? in - position : count", "count", "image"),
+    "columns behind the image": ("in - position < count ? in - position : count", "in - position < count ? count : count", "image"),
     "rows outside the image": ("is_inside ? ~(uint64_t)0 : 0;", "~(uint64_t)0;", "image"),
     "last tap": ("alone(TAP(2, 2), x4)", "alone(TAP(2, 1), x4)", "image"),
     "planes swapped": ("mixed(a, b, c, from[2])", "mixed(a, c, b, from[2])", "interleave"),
@@ -81,4 +82,4 @@ def test_faults_are_seen(fault: str) -> None:
     text = sources()[path].decode()
     proof = _prove("gcc-O2", {path: text.replace(old, new).encode()})
     assert proof.fault is not None, "the check did not see it"
-    assert f" {kernel} " in proof.fault
+    assert re.search(f" ({kernel}) ", proof.fault), proof.fault
