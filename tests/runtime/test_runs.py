@@ -42,7 +42,7 @@ FAULTS = {
     "words too large": ("high[k] > INT16_MAX", "high[k] > INT16_MAX + 1", "add"),
     "words in another order": ("setr_epi64(0, 2, 4, 6, 1, 3, 5, 7)", "setr_epi64(0, 2, 4, 6, 1, 3, 7, 5)", "add"),
     "columns before the image": ("~low_bits(before * width)", "~low_bits(0 * before * width)", "image"),
-    "columns behind the image": ("in - position < count ? in - position : count", "in - position < count ? count : count", "image"),
+    "columns behind the image": ("in - position < count ? in - position : count", "in < 0 ? position : count", "image"),
     "rows outside the image": ("is_inside ? ~(uint64_t)0 : 0;", "~(uint64_t)0;", "image"),
     "last tap": ("alone(TAP(2, 2), x4)", "alone(TAP(2, 1), x4)", "image"),
     "planes swapped": ("mixed(a, b, c, from[2])", "mixed(a, c, b, from[2])", "interleave"),
