@@ -197,7 +197,7 @@ def _record(
 ) -> None:
     machine = target.machine
     runner = machine.identity() if machine.runner else " ".join(_HOST_RUNNER)
-    compiler = target.compiler_identity()
+    compiler = target.compiler_identity().partition(" at ")[0]
     made = Compared(target.name, machine.isa, compiler, runner, before, after, counts)
     kept = read_speed(path.read_text(encoding="utf-8")) if path.exists() else ()
     write_file(path, write_speed(kept, made).encode())

@@ -382,7 +382,7 @@ REFUSED: dict[str, Wild] = {
         says=("call the layer",),
     ),
     "a class with the name of an ARES layer": Wild(
-        before="class QuantAdd(nn.Module):\n    def forward(self, a, b):\n        return a - b",
+        before="class QuantAdd(nn.Module):\n    def forward(self, a, b):\n        return torch.fmod(a, b)",
         init="self.add = QuantAdd()\nself.q2 = QuantIdentity(return_quant_tensor=True)",
         body=BODY + "x = self.q2(self.add(x, x))" + HEAD,
         code=1,
