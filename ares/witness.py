@@ -312,13 +312,18 @@ def _tolerances(graph: Graph) -> dict[str, float]:
 
 
 def _addends(graph: Graph) -> Mapping[str, Array]:
-    """|what is added last| by element of every binary32 tensor: its rounding is no smaller than that of the result."""
+    """|what is added last| by element of every binary32 tensor, whose rounding is no smaller than that of the result.
+
+    And one unit of the exact sum: where that is zero, the model's own, in float64, is next to it.
+    """
     found: dict[str, Array] = {}
     for operation, tensor in graph.produced():
         if tensor.scale is None:
             given = [found.get(name) for name in operation.inputs]
             sources = graph.tensors_of(operation.inputs)
-            found[tensor.name] = np.abs(operation.at_zero(sources, tensor, given))
+            found[tensor.name] = np.abs(operation.at_zero(sources, tensor, given)) + operation.unit(
+                tensor
+            )
     return found
 
 

@@ -4,9 +4,8 @@ A running error analysis. Each function that the model dispatches gets, beside i
 of every element, float64 and absolute, from the bounds of its arguments: what float32 rounds itself (relative 2^-24
 each; a sum of n terms in whatever order at most n times that of the sum of magnitudes) and what the arguments were off.
 Nothing is fitted. Where a function jumps (floor, a sign), the bound has the height of the jump if the argument is that
-near. A function without a rule has no bound: infinity, and its name is in `Rounding.unknown`.
-
-Tensors that nothing was said of are constants (weights, biases, tables), computed in at most eight roundings.
+near. A function without a rule has no bound: infinity, and its name is in `Rounding.unknown`. Tensors that nothing was
+said of are constants (weights, biases, tables), computed in at most eight roundings.
 """
 
 from __future__ import annotations
@@ -41,9 +40,7 @@ _MOVES = {
     "transpose", "tril", "triu", "unbind", "unfold", "unsqueeze", "upsample_nearest1d", "upsample_nearest2d",
     "view", "where"
 }  # fmt: skip
-_AVERAGES = {
-    "_adaptive_avg_pool2d", "avg_pool2d", "mean", "sum", "upsample_bilinear2d", "upsample_linear1d"
-}  # fmt: skip
+_AVERAGES = {"_adaptive_avg_pool2d", "avg_pool2d", "mean", "sum"}
 _MONOTONE = {
     "ceil", "celu", "clamp", "clamp_max", "clamp_min", "elu", "erf", "exp", "exp2", "expm1", "floor",
     "hardsigmoid", "hardtanh", "leaky_relu", "log", "log1p", "log2", "log_sigmoid_forward", "reciprocal", "relu",
@@ -158,7 +155,10 @@ class _Call:
         if rule is None:
             self._rounding.unknown.add(stem)
             return [torch.full(x.shape, math.inf, dtype=torch.float64) for x in self.results]
-        return [rule()]
+        bound = rule()
+        if any(_size(x).isinf().any() for x in self._args if isinstance(x, torch.Tensor)):
+            bound = bound.masked_fill(self._result.isinf(), 0.0)  # as masks add it: exact
+        return [bound]
 
     def _error(self, index: int) -> Tensor:
         return self._rounding.bound(self._args[index])
@@ -199,6 +199,14 @@ class _Call:
         averaged: Tensor = self._func(self._error(0) + terms * UNIT * size, *rest, **kwargs)
         return averaged
 
+    def _upsample_bilinear2d(self) -> Tensor:
+        """Weights come from positions in float32, which lie up to the size of the picture from zero."""
+        size = _size(self._args[0])
+        largest = size.amax((-2, -1), keepdim=True)
+        terms = 2 * sum(size.shape[-2:]) + 16
+        interpolated: Tensor = self._func(self._error(0), *self._args[1:], **self._kwargs)
+        return interpolated + terms * UNIT * largest
+
     def _monotone(self) -> Tensor:
         """As far as the function goes within the bound of its argument."""
         value, error = self._value(0), self._error(0)
@@ -230,8 +238,7 @@ class _Call:
         bound: Tensor = self._error(0) + factor * self._error(1) + 2 * UNIT * self._result.abs()
         return bound
 
-    _sub = _add
-    _rsub = _add
+    _sub = _rsub = _add
 
     def _copy(self) -> Tensor:
         return self._error(1)
@@ -251,9 +258,7 @@ class _Call:
     def _mm(self) -> Tensor:
         return self._product(torch.matmul, 0, self._args[0].shape[-1] + 1)
 
-    _bmm = _mm
-    _mv = _mm
-    _dot = _mm
+    _bmm = _mv = _dot = _mm
 
     def _addmm(self) -> Tensor:
         terms = self._args[1].shape[-1] + 2
@@ -321,9 +326,7 @@ class _Call:
         axes = tuple(range(self._args[0].dim())) if dim is None or dim == [] else dim
         return self._error(0).amax(axes, keepdim=keep)
 
-    _amin = _amax
-    _max = _amax
-    _min = _amax
+    _amin = _max = _min = _amax
 
     def _linalg_vector_norm(self) -> Tensor:
         dim, keep = self._dimension(2), bool(self._dimension(3))
@@ -393,6 +396,4 @@ class _Call:
 
 
 def _size(value: Any) -> Tensor:
-    return (
-        value.double().abs() if isinstance(value, torch.Tensor) else torch.tensor(abs(float(value)))
-    )
+    return value.double().abs() if isinstance(value, torch.Tensor) else torch.tensor(abs(value))

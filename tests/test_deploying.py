@@ -87,7 +87,9 @@ def test_claims_of_the_runtime() -> None:
         used = re.split(
             r"^#if defined\(ARES_MICRO_\w+\)\n", path.read_text(), maxsplit=1, flags=re.M
         )
-        of_compiler = INTRINSICS if re.fullmatch(r"src/micro_\w+\.c", _place(path)) else frozenset()
+        of_compiler = (
+            INTRINSICS if re.fullmatch(r"(src|inc)/micro_\w+\.[ch]", _place(path)) else frozenset()
+        )
         for part, allowed in zip(used, (C_LIBRARY, C_LIBRARY | of_compiler), strict=False):
             assert set(re.findall(r"#\s*include\s*<(\S+)\.h>", part)) <= allowed, path
     text = "\n".join(path.read_text() for path in sources)

@@ -242,8 +242,10 @@ def _steps(single: Sequence[Node], double: Sequence[Node]) -> str:
 
 
 def _same_argument(single: object, double: object) -> bool:
-    if isinstance(single, torch.dtype) and isinstance(double, torch.dtype):
-        return single == double or _WIDER.get(single) == double
+    if isinstance(double, torch.dtype) and (single is None or isinstance(single, torch.dtype)):
+        # None: torch.get_default_dtype(), which the capture in float64 names.
+        ours = torch.float32 if single is None else single
+        return ours == double or _WIDER.get(ours) == double
     if isinstance(single, float) and isinstance(double, float):
         largest = torch.finfo(torch.float32).max
         held = double if math.isinf(double) else min(max(double, -largest), largest)

@@ -138,6 +138,10 @@ class Operation(ABC):
     ) -> npt.NDArray[Any]:
         """What it gives for inputs whose codes all mean zero; `given` holds those of binary32, None for others."""
 
+    def unit(self, output: Tensor) -> npt.NDArray[Any]:
+        """Of a binary32 output, what one more in the exact sum behind each element is worth; 0 without such a sum."""
+        return np.zeros(output.shape)
+
     @abstractmethod
     def infer(self, inputs: Sequence[Tensor]) -> tuple[OutputRule, ...]:
         """Shape and allowed types of every output; raises GraphError when the inputs do not fit."""

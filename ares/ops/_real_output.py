@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ares.ir import Tensor
 from ares.ops._operation import Array, require
 
 
@@ -21,6 +22,13 @@ def require_constants(name: str, count: int, scale: Array, bias_codes: Array, bi
 def bias_bound(bias_codes: Array) -> int:
     """What an integer bias can add to the magnitude of an accumulator."""
     return int(np.abs(bias_codes.astype(np.int64)).max(initial=0))
+
+
+def unit_of(scale: Array, output: Tensor, axis: int = -1) -> Array:
+    """What one more in an accumulator is worth, by element of the output."""
+    shape = [1] * len(output.shape)
+    shape[axis] = -1
+    return np.broadcast_to(np.abs(scale.astype(np.float64)).reshape(shape), output.shape)
 
 
 def real_output(

@@ -26,7 +26,7 @@ from ares.ops._operation import (
     require_codes,
     row_major,
 )
-from ares.ops._real_output import real_output, require_constants
+from ares.ops._real_output import real_output, require_constants, unit_of
 from ares.ops._window import Windows, counts, taps
 
 
@@ -98,6 +98,9 @@ class AverageFp32(KernelOperation):
         acc = np.moveaxis(seen.sum(axis=tuple(range(steps.ndim, seen.ndim))), 1, self.axis)
         none = frozen_array([], np.int32)
         return (real_output(acc, self.scale, none, self.bias, axis=self.axis),)
+
+    def unit(self, output: Tensor) -> Array:
+        return unit_of(self.scale, output, self.axis)
 
     def lower(self, site: Site) -> KernelCall:
         source = channels_first(site.inputs[0], self.axis)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ares.ir import DType, OutputRule, Tensor
 from ares.ops._convolution import SummedConvolution
 from ares.ops._operation import Array, KernelCall, Site, Struct
-from ares.ops._real_output import bias_bound, real_output, require_constants
+from ares.ops._real_output import bias_bound, real_output, require_constants, unit_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +48,9 @@ class ConvFp32(SummedConvolution):
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         acc = self.sums(site, arrays[0])
         return (real_output(acc, self.scale, self.bias_codes, self.bias, axis=self.axis),)
+
+    def unit(self, output: Tensor) -> Array:
+        return unit_of(self.scale, output, self.axis)
 
     def lower(self, site: Site) -> KernelCall:
         fields = (

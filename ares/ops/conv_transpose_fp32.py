@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ares.ir import DType, OutputRule, Tensor
 from ares.ops._operation import Array, KernelCall, Site, Struct
-from ares.ops._real_output import bias_bound, real_output, require_constants
+from ares.ops._real_output import bias_bound, real_output, require_constants, unit_of
 from ares.ops._transposed import TransposedConvolution
 
 
@@ -47,6 +47,9 @@ class ConvTransposeFp32(TransposedConvolution):
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         acc = self.sums(site, arrays[0])
         return (real_output(acc, self.scale, self.bias_codes, self.bias, axis=1),)
+
+    def unit(self, output: Tensor) -> Array:
+        return unit_of(self.scale, output, 1)
 
     def lower(self, site: Site) -> KernelCall:
         fields = (

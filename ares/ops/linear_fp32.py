@@ -29,7 +29,7 @@ from ares.ops._operation import (
     weight_bound,
 )
 from ares.ops._panels import panels, token_rows_scratch
-from ares.ops._real_output import bias_bound, real_output, require_constants
+from ares.ops._real_output import bias_bound, real_output, require_constants, unit_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +78,9 @@ class LinearFp32(KernelOperation):
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         acc = exact_matmul(arrays[0] - site.inputs[0].zero_point, self.weight.T)
         return (real_output(acc, self.scale, self.bias_codes, self.bias),)
+
+    def unit(self, output: Tensor) -> Array:
+        return unit_of(self.scale, output)
 
     def lower(self, site: Site) -> KernelCall:
         (source,) = site.inputs

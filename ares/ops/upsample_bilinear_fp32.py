@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ares.ir import DType, OutputRule, Tensor
 from ares.ops._bilinear import BilinearInterpolation
 from ares.ops._operation import Array, KernelCall, Site, Struct
-from ares.ops._real_output import real_output, require_constants
+from ares.ops._real_output import real_output, require_constants, unit_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,9 @@ class UpsampleBilinearFp32(BilinearInterpolation):
     def reference(self, site: Site, arrays: Sequence[Array]) -> tuple[Array, ...]:
         acc, none = self.sums(site, arrays[0]), np.zeros(0, np.int32)
         return (real_output(acc, self.scale, none, self.bias, axis=1),)
+
+    def unit(self, output: Tensor) -> Array:
+        return unit_of(self.scale, output, 1)
 
     def lower(self, site: Site) -> KernelCall:
         fields = (("image", self.struct(site)), ("scale", self.scale), ("bias", self.bias))

@@ -189,7 +189,8 @@ def test_the_page_lists_every_target(summary: dict[str, Any]) -> None:
     assert starred == [target.name for target in default_targets()]
     for target, (_, _, rest) in zip(TARGETS, rows, strict=True):
         assert rest.startswith(
-            f"{target.machine.isa} | {target.machine.byte_order} | {target.machine.pointer_bits} | {target.family} `"
+            f"{target.machine.isa} | {target.machine.byte_order} | {target.machine.pointer_bits} "
+            f"| {target.instruction_set} | {target.family} `"
         )
         assert "-Werror" not in rest
         for flag in target.flags:

@@ -10,7 +10,17 @@ import torch
 from torch import nn
 
 from ares.extract import analyse
-from tests.extract.models import IMAGE, Net, calibrated, checked, conv, plain_identity, relu, seeded
+from tests.extract.models import (
+    IMAGE,
+    Net,
+    calibrated,
+    checked,
+    conv,
+    errors,
+    plain_identity,
+    relu,
+    seeded,
+)
 from tests.extract.refusing import Case
 
 
@@ -139,3 +149,15 @@ def test_what_is_the_same_in_every_type_is_taken() -> None:
     model = seeded(_net(forward))
     model.register_parameter("p", nn.Parameter(torch.tensor(0.7)))
     checked(model, IMAGE)
+
+
+def test_bits_of_another_type() -> None:
+    """Which there are as many of as the type has: that the type is asked for is said, and that they are no codes."""
+    net = Net(
+        lambda m, x: m.q(x).view(torch.int64 if x.element_size() == 8 else torch.int32),
+        q=plain_identity(),
+    )
+    found = [str(error) for error in errors(calibrated(net, IMAGE), IMAGE)]
+    assert len(found) == 2
+    assert "view#0 gives int32 in float32, int64 in float64" in found[0]
+    assert "it turns its values into int64" in found[1]

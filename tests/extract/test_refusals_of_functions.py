@@ -144,13 +144,6 @@ FUNCTIONS: dict[str, Case] = {
     "binary32": Case(
         _function(lambda y: y.float()), "float", "float", "into float32", "conversion"
     ),
-    "bits of another type": Case(
-        _function(lambda y: y.view(torch.int64) if y.element_size() == 8 else y, end=False),
-        "view",
-        "view",
-        "into int64",
-        "conversion",
-    ),
     "written elements": Case(
         _function(lambda y: _set_item(y)), "__setitem__", "__setitem__", "mapped", "torch.cat"
     ),
