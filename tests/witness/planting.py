@@ -225,8 +225,11 @@ def with_ties(project: Project, rule: str) -> Project:
     """The project with another rule for ties, for `portable_target`: in every kernel, and in the micro-kernels in C."""
     right, wrong = "rounded & ~(int64_t)1", f"rounded - {rule.format('rounded')}"
     project = patched(project, "runtime/inc/numerics.h", right, wrong)
-    wrong = f"value -= {rule.format('value')};"
-    return patched(project, "runtime/src/micro_portable.c", "value &= ~1;", wrong)
+    # In words: with a shift under 32, and from there on.
+    kernels = "runtime/src/micro_portable.c"
+    wrong = f"value - {rule.format('value')} : value"
+    project = patched(project, kernels, "value & ~1 : value", wrong)
+    return patched(project, kernels, "value &= ~1;", f"value -= {rule.format('value')};")
 
 
 def with_averages_cut(project: Project) -> Project:
