@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,14 @@ FROM_OUTSIDE = tuple(
 )
 
 _Child = subprocess.Popen[bytes]
-# The children that run, and whether one was ended by `no_children`; how many of those go on.
-_lock = threading.Lock()
+# The children that run, and whether one was ended by `no_children`; how many of those go on, and how many children are
+# just being started.
+_lock = threading.Condition()
 _running: dict[_Child, bool] = {}
 _forbidden = 0
+_starting = 0
+# Seconds for a start, which is over when the program is loaded.
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ def no_children() -> Iterator[None]:
         for child in _running:
             _running[child] = True
             _kill(child)
+        # Who goes on to end this process would leave behind what is half started: nobody knows of it yet.
+        _lock.wait_for(lambda: _starting == 0, _PATIENCE)
     try:
         yield
     finally:
@@ -121,6 +127,9 @@ def _start(command: Sequence[str], **options: Any) -> _Child:
     future: Future[_Child] = Future()
 
     def start() -> None:
+        global _starting
+        with _lock:
+            _starting += 1
         try:
             child = subprocess.Popen(command, **options)
             with _lock:
@@ -131,11 +140,17 @@ def _start(command: Sequence[str], **options: Any) -> _Child:
             future.set_exception(error)
         else:
             future.set_result(child)
+        finally:
+            with _lock:
+                _starting -= 1
+                _lock.notify_all()
 
     try:
         threading.Thread(target=start).start()
         return future.result()
     except BaseException:
+        # Who is interrupted may end this process at once: not before there is a child that can be ended.
+        wait([future], _PATIENCE)
         future.add_done_callback(lambda done: done.exception() or _end(done.result()))
         raise
 

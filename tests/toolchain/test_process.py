@@ -208,6 +208,36 @@ def test_few_open_files(
     assert done.stderr.startswith(stderr)
 
 
+def test_a_child_that_is_half_started_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever ends this process within `no_children` would leave it behind: nobody else knows of it yet."""
+    there, known = threading.Event(), threading.Event()
+    children: list[subprocess.Popen[bytes]] = []
+
+    class Slow(subprocess.Popen[bytes]):
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            children.append(self)
+            there.set()
+            time.sleep(0.5)
+            known.set()
+
+    def run() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run_process(("sleep", "600"), folder=tmp_path, timeout=60)
+
+    monkeypatch.setattr(process.subprocess, "Popen", Slow)
+    thread = threading.Thread(target=run)
+    thread.start()
+    there.wait()
+    with no_children():
+        assert known.is_set()
+        (tmp_path / "pid").write_text(str(children[0].pid))
+        assert gone(tmp_path / "pid")
+    thread.join()
+
+
 def test_a_worker_that_is_being_started_is_not_lost_to_an_interrupt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
