@@ -151,11 +151,11 @@ def test_two_roundings(good: Good, tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr("ares.numerics.rescale.round_half_even_shift", _twice)
 
     def in_c(project: Project) -> Project:
-        old = "    if (shift < 32) {\n        return ares_clamp(ares_round_raised(raised, shift), lo, hi);"
+        old = "    int32_t value;\n    if (shift < 32) {"
         total = "const int64_t total = raised - ((int64_t)1 << (shift - 1));"
         first = "const int32_t first = shift > 31 ? 31 : shift - 1;"
         twice = "ares_round_shift(ares_round_shift(total, first), shift - first)"
-        new = f"{total}\n{first}\nif (first > 0) {{ return ares_clamp({twice}, lo, hi);"
+        new = f"{total}\n{first}\nif (first > 0) {{ return ares_clamp({twice}, lo, hi); }}\n{old}"
         return patched(project, "runtime/src/micro_portable.c", old, new)
 
     assert_red_together(network, "conv", in_c)
