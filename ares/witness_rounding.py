@@ -54,11 +54,11 @@ _STEEPEST = {
 """Functions that rise and fall: the largest slope."""
 
 
-class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Within, bounds are kept for all that depends on tensors which `bind` was told of."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.paused = False
         self.unknown: set[str] = set()
         self._bounds: Any = WeakTensorKeyDictionary()

@@ -102,7 +102,7 @@ class QuantSSM(nn.Module):
         self.z = QuantSiLU(return_quant_tensor=False, **steps) if gate else None
         self.gate = QuantMul(return_quant_tensor=return_quant_tensor, **steps) if gate else None
         self._reset_dt(rank)
-        self.register_load_state_dict_post_hook(_without_a_gate)  # type: ignore[no-untyped-call]  # by torch
+        self.register_load_state_dict_post_hook(_without_a_gate)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def _reset_dt(self, rank: int) -> None:
         """Weights uniform in +-rank^-0.5; the bias makes softplus(bias) log-uniform in DT_RANGE."""

@@ -378,7 +378,7 @@ SPECIAL = (
             AVX512,
             "(1u << count) - 1u : 0xffffu",
             "(1u << count) - 1u : 0x7fffu",
-            f"{SUMS}|{ROUNDED}",
+            ROUNDED,
         ),
     ),
     (

@@ -6,7 +6,6 @@ Only x86 has runs: `runs_check.c` runs here, on the host. Sums of two tensors on
 from __future__ import annotations
 
 import platform
-import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ NAMES = [
 ]
 # What is altered, and by which kernel it must be seen.
 FAULTS = {
-    "ties ignored": ("testn_epi32_mask(lanes, low", "testn_epi32_mask(lanes & 0, low", "depthwise|image"),
+    "ties ignored": ("testn_epi32_mask(lanes, low", "testn_epi32_mask(lanes & 0, low", "image"),
     "a row swapped": ("x[6] = x[5] + (rows > 6 ? step : 0);", "x[6] = x[5];", "runs"),
     "weights swapped": ("_mm512_unpackhi_epi32(w0, w1)", "_mm512_unpackhi_epi32(w1, w0)", "runs"),
     "zero points slide": ("k < run->end ? run->step : 0", "k < run->end ? run->step : run->step", "runs"),
@@ -82,4 +81,4 @@ def test_faults_are_seen(fault: str) -> None:
     text = sources()[path].decode()
     proof = _prove("gcc-O2", {path: text.replace(old, new).encode()})
     assert proof.fault is not None, "the check did not see it"
-    assert re.search(f" ({kernel}) ", proof.fault), proof.fault
+    assert f" {kernel} " in proof.fault
