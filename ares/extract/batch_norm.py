@@ -58,7 +58,9 @@ def batch_norm(call: Call) -> Value:
     axis = (1, -1, *(1,) * (len(shape) - 2))
     steps = Step("mul", factors.reshape(axis)), Step("add", addends.reshape(axis))
     try:
-        return apply_arithmetic(call, call.x, shape, *steps)
+        value = apply_arithmetic(call, call.x, shape, *steps)
+        # Untrained it is one factor for all channels, by which codes would be codes: not for long.
+        return value.changed(regrid=None) if isinstance(value, Real) else value
     except Unmappable as error:
         if isinstance(call.x, Real) and error.suggestion in (QUANTISE_BOTH, call.x.advice):
             reject(error.reason, advice(call.layer_type))

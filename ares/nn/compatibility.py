@@ -22,9 +22,9 @@ def check_compatibility(
     the first layers. The model runs once, as a copy in evaluation mode; it need not be calibrated. Raises
     `ares.checker.UserInputError` when `forward` does not run on the given inputs.
 
-    >>> report = check_compatibility(nn.Sequential(QuantIdentity(), nn.LayerNorm(8)), torch.zeros(1, 8))
+    >>> report = check_compatibility(nn.Sequential(QuantIdentity(), nn.BatchNorm1d(8)), torch.zeros(1, 8))
     >>> report.compatible, [error.layer_type for error in report.errors]
-    (False, ['LayerNorm'])
+    (False, ['BatchNorm1d'])
     >>> report.errors[0].suggestion
     'end the network with a QuantLinear or a QuantIdentity'
     """

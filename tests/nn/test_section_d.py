@@ -240,10 +240,10 @@ def test_check_compatibility_is_ares_check() -> None:
 
 
 def test_check_compatibility_says_what_to_change() -> None:
-    report = ann.check_compatibility(small(nn.LayerNorm(8)), torch.zeros(1, 8))
+    report = ann.check_compatibility(small(nn.BatchNorm1d(8)), torch.zeros(1, 8))
     assert not report.compatible
     (error,) = report.errors
-    assert (error.layer, error.layer_type) == ("1", "LayerNorm")
+    assert (error.layer, error.layer_type) == ("1", "BatchNorm1d")
     assert error.suggestion == "end the network with a QuantLinear or a QuantIdentity"
 
 
