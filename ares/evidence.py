@@ -66,4 +66,5 @@ def read_record(root: Path, part: str) -> Mapping[str, Any] | None:
 
 def is_current(root: Path, record: Mapping[str, Any]) -> bool:
     """Whether the files that a record rests on are still the same."""
-    return sources_digest(root, record["patterns"]) == record["sources"]
+    same: bool = sources_digest(root, record["patterns"]) == record["sources"]
+    return same
