@@ -77,13 +77,25 @@ def unpack(path: Path, folder: Path, most: int) -> None:
     """Leave in `folder` what there is to say about the file, and up to `most` bytes of its tensors."""
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        with (folder / TENSORS).open("wb") as file:
-            answer = json.dumps(_answer(found, file, most))
-        if len(answer) > LARGEST_ANSWER:
-            answer = json.dumps({"names": len(answer)})
     except Exception as error:  # noqa: BLE001 - torch's unpickler, on bytes of anybody; the caller tells the user
-        answer = json.dumps(_failure(error))
-    (folder / ANSWER).write_text(answer, encoding="ascii")
+        answer = _failure(error)
+    else:
+        answer = _walked(found, folder, most)
+    (folder / ANSWER).write_text(json.dumps(answer), encoding="ascii")
+
+
+def _walked(found: object, folder: Path, most: int) -> dict[str, Any]:
+    """The answer to what was read. Only that the memory does not reach for it is the file's fault."""
+    try:
+        with (folder / TENSORS).open("wb") as file:
+            answer = _answer(found, file, most)
+        length = len(json.dumps(answer))
+    except (MemoryError, RuntimeError) as error:
+        answer = _failure(error)
+        if "memory" not in answer:
+            raise
+        return answer
+    return answer if length <= LARGEST_ANSWER else {"names": length}
 
 
 def _failure(error: Exception) -> dict[str, Any]:

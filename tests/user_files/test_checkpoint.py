@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ares.user_files import UserInputError
+from ares.user_files import UserInputError, unpickle
 from ares.user_files.checkpoint import load_state_dict
 from ares.zoo.network_file import load_model
 from tests.checker.models import model_source, refused, trained_state, write
@@ -425,3 +425,14 @@ def test_names_in_a_file_stay_on_one_line(name: str, tmp_path: Path) -> None:
         load_state_dict(nn.Linear(1, 1), tmp_path / "s.pt")
     assert len(str(caught.value).splitlines()) == 1
     assert repr(name)[1:-1] in str(caught.value)
+
+
+def test_a_fault_of_our_own_walk_is_not_called_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"weight": torch.zeros(1)}, path)
+    monkeypatch.setattr(unpickle, "_described", lambda *_: {}["ours"])
+    with pytest.raises(KeyError, match="ours"):
+        unpickle.unpack(path, tmp_path, 100)
+    assert not (tmp_path / unpickle.ANSWER).exists()
