@@ -17,6 +17,7 @@ from rich.text import Text
 from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
 from ares.cli.targets import RequireAllTargets, show_targets
 from ares.pipeline.catalogue import UnknownNetwork, Zoo
+from ares.pipeline.cluster import Cluster, connected
 from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.result_files import as_json, as_junit
 from ares.pipeline.sampling import Sample
@@ -64,6 +65,14 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Have the workers of a Dask cluster do the work: tcp://HOST:8786 (docs/cluster.md).",
+    ),
+]
 AllCells = Annotated[
     bool,
     typer.Option(
@@ -92,6 +101,7 @@ def networks(
     json_out: JsonOut = None,
     junit_out: JunitOut = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = None,
     require_all_targets: RequireAllTargets = False,
     all_cells: AllCells = False,
     fresh: Fresh = False,
@@ -118,7 +128,8 @@ def networks(
         chosen = list(dict.fromkeys(map(zoo.subject, names))) if names else list(zoo.subjects)
         targets = select(target) if target else default_targets()
         sample = Sample(None if all_cells else date.today().toordinal(), zoo.subjects)
-        matrix = _run(console, zoo, chosen, targets, jobs, sample, fresh)
+        with connected(scheduler) as cluster:
+            matrix = _run(console, zoo, chosen, targets, jobs, sample, fresh, cluster)
     except (UnknownNetwork, ToolchainError, ResourceError) as error:
         fail_usage(str(error))
     _show(console, matrix, zoo)
@@ -138,6 +149,7 @@ def _run(
     jobs: int | None,
     sample: Sample,
     fresh: bool,
+    cluster: Cluster | None,
 ) -> Matrix:
     columns = (
         TextColumn("{task.description}"),
@@ -159,7 +171,9 @@ def _run(
                 for line in lines.of(event):
                     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-        return run_matrix(zoo, names, targets, progress, jobs, sample=sample, fresh=fresh)
+        return run_matrix(
+            zoo, names, targets, progress, jobs, sample=sample, fresh=fresh, cluster=cluster
+        )
 
 
 class _Lines:

@@ -1,26 +1,30 @@
 """What happens in the workers of a run: a target is prepared, a front or a cell is judged and kept.
 
 Workers are separate interpreters: a crash of one is that job's failure and nobody else's, and so is an exception that
-nobody expected.
+nobody expected. One on another machine has a cache and a checkout of its own, so fronts travel with what needs them.
 """
 
 from __future__ import annotations
 
 import errno
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from ares.emit import runtime_files
-from ares.ir import Project
+from ares.ir import Graph, Project
 from ares.pipeline import expectations
 from ares.pipeline.catalogue import Zoo
 from ares.pipeline.compiled import RunSettings
 from ares.pipeline.front import Front, KeptSubject, Store
 from ares.pipeline.keys import Keys
 from ares.pipeline.subject import Subject
-from ares.toolchain import BuildFailure, ToolchainError, prepare, select
+from ares.resources import checkout_dir
+from ares.toolchain import BuildFailure, ToolchainError, missing_tools, prepare, select
 from ares.verdict import Outcome, Verdict
+
+Kept = tuple[Front, Graph]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,29 @@ def work(job: Job) -> tuple[Verdict, ...]:
         else:
             text, fault = f"{type(error).__name__}: {error}\n{traceback.format_exc()}", "exception"
         return (failed(job, text, fault),)
+
+
+def work_elsewhere(job: Job, kept: Kept | None) -> tuple[tuple[Verdict, ...], Kept | None]:
+    """The same on another machine: `kept`, the front that a cell needs; the verdicts, and the front that was made.
+
+    Raises ToolchainError where the subject's files are not those that the run was planned with.
+    """
+    job = replace(job, zoo=Zoo(checkout_dir()))
+    if job.subject and Keys().front(job.subject, job.zoo.files(job.subject)) != job.key:
+        raise ToolchainError(f"the checkout {job.zoo.root} has other files of {job.subject}")
+    store = Store()
+    if kept is not None and store.front(job.key) is None:
+        store.keep_front(job.key, *kept)
+    verdicts = work(job)
+    front = store.front(job.key) if job.kind == "front" else None
+    return verdicts, None if front is None else (front, store.graph(job.key))
+
+
+def hindrances(names: Sequence[str]) -> Mapping[str, tuple[str | None, str | None]]:
+    """Why targets cannot be used on this machine: what its processor lacks, and the tool that is missing."""
+    targets = select(names)
+    missing = missing_tools(targets)
+    return {target.name: (target.lacking(), missing[target.name]) for target in targets}
 
 
 def failed(job: Job, text: str, fault: str) -> Verdict:

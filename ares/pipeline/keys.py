@@ -38,7 +38,7 @@ class Keys:
 
     def front(self, name: str, files: Iterable[Path]) -> str:
         """The key of a subject's front; `files` are the subject's own."""
-        return _digest([name, str(GUARD), self._package, *_contents(files)])
+        return _digest([name, str(GUARD), self.package, *_contents(files)])
 
     def cell(
         self,
@@ -70,7 +70,8 @@ class Keys:
         return _digest([*facts, *stored, *inputs])
 
     @cached_property
-    def _package(self) -> str:
+    def package(self) -> str:
+        """A digest of ARES' own files and of the packages that compute."""
         package, runtime = Path(ares.__file__).parent, runtime_dir()
         files = [
             *_sources(package),

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from ares.pipeline import expectations
 from ares.pipeline.catalogue import Zoo
+from ares.pipeline.cluster import Cluster, JobKilledWorkers
 from ares.pipeline.front import Front, Store
-from ares.pipeline.jobs import Job, failed, work
+from ares.pipeline.jobs import Job, Kept, failed, hindrances, work, work_elsewhere
 from ares.pipeline.keys import Keys
 from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.sampling import Sample
@@ -37,14 +39,16 @@ def run_matrix(
     *,
     sample: Sample | None = None,
     fresh: bool = False,
+    cluster: Cluster | None = None,
 ) -> Matrix:
-    """Every stage of these subjects of a zoo, on every target. `jobs` defaults to the number of cores.
+    """Every stage of these subjects of a zoo, on every target. `jobs` defaults to the number of cores; with `cluster`,
+    its workers do them.
 
     `sample` leaves out large networks on some targets, by its rule; None runs everything. `fresh`: nothing of an
     earlier run is taken over, neither verdicts nor built programs (zig's C libraries are zig's own affair).
     """
     start = time.monotonic()
-    run = _Run(zoo, names, targets, progress, sample or Sample(None, names), fresh)
+    run = _Run(zoo, names, targets, progress, sample or Sample(None, names), fresh, cluster)
     run.execute(max(1, jobs or os.cpu_count() or 1))
     return Matrix(run.verdicts(), time.monotonic() - start, tuple(targets))
 
@@ -60,7 +64,9 @@ class _Run:
         progress: Callable[[Event], None],
         sample: Sample,
         fresh: bool,
+        cluster: Cluster | None,
     ) -> None:
+        self.cluster = cluster
         self.zoo = zoo
         self.names = names
         self.targets = targets
@@ -74,7 +80,7 @@ class _Run:
         self.found: dict[tuple[str, str], Verdict] = {}
         self.unprepared: set[str] = set()
         self.waiting: list[Job] = []
-        self.running: dict[Future[tuple[Verdict, ...]], Job] = {}
+        self.running: dict[Future[Any], Job] = {}
         self.suspects: list[Job] = []
 
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -90,8 +96,8 @@ class _Run:
     # The order of work.
 
     def execute(self, workers: int) -> None:
-        self.missing = missing_tools(self.targets)
-        self.unprepared = {name for name, reason in self.missing.items() if reason is None}
+        self.hindered = self._hindered()
+        self.unprepared = {name for name, reasons in self.hindered.items() if not any(reasons)}
         for name in self.names:
             self._plan_subject(name)
         busy = {job.target for job in self.waiting if job.kind == "cell"}
@@ -105,14 +111,15 @@ class _Run:
             self._work(workers)
 
     def _work(self, workers: int) -> None:
-        pool: Executor = Workers(workers)
+        pool: Executor = self.cluster or Workers(workers)
         try:
             while self.waiting or self.running or self.suspects:
-                whole = self._submit(pool, workers)
+                whole = self._submit(pool, self.cluster.capacity if self.cluster else workers)
                 done, _ = wait(self.running, return_when=FIRST_COMPLETED)
                 for future in done:
                     if not isinstance(future.exception(), BrokenProcessPool):
-                        self._finish(self.running.pop(future), future.result())
+                        job = self.running.pop(future)
+                        self._finish(job, self._result(job, future))
                     else:
                         whole = False
                 if not whole:
@@ -123,7 +130,8 @@ class _Run:
             end_workers()
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if self.cluster is None:  # one that was given is its owner's to leave
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, pool: Executor, workers: int) -> bool:
         """Start what can be started; jobs that ran when a worker died run alone. False: the pool is broken."""
@@ -141,8 +149,30 @@ class _Run:
         return True
 
     def _start(self, pool: Executor, job: Job) -> None:
-        self.running[pool.submit(work, job)] = job
+        if self.cluster is None:
+            future: Future[Any] = pool.submit(work, job)
+        else:
+            future = pool.submit(work_elsewhere, job, self._front_for(job))
+        self.running[future] = job
         self._tell()
+
+    def _result(self, job: Job, future: Future[Any]) -> tuple[Verdict, ...]:
+        verdicts: tuple[Verdict, ...]
+        if self.cluster is None:
+            verdicts = future.result()
+            return verdicts
+        try:
+            verdicts, kept = future.result()
+        except JobKilledWorkers:
+            return _killer(job)
+        if kept is not None:
+            self.store.keep_front(job.key, *kept)
+        return verdicts
+
+    def _front_for(self, job: Job) -> Kept | None:
+        """What a worker on another machine needs to judge a cell without torch."""
+        front = self.store.front(job.key) if job.kind == "cell" else None
+        return None if front is None else (front, self.store.graph(job.key))
 
     def _ready(self) -> list[Job]:
         return [j for j in self.waiting if j.kind != "cell" or j.target not in self.unprepared]
@@ -152,8 +182,7 @@ class _Run:
         self.running.clear()
         if self.suspects and victims == self.suspects[:1]:
             job = self.suspects[0]
-            text = "a worker process died (killed, or out of memory)"
-            self._finish(job, () if job.kind == "target" else (failed(job, text, "worker died"),))
+            self._finish(job, _killer(job))
         else:
             self.suspects += victims
 
@@ -171,6 +200,21 @@ class _Run:
         self._tell(verdicts)
 
     # What there is to do.
+
+    def _hindered(self) -> Mapping[str, tuple[str | None, str | None]]:
+        """Why targets cannot be used where the work is done, as `hindrances` says it."""
+        if self.cluster is None:
+            missing = missing_tools(self.targets)
+            return {
+                target.name: (target.lacking(), missing[target.name]) for target in self.targets
+            }
+        names = [target.name for target in self.targets]
+        found: dict[str, tuple[str | None, str | None]] = dict.fromkeys(names, (None, None))
+        for worker, there in self.cluster.everywhere(hindrances, names).items():
+            for name, reasons in there.items():
+                if any(reasons) and not any(found[name]):
+                    found[name] = _said_by(worker, *reasons)
+        return found
 
     def _plan_subject(self, name: str) -> None:
         key = self.keys.front(name, self.zoo.files(name))
@@ -221,12 +265,11 @@ class _Run:
     def _settled(self, name: str, front: Front | None, target: Target) -> Verdict | None:
         """The verdict of a cell that will not run."""
         settled = partial(Verdict, name, target.stage, target=target.name)
-        lacking = target.lacking()
+        lacking, missing = self.hindered[target.name]
         if lacking is not None:
             return settled(Outcome.LEFT_OUT, lacking, "processor")
-        reason = self.missing[target.name]
-        if reason is not None:
-            return settled(Outcome.NOT_RUN, reason, "missing tool")
+        if missing is not None:
+            return settled(Outcome.NOT_RUN, missing, "missing tool")
         if front is None:
             return None
         out = self.sample.left_out(name, target, front.macs)
@@ -246,6 +289,18 @@ class _Run:
         planned = len(self.found) + cells + of_fronts
         running = tuple(map(str, self.running.values()))
         self.progress(Event(running, len(self.found), planned, verdicts))
+
+
+def _killer(job: Job) -> tuple[Verdict, ...]:
+    """What is said of a job that takes its workers with it."""
+    text = "a worker process died (killed, or out of memory)"
+    return () if job.kind == "target" else (failed(job, text, "worker died"),)
+
+
+def _said_by(
+    worker: str, lacking: str | None, missing: str | None
+) -> tuple[str | None, str | None]:
+    return lacking and f"{worker}: {lacking}", missing and f"{worker}: {missing}"
 
 
 def _urgency(job: Job) -> tuple[object, ...]:
