@@ -30,7 +30,12 @@ from ares.capture.functions import (
     is_about_the_tensor,
     reveals_values,
 )
-from ares.capture.leaves import hooked_modules, is_library_leaf, owned_tensors
+from ares.capture.leaves import (
+    hooked_modules,
+    is_library_leaf,
+    owned_tensors,
+    registered_tensors,
+)
 from ares.capture.record import PendingCall, Recorder, called_by_brevitas, tensors_in
 
 
@@ -63,14 +68,16 @@ def capture(
         first = repr(training[0]) if training[0] else "the model itself"
         message = f"{len(training)} modules are in training mode, the first is {first}"
         recorder.report("training", None, training[0], message)
-    before = _registered(model)
+    before = registered_tensors(model)
     with torch.inference_mode(False), torch.no_grad(), _evaluating(model), watch.hooks(model, leaf):
         clones = [tensor.clone() for tensor in inputs]
         for clone in clones:
             recorder.add_input(clone)
         with _NamedErrors(model, watch, recorder), uncompiled(), _Mode(watch):
             result = model(*clones)
-        for name in sorted({name for name, _ in before.items() ^ _registered(model).items()}):
+        for name in sorted(
+            {name for name, _ in before.items() ^ registered_tensors(model).items()}
+        ):
             recorder.report("inplace_state", None, "", f"forward assigned {name!r} anew")
         return recorder.finish(result)
 
@@ -234,11 +241,18 @@ class _Strangers:
         self._recorder.report(kind, key, scope, found)
 
 
+_CONTAINERS = (list, tuple, dict)
+# What torch registers is known by other ways.
+_HOLD_NO_MODULES = ("_modules", "_parameters", "_buffers")
+
+
 def _held_in_containers(model: nn.Module) -> Iterator[tuple[int, str]]:
     """id of every module in a plain list, tuple or dict that is an attribute of a module -> the attribute's name."""
     for path, module in model.named_modules():
         for attribute, value in vars(module).items():
-            if attribute != "_modules" and isinstance(value, list | tuple | dict):
+            if not isinstance(value, _CONTAINERS) or not value:
+                continue
+            if attribute not in _HOLD_NO_MODULES:
                 for _, item in flatten(value):
                     for inner in item.modules() if isinstance(item, nn.Module) else ():
                         yield id(inner), f"{path}.{attribute}".lstrip(".")
@@ -313,8 +327,3 @@ def _refuse_scripted(model: nn.Module) -> None:
             "the model is TorchScript, which shows nothing of its layers: give the nn.Module that was scripted "
             "or traced"
         )
-
-
-def _registered(model: nn.Module) -> dict[str, int]:
-    tensors = [*model.named_parameters(), *model.named_buffers()]
-    return {name: id(tensor) for name, tensor in tensors}

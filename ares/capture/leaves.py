@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -92,10 +92,10 @@ def owned_tensors(model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> dic
 
     A tensor with several names gets the first one outside leaves, else the first one.
     """
+    # One list for all: to walk through a model of Brevitas costs more than to look at what is found.
+    modules = list(model.named_modules(remove_duplicate=False))
     leaves = {
-        path
-        for path, module in model.named_modules(remove_duplicate=False)
-        if is_leaf(module) or library_class(module) is not None
+        path for path, module in modules if is_leaf(module) or library_class(module) is not None
     }
 
     def owner(name: str) -> str | None:
@@ -103,16 +103,47 @@ def owned_tensors(model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> dic
         return next((p for n in range(len(parts)) if (p := ".".join(parts[:n])) in leaves), None)
 
     found: dict[int, Owned] = {}
-    for name, tensor in chain(
-        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
-    ):
+    for name, tensor in chain(_members(modules, "_parameters"), _members(modules, "_buffers")):
         known = found.get(id(tensor))
         if known is None or (known.owner is not None and owner(name) is None):
             found[id(tensor)] = Owned(tensor, name, name, owner(name), "")
-    for path, module in model.named_modules():
+    for path, module in _unique(modules):
         for attribute, tensor in vars(module).items():
             if isinstance(tensor, torch.Tensor):
                 name = f"{path}.{attribute}".removeprefix(".")
                 flaw = f"{name} is a plain tensor attribute, not a parameter or buffer"
                 found.setdefault(id(tensor), Owned(tensor, name, name, owner(name), flaw))
+    return found
+
+
+_Named = Sequence[tuple[str, nn.Module]]
+
+
+def _unique(modules: _Named) -> Iterator[tuple[str, nn.Module]]:
+    """Each module by its first name."""
+    seen: set[int] = set()
+    for path, module in modules:
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield path, module
+
+
+def _members(modules: _Named, registry: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters or buffers by all their names, in the order of `named_parameters` and `named_buffers`."""
+    for path, module in modules:
+        for name, tensor in getattr(module, registry).items():
+            if tensor is not None:
+                yield f"{path}.{name}" if path else name, tensor
+
+
+def registered_tensors(model: nn.Module) -> dict[str, int]:
+    """First name -> id of every parameter and buffer."""
+    modules = list(model.named_modules())
+    found: dict[str, int] = {}
+    for registry in ("_parameters", "_buffers"):
+        seen: set[int] = set()
+        for name, tensor in _members(modules, registry):
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                found[name] = id(tensor)
     return found

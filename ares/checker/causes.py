@@ -6,8 +6,9 @@ its author wants to read, for the layer that was meant is there to be imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import nn
@@ -72,12 +73,13 @@ def _doubles(model: nn.Module) -> dict[str, str]:
     }
 
 
-def _layers_of_ares() -> Iterable[str]:
+@cache
+def _layers_of_ares() -> frozenset[str]:
     """Names of the layers that `ares.nn` hands out."""
     public = ((name, getattr(ares.nn, name)) for name in ares.nn.__all__)
-    return {
+    return frozenset(
         name for name, found in public if isinstance(found, type) and issubclass(found, nn.Module)
-    }
+    )
 
 
 def _is_foreign(module: nn.Module) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jinja2
@@ -206,15 +207,20 @@ def _taken_stems(runtime: Mapping[str, bytes]) -> set[str]:
 
 
 def _render(template: str, facts: dict[str, Any]) -> bytes:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_dir()),
+    return _environment(templates_dir()).get_template(template).render(facts).encode()
+
+
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
+    """Kept, for compiling the templates takes longer than filling them; one that has changed is read again."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # the output is C, not HTML
     )
-    return environment.get_template(template).render(facts).encode()
 
 
 def _index(plan: Plan, tensor: str) -> int:
