@@ -124,10 +124,11 @@ class Convolution(KernelOperation):
         acc = exact_matmul(columns, weight.transpose(0, 2, 1))
         return acc.transpose(0, 2, 1).reshape(1, out_channels, *sizes)
 
-    def struct(self, site: Site) -> Struct:
-        """The initialiser of `ares_convolution` (runtime/inc/convolution.h)."""
+    def struct(self, site: Site, in_place: bool | None = None) -> Struct:
+        """The initialiser of `ares_convolution` (runtime/inc/convolution.h); `in_place`: None where it is best."""
         (source,) = site.inputs
-        rows = self._patch_rows()
+        in_place = self._is_in_place if in_place is None else in_place
+        rows = self._patch_rows(in_place)
         packed = [panels(group) for group in np.split(rows, self.groups)]
         fields = (
             *two_windows(("down", "across"), source.shape, self.windows),
@@ -136,19 +137,20 @@ class Convolution(KernelOperation):
             ("groups", self.groups),
             ("input_zero_point", source.zero_point),
             ("input_signed", source.dtype.lo < 0),
-            ("in_place", self._is_in_place),
+            ("in_place", in_place),
             ("segments", rows.shape[1]),
             ("length", padded(rows.shape[2])),
             ("weight", np.concatenate(packed)),
         )
         return Struct("ares_convolution", fields)
 
-    def scratch(self, site: Site) -> int:
+    def scratch(self, site: Site, in_place: bool | None = None) -> int:
         """Bytes of `ares_convolution_patches`."""
         source = site.inputs[0].shape
-        if self._is_in_place and not reaches_outside(source, self.windows):
+        in_place = self._is_in_place if in_place is None else in_place
+        if in_place and not reaches_outside(source, self.windows):
             return 0
-        _, segments, length = self._patch_rows().shape
+        _, segments, length = self._patch_rows(in_place).shape
         results = prod(window.count(source[axis]) for axis, window in self.windows.items())
         return int(min(results, TILE_ROWS) * segments * padded(length))
 
@@ -160,19 +162,21 @@ class Convolution(KernelOperation):
         return int(prod(kernel[:-1]) if joined else prod(kernel))
 
     @property
-    def _is_in_place(self) -> bool:
-        """Whether patches are read where they lie: long runs, and not too many."""
+    def _can_be_in_place(self) -> bool:
+        """Whether patches can be read where they lie."""
         length = int(self.weight[0].size) // self._segments
-        return (
-            self._segments <= TILE_SEGMENTS
-            and length % GROUP == 0
-            and (length >= _LONG_RUN or self._segments == 1)
-        )
+        return self._segments <= TILE_SEGMENTS and length % GROUP == 0
 
-    def _patch_rows(self) -> Array:
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether that is best: long runs, and not too many."""
+        length = int(self.weight[0].size) // self._segments
+        return self._can_be_in_place and (length >= _LONG_RUN or self._segments == 1)
+
+    def _patch_rows(self, in_place: bool) -> Array:
         """Weights [out, segments, length], in the order in which a patch has its codes."""
         order = (0, *range(2, self.weight.ndim), 1)
-        segments = self._segments if self._is_in_place else 1
+        segments = self._segments if in_place else 1
         return self.weight.transpose(order).reshape(len(self.weight), segments, -1)
 
 
@@ -196,9 +200,18 @@ class QuantizedConvolution(Convolution):
         rescale = rescale_struct(self.rescale, raw_excess(self.weight, source))
         if self.groups > 1 and self.groups == source.shape[1] == len(self.weight):
             return depthwise_call(source, self.windows, self.weight[:, 0], rescale)
-        fields = (("conv", self.struct(site)), ("rescale", rescale))
+        return self._call(site, rescale, self._is_in_place)
+
+    def other_calls(self, site: Site) -> Sequence[KernelCall]:
+        """By tiles, also where each channel is on its own; patches copied, and read where they lie if they can be."""
+        rescale = rescale_struct(self.rescale, raw_excess(self.weight, site.inputs[0]))
+        ways = (False, True) if self._can_be_in_place else (False,)
+        return tuple(self._call(site, rescale, in_place) for in_place in ways)
+
+    def _call(self, site: Site, rescale: Struct, in_place: bool) -> KernelCall:
+        fields = (("conv", self.struct(site, in_place)), ("rescale", rescale))
         params = Struct("ares_conv2d_params", fields)
-        return KernelCall("ares_conv2d", "conv2d.h", params, self.scratch(site))
+        return KernelCall("ares_conv2d", "conv2d.h", params, self.scratch(site, in_place))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,11 +270,13 @@ class SummedConvolution(Convolution):
         acc = taps(Convolution.sums(self, site, first), self.sum_windows).sum(axis=axes)
         return np.moveaxis(acc, 1, self.axis)
 
-    def struct(self, site: Site) -> Struct:
-        return Convolution.struct(self, Site((channels_first(site.inputs[0], self.axis),), ()))
+    def struct(self, site: Site, in_place: bool | None = None) -> Struct:
+        first = Site((channels_first(site.inputs[0], self.axis),), ())
+        return Convolution.struct(self, first, in_place)
 
-    def scratch(self, site: Site) -> int:
-        return Convolution.scratch(self, Site((channels_first(site.inputs[0], self.axis),), ()))
+    def scratch(self, site: Site, in_place: bool | None = None) -> int:
+        first = Site((channels_first(site.inputs[0], self.axis),), ())
+        return Convolution.scratch(self, first, in_place)
 
     def sum_fields(self, site: Site) -> tuple[tuple[str, Struct | Array], ...]:
         """The fields `rows`, `columns` and `weight_sums` of a kernel's params."""
@@ -276,6 +291,24 @@ class SummedConvolution(Convolution):
             *two_windows(("rows", "columns"), shape, self.sum_windows),
             ("weight_sums", sums if excess.any() else sums[:0]),
         )
+
+
+def pointwise_calls(
+    source: Tensor, weight: npt.NDArray[np.int8], rescale: Rescale
+) -> Sequence[KernelCall]:
+    """Those for features that lie last, weights s8 [out, in]: tokens are an image's pixels in one row."""
+    pixels = replace(source, shape=(1, weight.shape[1], 1, source.size // weight.shape[1]))
+    layer = QuantizedConvolution(
+        *("", (source.name,), ("",)),
+        weight=weight[:, :, np.newaxis, np.newaxis],
+        stride=(1, 1),
+        padding=(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=1,
+        rescale=rescale,
+    )
+    site = Site((pixels,), ())
+    return (layer.lower(site), *layer.other_calls(site))
 
 
 def depthwise_call(source: Tensor, windows: Windows, weight: Array, rescale: Struct) -> KernelCall:

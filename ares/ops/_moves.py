@@ -106,10 +106,15 @@ def _copy(tensor: Tensor, shape: Shape, strides: Strides, order: Layout) -> Kern
     return KernelCall("ares_permute", "permute.h", Struct("ares_permute_params", fields))
 
 
+def can_copy(tensor: Tensor) -> bool:
+    """Whether `ares_permute` can copy the tensor's elements."""
+    return tensor.dtype.size in (1, 4)
+
+
 def require_movable(tensor: Tensor) -> None:
     """Raise GraphError unless `ares_permute` can copy the tensor's elements."""
     require(
-        tensor.dtype.size in (1, 4),
+        can_copy(tensor),
         f"tensor {tensor.name!r} is {tensor.dtype.value}, expected elements of 1 or 4 bytes",
     )
 

@@ -106,6 +106,11 @@ class KernelOperation(Operation):
     def lower(self, site: Site) -> KernelCall | Alias | Data:
         """The kernel call for planned layouts."""
 
+    def other_calls(self, site: Site) -> Sequence[KernelCall]:
+        """Calls of the same integers by another way through the kernels: to be compared with, never shipped."""
+        del site
+        return ()
+
     def accumulator_bound(self, site: Site) -> int:
         """Largest |accumulator| that any input can produce, from the actual weights (0: no accumulator)."""
         del site

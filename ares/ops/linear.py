@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ares.ir import CODES, OutputRule, Tensor
 from ares.numerics import Rescale, exact_matmul
+from ares.ops._convolution import pointwise_calls
 from ares.ops._operation import (
     Array,
     KernelCall,
@@ -95,3 +96,7 @@ class Linear(KernelOperation):
             params,
             token_rows_scratch(source.size // in_features, in_features),
         )
+
+    def other_calls(self, site: Site) -> Sequence[KernelCall]:
+        """By the kernel of convolutions: tokens as pixels."""
+        return pointwise_calls(site.inputs[0], self.weight, self.rescale)

@@ -27,7 +27,7 @@ class Buffer:
 
     @property
     def aligned(self) -> int:
-        return (self.size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        return _aligned(self.size)
 
     def meets(self, other: Buffer) -> bool:
         """Whether both live at some step."""
@@ -53,11 +53,16 @@ def live_set_bound(buffers: Sequence[Buffer]) -> int:
 
 def place(buffers: Sequence[Buffer], guard: int = 0) -> tuple[Mapping[str, int], int]:
     """Offset of every buffer, and the arena's size in bytes; `guard` in bytes, rounded up to ALIGNMENT."""
-    gap = (guard + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    gap = _aligned(guard)
     # The first of equals wins.
     found = min((_greedy(sorted(buffers, key=order), gap) for order in _ORDERS), key=lambda p: p[1])
     bound = live_set_bound(buffers)
     return found if gap or found[1] == bound else _searched(buffers, found, bound)
+
+
+def place_in_turn(buffers: Sequence[Buffer], guard: int = 0) -> tuple[Mapping[str, int], int]:
+    """As `place`, but no search: one buffer after the other goes to the lowest offset that is free."""
+    return _greedy(buffers, _aligned(guard))
 
 
 def _searched(
@@ -142,6 +147,10 @@ class _Search:
             self.tops[at] = top
             self.waiting[at] += self.order[number].aligned
         return number
+
+
+def _aligned(size: int) -> int:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
 def _greedy(buffers: Sequence[Buffer], gap: int) -> tuple[Mapping[str, int], int]:

@@ -17,6 +17,7 @@ from ares.ops._averages import SlidingAverage
 from ares.ops._convolution import Convolution, SummedConvolution
 from ares.ops.max_pool2d import MaxPool2d
 from ares.ops.zero_pad2d import ZeroPad2d
+from ares.plan.choices import SHIPPED, Choices
 
 _Windowed = Convolution | SlidingAverage | MaxPool2d
 
@@ -32,12 +33,14 @@ class Folding:
     folded: Mapping[str, tuple[str, ...]]
 
 
-def fold_padding(graph: Graph) -> Folding:
-    """Every pad that can be folded into all who read it; pads in a row go one into the other."""
+def fold_padding(graph: Graph, choices: Choices = SHIPPED) -> Folding:
+    """Every pad that can be folded into all who read it, and may be; pads in a row go one into the other."""
     left = {operation.name: cast(KernelOperation, operation) for operation in graph.operations}
     folded: dict[str, tuple[str, ...]] = {}
-    for pad in reversed(graph.operations):
+    for number, pad in enumerate(reversed(graph.operations)):
         if not isinstance(pad, ZeroPad2d) or pad.outputs[0] in graph.outputs:
+            continue
+        if not choices.takes("folded", number):
             continue
         readers = [each for each in left.values() if pad.outputs[0] in each.inputs]
         widened = [_widened(graph, reader, pad) for reader in readers]

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from ares.ir import DType, Graph, Operation, Tensor
 from ares.numerics import INT32_MAX
 from ares.ops import Alias, Data, KernelCall, KernelOperation, Layout, Site
-from ares.ops._moves import relayout
+from ares.ops._moves import can_copy, layout_of, relayout, strides_of
 from ares.ops._operation import Array, row_major
-from ares.plan.arena import Buffer, live_set_bound, place
+from ares.plan.arena import Buffer, live_set_bound, place, place_in_turn
+from ares.plan.choices import SHIPPED, Choices, Share
 from ares.plan.folding import fold_padding
+from ares.plan.ordering import reordered
 
 MAX_ARENA = 2**31 - 1
 
@@ -87,15 +89,16 @@ class Plan:
         return next(tensor for tensor in self.tensors if tensor.name == name)
 
 
-def plan(graph: Graph, guard: int = 0) -> Plan:
+def plan(graph: Graph, guard: int = 0, choices: Choices = SHIPPED) -> Plan:
     """Order, layouts and places for a valid Graph.
 
     `guard` bytes before and behind every buffer of the arena, scratch memory too, are nobody's while it lives:
-    sanitizers see a kernel that leaves its operands, and the arena grows.
+    sanitizers see a kernel that leaves its operands, and the arena grows. `choices`: other plans of the same integers.
     """
     check_accumulators(graph)
-    folding = fold_padding(graph)
-    layouts = _Layouts(graph)
+    graph = reordered(graph, choices)
+    folding = fold_padding(graph, choices)
+    layouts = _Layouts(graph, choices)
     for operation in graph.operations:
         if operation.name in folding.folded:
             layouts.leave_out(operation, folding.folded[operation.name])
@@ -125,8 +128,10 @@ def site_of(graph: Graph, operation: Operation) -> Site:
 class _Layouts:
     """Walks the operations; collects steps and the layout of every tensor."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, choices: Choices) -> None:
         self.graph = graph
+        self.choices = choices
+        self.offers = 0
         self.steps: list[Step] = []
         self.alias_of: dict[str, str] = {}
         self.data: dict[str, Array] = {}
@@ -137,13 +142,12 @@ class _Layouts:
 
     def add(self, operation: KernelOperation) -> None:
         site = site_of(self.graph, operation)
-        given = tuple(self.tensors[name][1] for name in operation.inputs)
-        wanted, produced = operation.layouts(site, given)
+        wanted, produced = operation.layouts(site, self._offered(operation))
         inputs = tuple(
             self._in_order(name, layout)
             for name, layout in zip(operation.inputs, wanted, strict=True)
         )
-        call = operation.lower(Site(site.inputs, site.outputs, wanted, produced))
+        call = self._call(operation, Site(site.inputs, site.outputs, wanted, produced))
         for tensor, layout in zip(site.outputs, produced, strict=True):
             self.tensors[tensor.name] = (tensor, layout)
         if isinstance(call, Alias):
@@ -160,6 +164,30 @@ class _Layouts:
                 observed=True,
             )
         )
+
+    def _offered(self, operation: KernelOperation) -> tuple[Layout, ...]:
+        """How the operands lie, or could be made to lie."""
+        return tuple(self._may_lie(name) for name in operation.inputs)
+
+    def _may_lie(self, name: str) -> Layout:
+        tensor, layout = self.tensors[name]
+        self.offers += 1
+        is_kept = not self.choices.layouts or self.choices.pick("layouts", self.offers, 2) == 0
+        if is_kept or not can_copy(tensor):
+            return layout
+        drawn = self.choices.shuffled("layouts", self.offers, layout)
+        # Named as moves name the orders that they make: kernels know no others.
+        return layout_of(tensor, strides_of(tensor.shape, drawn))
+
+    def _call(self, operation: KernelOperation, site: Site) -> KernelCall | Alias | Data:
+        call, number = operation.lower(site), len(self.steps)
+        if isinstance(call, Alias) and not self.choices.takes("aliases", number):
+            (result,), (layout,) = site.outputs, site.output_layouts
+            return relayout(result, layout, layout) if can_copy(result) else call
+        if not self.choices.calls:
+            return call
+        calls = (call, *operation.other_calls(site))
+        return calls[self.choices.pick("calls", number, len(calls))]
 
     def leave_out(self, operation: Operation, into: tuple[str, ...]) -> None:
         """A line for a layer whose work others do."""
@@ -206,7 +234,7 @@ class _Layouts:
         roots = {name: self._root(name) for name in self.tensors}
         callers: dict[str, int] = {}
         for index, name in enumerate(outputs):
-            if not self._is_fixed(roots[name]):
+            if not self._is_fixed(roots[name]) and self.choices.takes("callers", index):
                 callers.setdefault(roots[name], index)
         first: dict[str, int] = {}
         size: dict[str, int] = {}
@@ -233,7 +261,7 @@ class _Layouts:
                 continue
             output = step.outputs[0]
             made = self.tensors[output][0]
-            for position in step.call.in_place:
+            for position in self._in_place(index, step.call):
                 root = self._root(step.inputs[position])
                 held = self.tensors[root][0]
                 alike = (held.nbytes, held.dtype.size) == (made.nbytes, made.dtype.size)
@@ -246,6 +274,13 @@ class _Layouts:
                     last[root] = max(last.pop(output), index)
                     self.alias_of[output] = root
                     break
+
+    def _in_place(self, index: int, call: KernelCall) -> tuple[int, ...]:
+        """The operands whose memory the result may take over, in the order in which they are asked."""
+        if self.choices.in_place is Share.SOME:
+            positions = self.choices.shuffled("in_place", index, call.in_place)
+            return positions if self.choices.takes("in_place", index) else ()
+        return call.in_place if self.choices.in_place is Share.ALL else ()
 
 
 def _memory_order(tensor: Tensor, layout: Layout) -> Layout:
@@ -262,9 +297,24 @@ class _Memory:
     callers: Mapping[str, int]
 
 
+def _offsets(
+    buffers: Sequence[Buffer], guard: int, choices: Choices
+) -> tuple[Mapping[str, int], int]:
+    """Offset of every buffer, and the arena's size. What layers are called decides nothing: numbers break ties."""
+    numbered = [replace(each, name=f"{at:09d}") for at, each in enumerate(buffers)]
+    placed, size = (
+        place_in_turn(choices.shuffled("places", 0, numbered), guard)
+        if choices.places
+        else place(numbered, guard)
+    )
+    pairs = zip(buffers, numbered, strict=True)
+    return {each.name: placed[number.name] for each, number in pairs}, size
+
+
 def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...], guard: int) -> Plan:
     memory = layouts.memory(outputs)
-    offsets, arena_bytes = place(memory.buffers, guard)
+    choices = layouts.choices
+    offsets, arena_bytes = _offsets(memory.buffers, guard, choices)
     if arena_bytes > MAX_ARENA:
         raise PlanError(
             f"{graph.name}: needs {arena_bytes} bytes of arena, the limit is {MAX_ARENA}"
@@ -284,6 +334,7 @@ def _place(graph: Graph, layouts: _Layouts, outputs: tuple[str, ...], guard: int
         return PlannedTensor(name, tensor.dtype, tensor.shape, layout, space, position, data)
 
     tensors = tuple(planned(name, *held) for name, held in layouts.tensors.items())
+    tensors = choices.shuffled("tables", 0, tensors) if choices.tables else tensors
     steps = tuple(
         replace(step, scratch=offsets.get(f"{step.layer}@scratch", 0)) for step in layouts.steps
     )
