@@ -27,6 +27,7 @@ from ares.toolchain import (
     dump,
     run,
 )
+from ares.toolchain.library import Ran
 from ares.toolchain.run import DEFAULT_TIMEOUT
 from ares.verdict import Outcome, Verdict, first_difference
 
@@ -56,10 +57,22 @@ def judge_c(
     numbers = range(len(subject.golden.cases))
     if only_case is not None:
         numbers = numbers[only_case % len(numbers) :][:1]
+    make = partial(build, project, target, progress=settings.tell, since=settings.since)
+    return judge_program(subject, target, project, numbers, settings, make)
+
+
+def judge_program(
+    subject: Subject,
+    target: Target,
+    project: Project,
+    numbers: Sequence[int],
+    settings: RunSettings,
+    make: Callable[[], Binary],
+) -> Verdict:
+    """The verdict of the program that `make` builds of a subject's project, over the cases of these numbers."""
     judge = _Judge(subject, target, settings)
     try:
-        binary = build(project, target, progress=settings.tell, since=settings.since)
-        return judge.run(project, binary, numbers)
+        return judge.run(project, make(), numbers)
     except TooLarge as error:
         return replace(judge.succeed(str(error)), outcome=Outcome.LEFT_OUT, fault="too large")
     except (BuildFailure, RunFailure) as error:
@@ -68,6 +81,15 @@ def judge_c(
         # A tool that was there when the stage began can be gone by now.
         gone = target.missing() is not None
         return judge.fail(str(error), fault="missing tool" if gone else "toolchain")
+
+
+def judge_ran(subject: Subject, target: Target, ran: Ran) -> Verdict:
+    """The verdict of what `run_batch` has shown of a subject's project, on all cases of its golden in their order."""
+    subject.check_golden()
+    judge = _Judge(subject, target, RunSettings())
+    if ran.refused is not None:
+        return judge.fail(str(ran.refused), fault=ran.refused.kind)
+    return judge.shown(subject.project_for(target), ran)
 
 
 def output_digest(port: Port, array: Array) -> str:
@@ -123,6 +145,29 @@ class _Judge:
             self.succeed(_extent(traces, project, self.subject.golden.cases[numbers[0]].name)),
             stack=traces[0].stack,
         )
+
+    def shown(self, project: Project, ran: Ran) -> Verdict:
+        """Compare what was run elsewhere, whole tensors: case by case, to the first that failed or differs."""
+        for number, trace in enumerate(ran.traces):
+            if isinstance(trace, RunFailure):
+                return self.fail(f"{self.where(number)}{trace}", fault=trace.kind)
+
+            def whole(point: int, shown: Trace = trace) -> Array:
+                return shown.tensors[project.points[point].tensor]
+
+            verdict = self._compare(project, number, trace, whole)
+            if verdict is not None:
+                return verdict
+        for number, trace in enumerate(ran.unobserved):
+            if isinstance(trace, RunFailure):
+                return self.fail(f"{self.where(number)}unobserved: {trace}", fault=trace.kind)
+        if ran.unobserved:
+            disturbed = _disturbed(project, _traces(ran.traces), _traces(ran.unobserved))
+            if disturbed is not None:
+                number, report = disturbed
+                return self.fail(f"{self.where(number)}{report}", fault="observer")
+        first = self.subject.golden.cases[0].name
+        return self.succeed(_extent(_traces(ran.traces), project, first))
 
     def _compare(
         self,
@@ -186,6 +231,11 @@ class _Judge:
             fault=fault,
             layer=point.layer,
         )
+
+
+def _traces(ends: Sequence[Trace | RunFailure]) -> Sequence[Trace]:
+    """Those that did not fail."""
+    return [end for end in ends if isinstance(end, Trace)]
 
 
 def _extent(traces: Sequence[Trace], project: Project, first: str) -> str:

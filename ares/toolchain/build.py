@@ -81,6 +81,19 @@ def prepare(
     workshop.libc()
 
 
+def runtime_library(recipe: Recipe, target: Target) -> Path:
+    """The library of a recipe's runtime, from the cache or newly compiled; raises as `build` does."""
+    return _Workshop(open_cache(), target, None, 0.0).library(recipe)
+
+
+def execute(target: Target, key: str, commands: Sequence[_Command], work: Path) -> None:
+    """Run commands of a target's compiler in a folder below the cache's.
+
+    Raises BuildFailure, and moves the folder to where it is kept under the key.
+    """
+    _Workshop(open_cache(), target, None, 0.0)._execute(key, tuple(commands), work)
+
+
 def recipe_of(project: Project, target: Target) -> Recipe:
     """How this project is built for this target, by the compiler that is here; raises ToolchainError if none is."""
     board = target.machine.board

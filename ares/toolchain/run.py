@@ -87,13 +87,20 @@ def run(
     """
     target = _target_of(binary) if target is None else target
     data = _checked(binary, project, cases, target)
+    lines = due_lines(project, target, binary.recipe.signature, len(cases), mode)
+    reading, output = _start(binary, target, mode, data, lines, timeout)
+    return tuple(traces_of(target.name, project, len(cases), mode, reading, output))
+
+
+def due_lines(
+    project: Project, target: Target, signature: str, cases: int, mode: Mode
+) -> tuple[Line, ...]:
+    """Every line of a good run of so many cases."""
     points = () if mode == "outputs" else project.points
     layers = [layer_line(point.layer_index, point.layer, point.tensor) for point in points]
     shown = [*layers, *map(output_line, range(len(project.outputs)))]
-    numbered = dict.fromkeys(range(len(cases)), shown)
-    lines = lines_of_run(binary.recipe.signature, numbered, target.machine, target.must_run)
-    reading, output = _start(binary, target, mode, data, lines, timeout)
-    return tuple(_traces(target.name, project, len(cases), mode, reading, output))
+    numbered = dict.fromkeys(range(cases), shown)
+    return lines_of_run(signature, numbered, target.machine, target.must_run)
 
 
 def dump(
@@ -204,12 +211,23 @@ def _start(
         full = finished.code == EXIT_FULL or (
             finished.code == EXIT_OUTPUT and shutil.disk_usage(folder).free < _LITTLE_SPACE
         )
-        shown, rest = _whole_lines(finished.stdout)
-        reading = read(shown, lines)
-        _check_end(finished, target, lines, reading.place, timeout, full)
-        _check_lines(target.name, shown, rest, lines, reading)
+        reading = read_run(finished, target, lines, timeout, full=full)
         output = folder / "output"
         return reading, output.read_bytes() if output.is_file() else b""
+
+
+def read_run(
+    finished: Finished, target: Target, lines: Sequence[Line], timeout: float, *, full: bool = False
+) -> Reading:
+    """What a program printed, all of it as it was due. Raises RunFailure for anything else.
+
+    `timeout` is what it had, `full`: whether it ended because no space was left.
+    """
+    shown, rest = _whole_lines(finished.stdout)
+    reading = read(shown, lines)
+    _check_end(finished, target, lines, reading.place, timeout, full)
+    _check_lines(target.name, shown, rest, lines, reading)
+    return reading
 
 
 @contextmanager
@@ -338,9 +356,10 @@ class _Pieces:
         return next(self._digests)
 
 
-def _traces(
+def traces_of(
     target: str, project: Project, cases: int, mode: Mode, reading: Reading, output: bytes
 ) -> Iterator[Trace]:
+    """The traces of a run, case by case: from the lines that it showed and the content of its OUTPUT."""
     points = () if mode == "outputs" else project.points
     layers = sum(point.nbytes for point in points) if mode == "full" else 0
     outputs = 0 if mode == "digests" else sum(port.nbytes for port in project.outputs)
