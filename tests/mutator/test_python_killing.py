@@ -1,0 +1,61 @@
+"""What becomes of mutants of the Python: seen by a suite's reference, equivalent, no Python, or not seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from ares.mutator.mutant import Mutant, Place
+from ares.mutator.outcome import Outcome
+from ares.mutator.python_killing import PythonKiller
+from ares.mutator.python_tests import files_of_tests
+from tests.checkout import ROOT
+
+FILE = "ares/numerics/rounding.py"
+SUITE = "ops_fm"
+
+
+def _mutant(file: str, function: str, old: str, new: str) -> Mutant:
+    text = (ROOT / file).read_bytes()
+    assert text.count(old.encode()) == 1, (
+        f"{file}: {old!r} is there {text.count(old.encode())} times"
+    )
+    start = text.index(old.encode())
+    place = Place("test", function, start, start + len(old), new.encode())
+    return Mutant("python", file, place, 0, "0", text)
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """Every mutant of this file, tried by one suite."""
+    head = "from __future__ import annotations"
+    mutants = {
+        "raises": _mutant(FILE, "module", head, f"{head}; raise ValueError('here')"),
+        "same": _mutant(FILE, "module", head, f"{head}  # as it was"),
+        "no python": _mutant(FILE, "module", head, f"{head} ("),
+        "unreached": _mutant(FILE, "module", head, f"{head}; unused = 1"),
+        "exits": _mutant(FILE, "module", head, f"{head}; import os; os.kill(os.getpid(), 9)"),
+    }
+    killer = PythonKiller(ROOT, 1, ("suites",), (SUITE,))
+    killer.prepare(lambda _: None)
+    names = {id(mutant): name for name, mutant in mutants.items()}
+    return {names[id(m)]: outcome for m, outcome in killer.kill(list(mutants.values()))}
+
+
+def test_each_end(outcomes: dict[str, Outcome]) -> None:
+    assert {name: outcome.state for name, outcome in outcomes.items()} == {
+        "raises": "killed",
+        "same": "equivalent",
+        "no python": "invalid",
+        "unreached": "survived",
+        "exits": "killed",
+    }
+    assert (outcomes["raises"].step, outcomes["raises"].by) == ("suites", SUITE)
+    assert "here" in outcomes["raises"].words
+    assert outcomes["exits"].step == "crash"
+
+
+def test_tests_are_found_by_name() -> None:
+    assert files_of_tests("ares/ops/mul.py", ROOT)[0] == "tests/ops/test_mul.py"
+    assert "tests/numerics/test_rescale.py" in files_of_tests("ares/numerics/rescale.py", ROOT)
+    assert files_of_tests("ares/witness.py", ROOT)[-1] == "tests/witness"
+    assert len(files_of_tests("ares/ops/_panels.py", ROOT)) > 1
