@@ -29,6 +29,13 @@ def templates_dir() -> Path:
     )
 
 
+def checker_file() -> Path:
+    """Return the program that re-checks certificates; it needs nothing of ARES."""
+    name = Path("check_certificate.py")
+    candidates = (_PACKAGE / "_tools", _PACKAGE.parent / "tools")
+    return _first_with(name, candidates, "the checker of certificates") / name
+
+
 def _first_with(marker: Path, candidates: tuple[Path, ...], what: str) -> Path:
     for folder in candidates:
         if (folder / marker).exists():

@@ -1,0 +1,144 @@
+"""A certificate: the exported C of a model, the program that probes its layers, and what every layer means."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ares import __version__
+from ares.ir import Project, graph_digest
+from ares.ops import KernelOperation, Site
+from ares.ops._operation import Array
+from ares.pipeline.subject import Subject
+from ares.plan import Plan, Step, plan
+from ares.plan.folding import fold_padding
+from ares.prover.meaning import (
+    Meaning,
+    as_json,
+    copy_meaning,
+    folded_meaning,
+    meaning_of,
+    samples_meaning,
+)
+from ares.resources import runtime_dir
+
+FORMAT = "ares-certificate-1"
+PROBE = "probe.c"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """`project` is what is compiled, with the probe in place of the tracing program; `files` go beside it."""
+
+    project: Project
+    files: Mapping[str, bytes]
+    layers: Sequence[Mapping[str, Any]]
+
+
+def certificate_of(subject: Subject, guarded: bool = False) -> Certificate:
+    """The certificate of a subject whose stages before the C have passed."""
+    planned = plan(subject.graph)
+    project = probed(subject.guarded_project if guarded else subject.project)
+    arrays: dict[str, Array] = {}
+    layers = _layers(planned, subject, arrays)
+    content = {
+        "format": FORMAT,
+        "ares": __version__,
+        "network": subject.name,
+        "graph": graph_digest(subject.graph),
+        "sources": [*project.sources, project.main],
+        "tensors": [_tensor(planned, number) for number in range(len(planned.tensors))],
+        "layers": layers,
+    }
+    stored = io.BytesIO()
+    np.savez_compressed(stored, **arrays)  # type: ignore[arg-type]
+    files = {
+        "certificate.json": (json.dumps(content, indent=1) + "\n").encode(),
+        "certificate.npz": stored.getvalue(),
+    }
+    return Certificate(project, files, layers)
+
+
+def probed(project: Project) -> Project:
+    """The same network with a main program that runs single layers of it."""
+    stem = project.sources[0].removesuffix(".c")
+    head = f'#define ARES_PROBED_HEADER "{stem}.h"\n#define ARES_PROBED_NETWORK {stem}_network\n'
+    probe = head.encode() + (runtime_dir() / "probe" / PROBE).read_bytes()
+    return replace(project, files={**project.files, PROBE: probe}, main=PROBE)
+
+
+def _tensor(planned: Plan, number: int) -> dict[str, Any]:
+    tensor = planned.tensors[number]
+    meant = planned.graph.tensor(tensor.name.rpartition("@")[0] or tensor.name)
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "layout": list(tensor.layout),
+        "dtype": tensor.dtype.value,
+        "zero_point": meant.zero_point,
+        "lo": meant.lo,
+        "hi": meant.hi,
+    }
+
+
+def _layers(planned: Plan, subject: Subject, arrays: dict[str, Array]) -> list[dict[str, Any]]:
+    names = [tensor.name for tensor in planned.tensors]
+    operations = fold_padding(planned.graph).operations
+    return [
+        {
+            "name": step.layer,
+            "op": step.op_type,
+            "kernel": step.call is not None,
+            "inputs": [names.index(name) for name in step.inputs],
+            "outputs": [names.index(name) for name in step.outputs],
+            "what": as_json(_meaning(planned, step, operations, subject), arrays),
+        }
+        for step in planned.steps
+    ]
+
+
+def _meaning(
+    planned: Plan, step: Step, operations: Mapping[str, KernelOperation], subject: Subject
+) -> Meaning:
+    if step.folded_into:
+        return folded_meaning()
+    site = _site(planned, step)
+    operation = operations.get(step.layer)
+    if operation is None:
+        return copy_meaning(site)
+    found = meaning_of(operation, site)
+    if found is not None:
+        return found
+    inputs, outputs = [], []
+    for number, case in enumerate(subject.golden.cases):
+        pairs = zip(planned.graph.inputs, case.inputs, strict=True)
+        known = {**dict(pairs), **subject.expected(number)}
+        inputs.append([_kept(planned, name, known) for name in step.inputs])
+        outputs.append(_kept(planned, step.outputs[0], known))
+    return samples_meaning(inputs, outputs)
+
+
+def _kept(planned: Plan, name: str, known: Mapping[str, Array]) -> Array:
+    meant = name.rpartition("@")[0] if name not in known else name
+    return known[meant].astype(planned.tensor(name).dtype.numpy)
+
+
+def _site(planned: Plan, step: Step) -> Site:
+    """The tensors around a step, with their layouts."""
+
+    def all_of(names: Sequence[str]) -> tuple[Any, ...]:
+        graph = planned.graph
+        known = {tensor.name for tensor in graph.tensors}
+        return tuple(graph.tensor(n if n in known else n.rpartition("@")[0]) for n in names)
+
+    return Site(
+        all_of(step.inputs),
+        all_of(step.outputs),
+        tuple(planned.tensor(name).layout for name in step.inputs),
+        tuple(planned.tensor(name).layout for name in step.outputs),
+    )
