@@ -1,0 +1,187 @@
+"""What moves codes and changes none: permutations, slices, frames, repetitions."""
+
+from tests.planted.faults import in_c, in_c_twice, in_graph, in_plan
+
+FAULTS = (
+    in_c(
+        "move/permute-odometer",
+        "the odometer goes back one step too few",
+        "maps shuffle#2",
+        "permute.c",
+        "offset -= p->strides[axis] * p->dims[axis];",
+        "offset -= p->strides[axis] * (p->dims[axis] - 1);",
+        stage="c",
+    ),
+    in_c(
+        "move/interleave",
+        "in the copy of the input that conv1 reads planes lie one behind the other, not side by side",
+        "cnn conv1",
+        "permute.c",
+        "out[i * planes + k] = plane[i];",
+        "out[k * count + i] = plane[i];",
+    ),
+    in_c(
+        "move/interleave-last",
+        "the last position of the copy of the input that conv1 reads is left as it was",
+        "cnn conv1",
+        "permute.c",
+        "for (int32_t i = done; i < count; ++i)",
+        "for (int32_t i = done; i < count - 1; ++i)",
+    ),
+    in_c(
+        "move/interleave-one-plane",
+        "in the copy of the input that conv1 reads planes are a byte apart",
+        "cnn conv1",
+        "permute.c",
+        "in + k * stride;",
+        "in + k;",
+    ),
+    in_graph(
+        "move/pixel-shuffle",
+        "sub-pixels down and across exchanged",
+        "maps shuffle#2",
+        ("@shuffle#1", "axes", "set", (0, 1, 4, 3, 5, 2)),
+    ),
+    in_plan(
+        "move/slice-start",
+        "a slice begins one later",
+        "residual slice",
+        ("params.start", "plus", 1),
+    ),
+    in_graph(
+        "move/slice-start-in-extraction",
+        "a slice begins one later, by the extraction",
+        "residual slice",
+        ("start", "plus", 1),
+    ),
+    in_c(
+        "move/slice-pitch",
+        "rows are as long as the slice",
+        "residual slice",
+        "slice.c",
+        "in += p->length * position;",
+        "in += p->count * position;",
+    ),
+    in_graph(
+        "move/halves",
+        "the two halves of a projection exchanged",
+        "mamba block.x",
+        ("start", "set", 64),
+    ),
+    # One indexing in the model, of which the Graph makes two layers: only the second has a value there.
+    in_graph(
+        "move/token",
+        "the last token is read for the first",
+        "vit __getitem__#1",
+        ("@__getitem__", "start", "set", 9),
+    ),
+    in_graph(
+        "move/flip-axis", "channels are turned round, not time", "series flip", ("axis", "set", 1)
+    ),
+    in_graph(
+        "move/flip-lost",
+        "the tokens are not turned round",
+        "mamba block.in_proj",
+        ("inputs", "set", ("quant_in",)),
+    ),
+    in_c(
+        "move/take-row-pitch",
+        "rows of the input are as wide as those of the output",
+        "residual up",
+        "take2d.c",
+        "in + row * p->in_w * pixel",
+        "in + row * p->out_w * pixel",
+    ),
+    in_c(
+        "move/take-columns",
+        "columns are not taken by their table",
+        "residual up",
+        "take2d.c",
+        "row + p->columns[x] * pixel",
+        "row + (p->columns[x] > 0 ? p->columns[x] - 1 : 0) * pixel",
+    ),
+    in_plan(
+        "move/upsample-rows",
+        "rows are repeated from the second on",
+        "residual up",
+        ("params.rows", "rolled", -1),
+    ),
+    in_graph(
+        "move/mirror-with-edge",
+        "the edge itself is mirrored too",
+        "residual mirror",
+        ("columns", "put", 0, 0),
+    ),
+    in_graph(
+        "move/repeat-is-mirror",
+        "the frame is mirrored, not repeated",
+        "maps repeat",
+        ("rows", "put", 0, 1),
+    ),
+    in_graph(
+        "move/upsample-in-extraction",
+        "an upsampled row too early",
+        "residual up",
+        ("rows", "rolled", -1),
+    ),
+    in_c_twice(
+        "move/frame-sides",
+        "left and right of a frame exchanged",
+        "residual zeros",
+        "zero_pad2d.c",
+        (
+            "out = put_zeros(out, p, p->pad_left * p->channels);",
+            "out = put_zeros(out, p, p->pad_right * p->channels);",
+        ),
+        (
+            "out = put_zeros(out + in_row, p, p->pad_right * p->channels);",
+            "out = put_zeros(out + in_row, p, p->pad_left * p->channels);",
+        ),
+    ),
+    in_c(
+        "move/frame-tail",
+        "the frame below is left as it was",
+        "residual zeros",
+        "zero_pad2d.c",
+        "put_zeros(out, p, p->pad_bottom * out_row);",
+        "(void)0;",
+    ),
+    in_plan(
+        "move/frame-value",
+        "the frame has code 1",
+        "residual zeros",
+        ("params.zero_point", "set", 1),
+    ),
+    in_graph(
+        "move/frame-order",
+        "torch's order left, right, top, bottom taken for ours",
+        "residual zeros",
+        ("padding", "set", (1, 2, 0, 1)),
+    ),
+    in_graph(
+        "move/position-table",
+        "each place has the next one's vector",
+        "vit quant_position",
+        ("codes", "rolled", 1, 1),
+    ),
+    in_graph(
+        "move/queries-of-another",
+        "learned queries in another order",
+        "luna cross.queries_quant",
+        ("codes", "reversed", 1),
+    ),
+    in_c(
+        "move/embedding-pitch",
+        "rows of the table are as long as the text",
+        "text embedding",
+        "embedding.c",
+        "p->table + ids[t] * p->dim",
+        "p->table + ids[t] * p->tokens",
+    ),
+    in_graph(
+        "move/embedding-from-one",
+        "ids are counted from one",
+        "text embedding",
+        ("table", "rolled", 1, 0),
+    ),
+)
