@@ -19,6 +19,7 @@
 #endif
 
 /* floor(value / 2^bits); 0 <= bits <= 62. */
+/*@ requires 0 <= bits <= 62; */
 static inline int64_t ares_floor_shift(int64_t value, int32_t bits)
 {
     if ((-1 >> 1) == -1) {
@@ -28,6 +29,7 @@ static inline int64_t ares_floor_shift(int64_t value, int32_t bits)
 }
 
 /* The same in 32 bits; 0 <= bits <= 31. */
+/*@ requires 0 <= bits <= 31; */
 static inline int32_t ares_floor_shift_32(int32_t value, int32_t bits)
 {
     if ((-1 >> 1) == -1) {
@@ -41,6 +43,7 @@ static inline int32_t ares_floor_shift_32(int32_t value, int32_t bits)
  * floor of what is raised is right but at a tie, where nothing is left below the point: there the even one of two is
  * the one without the lowest bit. |raised| < 2^62 + 2^61, 1 <= bits <= 62.
  */
+/*@ requires -6917529027641081856 < raised < 6917529027641081856 && 1 <= bits <= 62; */
 static inline int64_t ares_round_raised(int64_t raised, int32_t bits)
 {
     const int64_t rounded = ares_floor_shift(raised, bits);
@@ -49,12 +52,14 @@ static inline int64_t ares_round_raised(int64_t raised, int32_t bits)
 }
 
 /* N1: value / 2^bits rounded half to even. |value| < 2^62, 1 <= bits <= 62. */
+/*@ requires -4611686018427387904 < value < 4611686018427387904 && 1 <= bits <= 62; */
 static inline int64_t ares_round_shift(int64_t value, int32_t bits)
 {
     return ares_round_raised(value + ((int64_t)1 << (bits - 1)), bits);
 }
 
 /* N4: value limited to [lo, hi]; lo <= hi. */
+/*@ requires lo <= hi; */
 static inline int32_t ares_clamp(int64_t value, int32_t lo, int32_t hi)
 {
     return value < lo ? lo : value > hi ? hi : (int32_t)value;
@@ -107,6 +112,7 @@ typedef struct ares_rescale {
 static inline size_t ares_step_place_in(const ares_steps *steps, int32_t value, uint32_t bucket)
 {
     const int32_t *const thresholds = steps->thresholds;
+    /*@ split bucket; */
     size_t place = steps->starts[bucket];
     for (size_t n = (size_t)steps->half; n > 0; n >>= 1) {
         place += thresholds[place + n - 1] <= value ? n : 0;
@@ -117,6 +123,7 @@ static inline size_t ares_step_place_in(const ares_steps *steps, int32_t value, 
 /* The same of a value between below and last. */
 static inline size_t ares_step_place(const ares_steps *steps, int32_t value)
 {
+    /*@ split value < 0; */
     const uint32_t distance = (uint32_t)value - (uint32_t)steps->below;
     return ares_step_place_in(steps, value, distance >> steps->bits);
 }

@@ -21,7 +21,7 @@ static inline float ares_nearest_float(int32_t acc)
 {
     const int32_t low_half = acc & 0xffff;
     const float low = (float)low_half;
-    const float high = (float)(acc - low_half); /* exact: 16 bits and zeros */
+    const float high = (float)(acc & ~(int32_t)0xffff); /* exact: 16 bits and zeros */
     const float sum = high + low;
     return sum;
 }

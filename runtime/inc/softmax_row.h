@@ -7,9 +7,10 @@
  *   code   = clamp(round(m * factor / 2^(shift + x) + zero_point), lo, hi)
  *
  * m / 2^(31 + x) is the exponential of a key: m in [2^31, 2^32) and x in 0..63, or both zero for what is too small to
- * count. numerator * 2^exponent is one over the scale of the probabilities: numerator in [2^31, 2^32), exponent in
- * [-64, -1], so that shifts are 32 or more. At most 2048 keys, so that S < 2^62; the largest kept one has m = 2^31 and
- * x = 0, so that S >= 2^50. One division a row; rounded half to even, once, with the zero point inside.
+ * count; none is more than 1, so that x is 0 only with m = 2^31. numerator * 2^exponent is one over the scale of the
+ * probabilities: numerator in [2^31, 2^32), exponent in [-64, -1], so that shifts are 32 or more. At most 2048 keys, so that
+ * S < 2^62; the largest kept one has m = 2^31 and x = 0, so that S >= 2^50. One division a row; rounded half to even, once,
+ * with the zero point inside.
  */
 #ifndef ARES_SOFTMAX_ROW_H
 #define ARES_SOFTMAX_ROW_H
@@ -26,6 +27,7 @@ static inline uint64_t ares_softmax_term(uint32_t m, int32_t x)
     return ((uint64_t)m << 19) >> x;
 }
 
+/*@ requires 1125899906842624 <= sum < 4611686018427387904 && -64 <= exponent <= -1; */
 static inline ares_softmax_row ares_softmax_close(uint64_t sum, uint32_t numerator,
                                                   int32_t exponent)
 {

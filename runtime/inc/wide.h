@@ -50,7 +50,7 @@ static inline int64_t ares_wide_round(int64_t value, int32_t multiplier, int32_t
         ares_floor_shift(value, 32) * multiplier + (low >> 32) + addend * ((int64_t)1 << bits);
     const int64_t half = (int64_t)1 << (bits - 1);
     const int64_t quotient = ares_floor_shift(product, bits);
-    const int64_t remainder = product - quotient * ((int64_t)1 << bits);
+    const int64_t remainder = (int64_t)((uint64_t)product & (((uint64_t)1 << bits) - 1u));
     /* What the low half has lost lifts a value off a tie. */
     const int beyond = ((uint64_t)low & UINT64_C(0xffffffff)) != 0 || (quotient & 1) != 0;
     return quotient + (remainder > half || (remainder == half && beyond));

@@ -15,6 +15,7 @@ static void by_tiles(const ares_conv2d_params *p, const uint8_t *in, int32_t gro
 
     for (int32_t i = 0; i < results; i += ARES_TILE_ROWS) {
         const int32_t rows = results - i < ARES_TILE_ROWS ? results - i : ARES_TILE_ROWS;
+        uint8_t *const to = out + i * out_step;
         ares_position positions[ARES_TILE_ROWS];
         ares_tile_rows patches;
         for (int32_t r = 0; r < rows; ++r) {
@@ -32,10 +33,9 @@ static void by_tiles(const ares_conv2d_params *p, const uint8_t *in, int32_t gro
             const int32_t width = left < ARES_PANEL_WIDTH ? left : ARES_PANEL_WIDTH;
             int32_t acc[ARES_TILE_ROWS * ARES_PANEL_WIDTH];
             ares_tile(&patches, ares_convolution_panel(conv, group, n), width, acc);
-            ares_requantize(&p->rescale, group * group_size + n, acc, rows, width, out + n,
+            ares_requantize(&p->rescale, group * group_size + n, acc, rows, width, to + n,
                             out_step);
         }
-        out += rows * out_step;
     }
 }
 

@@ -5,7 +5,9 @@
 /* Writes n bytes of zero and returns the place behind them. */
 static uint8_t *put_zeros(uint8_t *out, const ares_zero_pad2d_params *p, int32_t n)
 {
-    memset(out, ares_code_byte(p->zero_point), (size_t)n);
+    if (n > 0) { /* behind the last row there may be nothing to point at */
+        memset(out, ares_code_byte(p->zero_point), (size_t)n);
+    }
     return out + n;
 }
 
