@@ -100,6 +100,7 @@ def finish_for(
     accumulators: Accumulators, target: Tensor, units: str, function: str, bias: str, seed: int
 ) -> Finish:
     """`units`: dyadic (a power of two), tensor or channels; signed channels, signed dyadic, as BatchNorm makes them.
+    nearly dyadic: 2^-16 more than a power of two, so that sums which would be ties lie beside them.
 
     `bias`: none, int32 (whole units) or float.
     """
@@ -113,6 +114,8 @@ def finish_for(
     if units.endswith("dyadic"):
         # At most half a code, so that there are ties.
         chosen = [Fraction(2) ** round(math.log2(min(base, target.scale / 2)))]
+        if units == "nearly dyadic":
+            chosen = [chosen[0] * (1 + Fraction(1, 2**16))]
     else:
         count = len(accumulators) if units.endswith("channels") else 1
         chosen = [_binary32(base * draw.uniform(0.6, 1.4)) for _ in range(count)]

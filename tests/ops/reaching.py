@@ -31,7 +31,10 @@ def assert_reaches(
 
 
 def of_answers(reals: Iterable[Fraction], target: Tensor) -> set[str]:
-    """Clips, ties between them, and signs: of values, which zero is the zero point of, and of codes."""
+    """Clips, ties between them, and signs: of values, which zero is the zero point of, and of codes.
+
+    Beside a tie: nearer to one than 2^-15 of the value.
+    """
     low, high, zero = target.lo - HALF, target.hi + HALF, target.zero_point
     found = set()
     for real in reals:
@@ -46,4 +49,7 @@ def of_answers(reals: Iterable[Fraction], target: Tensor) -> set[str]:
             found |= {"tie of negative codes"} if real < 0 else set()
         elif real > 127:
             found.add("answer above 127")
+        distance = abs(abs(real - round(real)) - HALF)
+        if low < real < high and 0 < distance * 2**15 < abs(real - zero):
+            found.add("beside a tie")
     return found

@@ -111,6 +111,8 @@ CASES = (
         y=("s8", 2e-5, 0),
         values="twins",
     ),
+    Case("nine states", (13, 9), tuple(0.5 * n + 0.5 for n in range(9)), ("D",)),
+    Case("seventeen states", (13, 9), tuple(0.5 * n + 0.5 for n in range(17)), ("D",)),
 )
 
 

@@ -150,6 +150,38 @@ CASES = (
         (1, -1),
         Fraction(1, 256),
     ),
+    Case(
+        "coarser output, no ties",
+        ((1, 97),) * 2,
+        (("s8", 0.071, 0), ("u8", 0.033, 5)),
+        ("s8", 0.3, 1),
+        ("both signs",),
+    ),
+    Case(
+        "coefficients just under 2^31",
+        ((1, 97),) * 2,
+        (("s8", 1 - 2.0**-20, 0), ("s8", 1 - 2.0**-20, 0)),
+        ("s8", 1.0, 0),
+        ("both signs", "low clip", "high clip"),
+        (1, -1),
+    ),
+    *(
+        Case(
+            f"thousand times coarser output, zero point {zero_point}",
+            ((1, 97),) * 2,
+            (("s8", 2.0**-10, 0), ("s8", 2.0**-11, 0)),
+            ("s8", 1.0, zero_point),
+            (),
+        )
+        for zero_point in (100, -100)
+    ),
+    Case(
+        "a million times coarser output",
+        ((1, 97),) * 2,
+        (("s8", 2.0**-20, 0), ("s8", 2.0**-21, 0)),
+        ("s8", 1.0, 0),
+        (),
+    ),
 )
 
 

@@ -93,6 +93,7 @@ CASES = (
         rank=3,
         bias=0.1,
     ),
+    Real(Case("more than a panel", (4, 3, 2), 19, (1, 1), SIGNS), bias=0.1),
 )
 
 

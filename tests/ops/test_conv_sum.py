@@ -150,6 +150,11 @@ CASES = (
         Sliding((5, 1)),
         axis=-1,
     ),
+    Summed(
+        Case("more than a panel", (6, 5, 3), 19, (1, 1), SIGNS, units="channels"),
+        Sliding((5, 1)),
+        axis=-1,
+    ),
 )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from tests.ops.norms import (
     real_codes,
     square_root,
 )
+from tests.ops.reaching import assert_reaches
 
 CASES = (
     Case(
@@ -66,6 +69,11 @@ CASES = (
         function="gelu",
         reaches=("negative", "positive"),
     ),
+    Case("groups of four", (1, 12, 3, 5), 3, ("s8", 0.05, 0), ("s8", 3 / 127, 0)),
+    Case("groups of four, u8", (1, 8, 3, 5), 2, ("u8", 0.05, 117), ("u8", 3 / 127, 131)),
+    Case("a group of four at one place", (1, 4), 1, ("s8", 0.05, 0), ("s8", 3 / 127, 0)),
+    Case("groups of three", (1, 6, 3, 5), 2, ("s8", 0.05, 0), ("s8", 3 / 127, 0)),
+    Case("groups of nine, u8", (1, 18, 3, 5), 2, ("u8", 0.05, 117), ("u8", 3 / 127, 131)),
 )
 LARGE = Case(
     "2**17 codes a group",
@@ -187,3 +195,44 @@ def test_what_does_not_fit_is_refused(shape: tuple[int, ...], groups: int, messa
     rescale = build(Case("", (1, 2), 1, (), ()), _layer, source, source, True)[0].rescale
     with pytest.raises(GraphError, match=message):
         _layer("norm", "x", "y", groups, (0, 1, rescale)).infer([codes("x", shape)])
+
+
+def test_the_first_bits_of_a_root_are_one_too_many() -> None:
+    """What is taken back where a root's lower half is found one too large, which shows beside a tie only.
+
+    A root that is one too large in its sixteenth bit makes a code smaller by 2^-16 to 2^-15 of it.
+    """
+    shape, source_of = (1, 4, 7), ("s8", 0.05, 0)
+    case = Case("", shape, 1, source_of, ("s8", 0.05, 0))
+    source = codes("x", shape, *source_of)
+    operation, split = build(case, _layer, source, codes("y", shape, *case.target), True)
+    for seed in range(64):
+        draw = np.random.Generator(np.random.Philox(key=seed))
+        x = draw.integers(source.lo, source.hi + 1, shape)
+        if _is_too_large_at_first(operation, x):
+            break
+    largest = max(real_codes(case, x, split, True)) * Fraction(case.target[1])
+    # 100.5 and 2^-17 of it: the code is 101.
+    scale = float(largest / (Fraction(201, 2) * (1 + Fraction(1, 2**17))))
+    case = replace(case, target=("s8", scale, 0))
+    target = codes("y", shape, *case.target)
+    reals = np.array(list(real_codes(case, x, split, True)), object)
+    root = {"root one too large": _is_too_large_at_first(operation, x)}
+    assert_reaches(["beside a tie", *root], root, reals, target)
+    operation, _ = build(case, _layer, source, target, True)
+    graph = graph_of([operation], [source, target], ["x"], ["y"])
+    expected = expected_codes(case, target, reals)
+    assert expected.max() == 101
+    check_graph(graph, {"x": x}, {"y": expected})
+
+
+def _is_too_large_at_first(operation: Any, x: Any) -> bool:
+    """Of the upper half of the radicand: whether the root's upper half and a quotient by it give too much."""
+    steps = [int(code) for code in x.flat]
+    variance = len(steps) * sum(step**2 for step in steps) - sum(steps) ** 2
+    radicand = (variance << operation.variance_shift) + operation.variance_offset
+    while radicand < 2**62:
+        radicand *= 4
+    upper = radicand >> 32
+    half = isqrt(upper >> 16) << 8
+    return half + (upper - half**2) // (2 * half) > isqrt(upper)
