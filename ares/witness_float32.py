@@ -28,9 +28,10 @@ from torch import nn
 from ares.capture import CaptureError, capture, faithful_copy
 from ares.ir import Graph, Tensor
 from ares.witness import Witness, WitnessError, as_real, by_origin, tensor_codes, unit_of
+from ares.witness_bounds import CONSTANT, UNIT
 from ares.witness_partings import Float32Run, Parting, merged
 from ares.witness_quantizers import BatchOrder, code_range, hook_quantizers, outside, step_edges
-from ares.witness_rounding import CONSTANT, UNIT, Rounding
+from ares.witness_rounding import Rounding
 
 Array = npt.NDArray[Any]
 

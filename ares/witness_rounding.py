@@ -19,11 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
-UNIT = 2.0**-24
-"""The largest relative error of one rounding to float32."""
-CONSTANT = 8 * UNIT
-FUNCTION = 8 * UNIT
-"""A function of one element, relative to its result: libraries for float32 promise four units."""
+from ares.witness_bounds import CONSTANT, FUNCTION, UNIT, interpolation_weights, normalised
 
 Tensor = torch.Tensor
 
@@ -200,12 +196,8 @@ class _Call:
         return averaged
 
     def _upsample_bilinear2d(self) -> Tensor:
-        """Weights come from positions in float32, which lie up to the size of the picture from zero."""
-        size = _size(self._args[0])
-        largest = size.amax((-2, -1), keepdim=True)
-        terms = 2 * sum(size.shape[-2:]) + 16
         interpolated: Tensor = self._func(self._error(0), *self._args[1:], **self._kwargs)
-        return interpolated + terms * UNIT * largest
+        return interpolated + interpolation_weights(_size(self._args[0]))
 
     def _monotone(self) -> Tensor:
         """As far as the function goes within the bound of its argument."""
@@ -360,14 +352,21 @@ class _Call:
     def _native_layer_norm(self) -> Tensor:
         _, shape, weight, bias, eps = self._args
         axes = tuple(range(-len(shape), 0))
-        return self._normalised(self._value(0), self._error(0), axes, weight, bias, eps)
+        size = 1.0 if weight is None else weight.double().abs()
+        added = 0.0 if bias is None else CONSTANT * bias.double().abs()
+        return size * normalised(self._value(0), self._error(0), axes, eps) + added
 
     def _native_group_norm(self) -> Tensor:
         values, weight, bias, batch, channels, _, groups, eps = self._args
         grouped = (batch, groups, -1)
         each = (channels, *[1] * (values.dim() - 2))
-        found = self._normalised(
-            self._value(0).reshape(grouped), self._error(0).reshape(grouped), (-1,), None, None, eps
+        found = normalised(
+            self._value(0).reshape(grouped),
+            self._error(0).reshape(grouped),
+            (-1,),
+            eps,
+            # torch sums them so where channels lie together.
+            by_squares=not values.is_contiguous(),
         ).reshape(values.shape)
         scale = 1.0 if weight is None else weight.double().abs().reshape(each)
         return (
@@ -375,24 +374,6 @@ class _Call:
             + CONSTANT * self._result.abs()
             + (0.0 if bias is None else CONSTANT * bias.double().abs().reshape(each))
         )
-
-    def _normalised(
-        self, value: Tensor, error: Tensor, axes: Any, weight: Any, bias: Any, eps: float
-    ) -> Tensor:
-        """(x - mean) / deviation: mean and variance are sums over `axes`."""
-        terms = math.prod(value.shape[axis] for axis in axes) + 4
-        off_mean = (error + terms * UNIT * value.abs()).mean(axes, keepdim=True)
-        centred = value - value.mean(axes, keepdim=True)
-        off = error + off_mean + UNIT * centred.abs()
-        variance = (centred**2).mean(axes, keepdim=True)
-        off_variance = (off * (2 * centred.abs() + off)).mean(axes, keepdim=True)
-        off_variance = off_variance + terms * UNIT * variance
-        whole = variance + eps
-        relative = off_variance / (whole - off_variance).clamp(min=0.0) + FUNCTION
-        size = 1.0 if weight is None else weight.double().abs()
-        added = 0.0 if bias is None else CONSTANT * bias.double().abs()
-        bound: Tensor = size * whole**-0.5 * (off + centred.abs() * (relative + CONSTANT)) + added
-        return bound
 
 
 def _size(value: Any) -> Tensor:

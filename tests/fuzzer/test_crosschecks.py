@@ -27,7 +27,9 @@ def test_a_plan_that_overlaps_where_it_does_not_ship(monkeypatch: pytest.MonkeyP
     """Buffers in a drawn order lie at one place: only variants are planned so."""
 
     def together(buffers: Any, _guard: int = 0) -> Any:
-        return {each.name: 0 for each in buffers}, max((each.aligned for each in buffers), default=0)
+        return {each.name: 0 for each in buffers}, max(
+            (each.aligned for each in buffers), default=0
+        )
 
     monkeypatch.setattr(planner, "place_in_turn", together)
     tally = Tally(0, 0, ())
@@ -54,9 +56,7 @@ def test_memory_by_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(planner, "_offsets", offsets)
     found = {
-        symptom
-        for turn in range(1, 6)
-        for symptom in _symptoms(_campaign(turn * BYTES_EVERY + 1))
+        symptom for turn in range(1, 6) for symptom in _symptoms(_campaign(turn * BYTES_EVERY + 1))
     }
     assert found == {"crosscheck: other bytes of the same Graph"}
 
@@ -81,8 +81,6 @@ def test_what_fails_in_a_crosscheck_is_a_finding(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(crosschecks, "variants", fails)
     found = {
-        symptom
-        for turn in range(1, 4)
-        for symptom in _symptoms(_campaign(turn * VARIANT_EVERY))
+        symptom for turn in range(1, 4) for symptom in _symptoms(_campaign(turn * VARIANT_EVERY))
     }
     assert found == {"crosscheck: variants: ZeroDivisionError"}

@@ -129,6 +129,58 @@ def test_no_result_is_farther_off_than_its_bound(name: str, spread: float) -> No
             assert bound.max() < 2.0**-9 * max(1.0, float(meant.abs().max()))
 
 
+_EQUAL = ("layer_norm", "layer_norm_plain", "group_norm")
+
+
+@pytest.mark.parametrize("name", _EQUAL)
+@pytest.mark.parametrize("together", [False, True], ids=["contiguous", "channels together"])
+def test_a_norm_of_nearly_equal_elements_has_a_bound(name: str, together: bool) -> None:
+    """float32 may take a variance of zero for more than epsilon, or of more than epsilon for zero."""
+    constants = _Constants()
+    layout = torch.channels_last if together else torch.contiguous_format
+    largest = 0.0
+    for mean in (0.01, 3.7, 4837.7, 1.1e5):
+        for spread in (0.0, 2.0**-22, 2.0**-16, 1e-3):
+            given = (mean * (1.0 + _draw(2, 3, 4, 5, spread=spread))).to(memory_format=layout)
+            with _bounded(given, torch.zeros(given.shape, dtype=torch.float64)) as rounding:
+                found = SMOOTH[name](constants, given)
+            rounding.paused = True
+            with torch.no_grad():
+                meant = SMOOTH[name](_Constants().double(), given.double().contiguous())
+            error, bound = (found.double() - meant).abs(), rounding.bound(found)
+            assert bound.isfinite().all()
+            assert (error <= bound).all(), (mean, spread, (error / bound).max())
+            largest = max(largest, float(error.max()))
+    assert largest > 0.01  # more than a tie: it is what the bound is for
+
+
+def test_what_is_not_a_number_widens_no_bound_of_what_is_one() -> None:
+    """Of a picture in which float32 and the integers differ somewhere, the other elements are judged all the same."""
+    given = _draw(1, 1, 4, 5)
+    poisoned = given.clone()
+    poisoned[..., 3, 4] = torch.nan
+    bounds = []
+    for x in (given, poisoned):
+        with _bounded(x, torch.zeros(x.shape, dtype=torch.float64)) as rounding:
+            found = F.interpolate(x, (2, 6), mode="bilinear", align_corners=True)
+        rounding.paused = True
+        bounds.append(rounding.bound(found))
+    whole, judged = bounds[0], ~found.isnan()
+    assert 0 < int(judged.sum()) < found.numel()
+    assert (bounds[1][judged] > 0.0).all()
+    assert (bounds[1][judged] <= whole[judged]).all()
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_a_bound_is_a_number_where_the_value_is_one(name: str) -> None:
+    given = _draw(2, 3, 4, 5)
+    given[1, 1, 2, 3] = torch.nan
+    with _bounded(given, given.double().abs() * 1e-7) as rounding:
+        found = SMOOTH[name](_Constants(), given)
+    rounding.paused = True
+    assert not (rounding.bound(found).isnan() & ~found.isnan()).any()
+
+
 @pytest.mark.parametrize("name", SMOOTH)
 def test_not_a_number_reaches_what_it_should(name: str) -> None:
     """What a difference reaches is seen by it: every element that changes with an argument becomes not-a-number."""
