@@ -22,10 +22,10 @@ from tests.planted.faults import Fault, InHarness
 from tests.planted.planting import (
     NOBODY,
     TOLERANCE,
+    compare,
     is_right,
     judge,
     names_layer,
-    rivals,
     rivals_of_right,
     stage_of,
 )
@@ -88,11 +88,15 @@ def _run(
 
 
 def _row(fault: Fault, right: Prepared, *, ask_rivals: bool) -> dict[str, Any]:
+    compared = ask_rivals and not isinstance(fault.plant, InHarness)
+    others = NOBODY
     try:
-        verdict = judge(fault, right)
+        if compared:
+            verdict, others = compare(fault, right)
+        else:
+            verdict = judge(fault, right)
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         verdict = right.session.succeed("none", f"cannot be planted: {error!r}")
-    compared = ask_rivals and not isinstance(fault.plant, InHarness)
     return {
         "id": fault.id,
         "what": fault.what,
@@ -105,7 +109,7 @@ def _row(fault: Fault, right: Prepared, *, ask_rivals: bool) -> dict[str, Any]:
         "wanted": [fault.seen_by, fault.fault, fault.layer],
         "right": is_right(fault, verdict),
         "says": verdict.message,
-        "rivals": asdict(rivals(fault, right)) if compared else None,
+        "rivals": asdict(others) if compared else None,
     }
 
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -99,10 +100,11 @@ def first_red(session: NetworkSubject, right: Prepared, *, in_python: bool) -> V
         return session.target(right.target, settings=RunSettings(timeout=TIMEOUT))
 
 
-def rivals(fault: Fault, right: Prepared) -> Rivals:
-    """What the other methods say of the same fault, over the same cases."""
+def compare(fault: Fault, right: Prepared) -> tuple[Verdict, Rivals]:
+    """As `judge`, and what the other methods say of the same fault, over the same cases."""
     with planted(fault, right) as session:
-        return _objections(session, right)
+        in_python = isinstance(fault.plant, (InGraph, Twin))
+        return first_red(session, right, in_python=in_python), _objections(session, right)
 
 
 def rivals_of_right(right: Prepared) -> Rivals:
@@ -180,10 +182,16 @@ def replaced(content: bytes, change: Change) -> bytes:
 
 
 def with_project(session: NetworkSubject, project: Project) -> NetworkSubject:
-    """The same session, but this project is what is compiled."""
+    """The same session, but this project is what is compiled. What torch says of the golden is asked once."""
     other = copy.copy(session)
     other.__dict__["project"] = other.__dict__["guarded_project"] = project
+    other.__dict__["_judge"] = lambda cases: _judged(session, tuple(cases))
     return other
+
+
+@lru_cache(maxsize=32)
+def _judged(session: NetworkSubject, cases: tuple[int, ...]) -> Any:
+    return session._judge(cases)
 
 
 def _following(

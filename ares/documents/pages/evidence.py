@@ -47,10 +47,10 @@ def _made(part: str, record: Record) -> str:
 def _planted(record: Record) -> Iterator[str]:
     families: dict[str, list[Record]] = {}
     for row in record["rows"]:
-        families.setdefault(row["id"].partition(".")[0], []).append(row)
+        families.setdefault(row["id"].partition("/")[0], []).append(row)
     yield from (
-        f"{record['named']} of {record['faults']} planted faults were seen, each by the stage and with the layer that",
-        "was written down before it was planted. The same faults, judged as others do it:",
+        f"{record['named']} of {record['faults']} planted faults were seen, with the stage, the kind and the layer",
+        "that their rows in `tests/planted` say. The same faults, judged as others do it:",
         "",
         f"| of the {record['compared']} faults that are not the harness's own | seen | |",
         "|---|---|---|",
