@@ -74,8 +74,7 @@ PROCESS_ALLOWED = {
     "ares/toolchain/process.py": "children, ended with their children",
     "ares/pipeline/workers.py": "the workers of a run",
     "ares/toolchain/forks.py": "children that begin with what was imported once",
-    "tools/check_certificate.py": "the compiler, without ARES",
-    "tools/certificate_probes.py": "the probe, without ARES",
+    "tools/check_certificate.py": "the probe, without ARES",
 }
 _STARTS = {
     "subprocess": None,

@@ -119,7 +119,7 @@ def prove_command(
             write_folder(out, result.files)
         except OSError as error:
             fail_usage(f"cannot write {out}: {error.strerror}")
-        show(console, f"certificate: {out}; re-check: python tools/check_certificate.py {out}")
+        show(console, f"certificate: {out}; tools/check_certificate.py says how to re-check it")
     if json_out is not None:
         proofs = [proof.as_json() for proof in result.proofs]
         content = {"network": result.network, "proofs": proofs}

@@ -17,18 +17,20 @@ from ares.ops._operation import Array
 from ares.pipeline.subject import Subject
 from ares.plan import Plan, Step, plan
 from ares.plan.folding import fold_padding
+from ares.plan.planner import Space
 from ares.prover.meaning import (
-    Meaning,
-    as_json,
     copy_meaning,
     folded_meaning,
     meaning_of,
     samples_meaning,
 )
+from ares.prover.sums import Meaning
 from ares.resources import runtime_dir
 
 FORMAT = "ares-certificate-1"
 PROBE = "probe.c"
+# As the C numbers them (layer_descriptors.h).
+_SPACES = (Space.ARENA, Space.INPUT, Space.CONSTANT, Space.OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ class Certificate:
     layers: Sequence[Mapping[str, Any]]
 
 
-def certificate_of(subject: Subject, guarded: bool = False) -> Certificate:
+def certificate_of(subject: Subject) -> Certificate:
     """The certificate of a subject whose stages before the C have passed."""
     planned = plan(subject.graph)
-    project = probed(subject.guarded_project if guarded else subject.project)
+    project = probed(subject.project)
     arrays: dict[str, Array] = {}
     layers = _layers(planned, subject, arrays)
     content = {
@@ -69,7 +71,10 @@ def probed(project: Project) -> Project:
     stem = project.sources[0].removesuffix(".c")
     head = f'#define ARES_PROBED_HEADER "{stem}.h"\n#define ARES_PROBED_NETWORK {stem}_network\n'
     probe = head.encode() + (runtime_dir() / "probe" / PROBE).read_bytes()
-    return replace(project, files={**project.files, PROBE: probe}, main=PROBE)
+    # What builds the tracing program goes with it.
+    gone = (project.main, "Makefile", "CMakeLists.txt")
+    files = {path: data for path, data in project.files.items() if path not in gone}
+    return replace(project, files={**files, PROBE: probe}, main=PROBE)
 
 
 def _tensor(planned: Plan, number: int) -> dict[str, Any]:
@@ -79,7 +84,9 @@ def _tensor(planned: Plan, number: int) -> dict[str, Any]:
         "name": tensor.name,
         "shape": list(tensor.shape),
         "layout": list(tensor.layout),
+        "elements": tensor.elements,
         "dtype": tensor.dtype.value,
+        "place": [_SPACES.index(tensor.space), tensor.position],
         "zero_point": meant.zero_point,
         "lo": meant.lo,
         "hi": meant.hi,
@@ -87,19 +94,24 @@ def _tensor(planned: Plan, number: int) -> dict[str, Any]:
 
 
 def _layers(planned: Plan, subject: Subject, arrays: dict[str, Array]) -> list[dict[str, Any]]:
+    """A row for each step; its arrays, whose names it lists, go into `arrays` under its number."""
     names = [tensor.name for tensor in planned.tensors]
     operations = fold_padding(planned.graph).operations
-    return [
-        {
+    found = []
+    for number, step in enumerate(planned.steps):
+        meaning = _meaning(planned, step, operations, subject)
+        own = {name: value for name, value in meaning.items() if isinstance(value, np.ndarray)}
+        arrays |= {f"{number}.{name}": value for name, value in own.items()}
+        row = {
             "name": step.layer,
             "op": step.op_type,
             "kernel": step.call is not None,
             "inputs": [names.index(name) for name in step.inputs],
             "outputs": [names.index(name) for name in step.outputs],
-            "what": as_json(_meaning(planned, step, operations, subject), arrays),
+            "arrays": list(own),
         }
-        for step in planned.steps
-    ]
+        found.append(row | {name: meaning[name] for name in meaning if name not in own})
+    return found
 
 
 def _meaning(
@@ -114,13 +126,14 @@ def _meaning(
     found = meaning_of(operation, site)
     if found is not None:
         return found
-    inputs, outputs = [], []
+    known = []
     for number, case in enumerate(subject.golden.cases):
         pairs = zip(planned.graph.inputs, case.inputs, strict=True)
-        known = {**dict(pairs), **subject.expected(number)}
-        inputs.append([_kept(planned, name, known) for name in step.inputs])
-        outputs.append(_kept(planned, step.outputs[0], known))
-    return samples_meaning(inputs, outputs)
+        known.append({**dict(pairs), **subject.expected(number)})
+    inputs = [np.stack([_kept(planned, name, each) for each in known]) for name in step.inputs]
+    return samples_meaning(
+        inputs, np.stack([_kept(planned, step.outputs[0], each) for each in known])
+    )
 
 
 def _kept(planned: Plan, name: str, known: Mapping[str, Array]) -> Array:

@@ -6,15 +6,14 @@ new one never gets a certificate for every input by itself. Values: bool, int, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from math import ceil, log, prod
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ares.numerics import Rescale
-from ares.ops import KernelCall, KernelOperation, Site, Struct
+from ares.numerics import FloatStep, quantize_f32
+from ares.ops import KernelOperation, Site
 from ares.ops._averages import WindowAverage
 from ares.ops._convolution import QuantizedConvolution
 from ares.ops._lookup import LookupOperation
@@ -22,7 +21,7 @@ from ares.ops._maxima import WindowMaximum
 from ares.ops._moves import ReshapeOperation
 from ares.ops._operation import Array
 from ares.ops._take import TakeOperation
-from ares.ops._transposed import QuantizedTransposedConvolution, outputs_first
+from ares.ops._transposed import QuantizedTransposedConvolution
 from ares.ops.add import Add
 from ares.ops.batch_norm import BatchNorm
 from ares.ops.concat import Concat
@@ -38,309 +37,219 @@ from ares.ops.permute import Permute
 from ares.ops.quantize import Quantize
 from ares.ops.slice import Slice
 from ares.ops.zero_pad2d import ZeroPad2d
+from ares.prover.sums import (
+    Meaning,
+    average,
+    convolution,
+    depthwise,
+    global_average,
+    image_axes,
+    linear,
+    mean,
+    strides_of,
+    transposed,
+)
 
-Meaning = dict[str, Any]
-
-_NO_TABLE = np.zeros(0, np.uint8)
-# Digits in which the numbers of weights are packed: small, so that no sum of them passes int32.
-_DIGIT = 64
+_BYTES = 256
 
 
 def meaning_of(operation: KernelOperation, site: Site) -> Meaning | None:
     """What the operation means; None where only samples are left. `site` has the planned layouts."""
-    for kind, mean in MEANINGS:
+    for kind, meaning in MEANINGS:
         if isinstance(operation, kind):
-            return mean(operation, site)
+            return meaning(operation, site)
     return None
 
 
-def _rescale(rescale: Rescale) -> Meaning:
-    return {
-        "multiplier": rescale.multiplier,
-        "offset": rescale.offset,
-        "shift": rescale.shift,
-        "limits": [rescale.lo, rescale.hi],
-        "thresholds": rescale.thresholds,
-        "codes": rescale.codes,
-    }
-
-
-def _sum(
-    rescales: Sequence[Rescale],
-    image: Sequence[int],
-    axis: int,
-    out_axis: int,
-    positions: int,
-    **more: Any,
-) -> Meaning:
-    """A sum for each of `positions` and channels; `image` is [channels, rows, columns], its channels along `axis`."""
-    return {
-        "type": "sum",
-        "rescales": [_rescale(rescale) for rescale in rescales],
-        "image": list(image),
-        "axis": axis,
-        "out_axis": out_axis,
-        "positions": positions,
-        "places": np.zeros(positions, np.int64),
-        "weight": None,
-        "raw": False,
-        "single": False,
-        **more,
-    }
-
-
-def _convolution(operation: QuantizedConvolution, site: Site) -> Meaning:
-    before, after = np.split(np.array(operation.padding), 2)
-    return _weighted(
-        operation,
-        site,
-        arrange=lambda w: w if w.ndim == 4 else w[:, :, None],
-        stride=_pair(operation.stride),
-        dilation=_pair(operation.dilation),
-        padding=[*_pair(before.tolist(), 0), *_pair(after.tolist(), 0)],
-        groups=operation.groups,
-    )
-
-
-def _depthwise(operation: Conv1dDepthwise, site: Site) -> Meaning:
-    channels, kernel = operation.weight.shape
-    return _weighted(
-        operation,
-        site,
-        arrange=lambda w: w[:, None, None],
-        padding=[0, operation.left, 0, kernel - 1 - operation.left],
-        groups=channels,
-    )
-
-
-def _linear(operation: Linear, site: Site) -> Meaning:
-    shape = site.inputs[0].shape
-    image = [shape[-1], 1, prod(shape[:-1])]
-    last = len(shape) - 1
-    return _weighted(
-        operation,
-        site,
-        arrange=lambda w: w[:, :, None, None],
-        image=image,
-        axis=last,
-        out_axis=last,
-        out=image[1:],
-    )
-
-
-def _transposed(operation: QuantizedTransposedConvolution, site: Site) -> Meaning:
-
-    def arrange(weight: Array) -> Array:
-        first = outputs_first(weight, operation.groups)
-        return (first if first.ndim == 4 else first[:, :, None])[:, :, ::-1, ::-1]
-
-    reach = [
-        d * (k - 1) for d, k in zip(operation.dilation, operation.weight.shape[2:], strict=True)
-    ]
-    before = [r - p for r, p in zip(reach, operation.padding, strict=True)]
-    after = [b + o for b, o in zip(before, operation.output_padding, strict=True)]
-    return _weighted(
-        operation,
-        site,
-        arrange=arrange,
-        spread=_pair(operation.stride),
-        dilation=_pair(operation.dilation),
-        padding=[*_pair(before, 0), *_pair(after, 0)],
-        groups=operation.groups,
-        raw=False,
-    )
-
-
-def _pair(values: Sequence[int], first: int = 1) -> list[int]:
-    """What holds along both axes of an image; a signal is one of one row."""
-    return [first, *values] if len(values) == 1 else list(values)
-
-
-def _weighted(
-    operation: Any, site: Site, arrange: Callable[[Array], Array], **more: Any
-) -> Meaning:
-    """A layer with weights, which `arrange` brings to [outputs, inputs of a group, rows, columns]."""
-    source, result = site.inputs[0].shape, site.outputs[0].shape
-    natural = np.ascontiguousarray(arrange(operation.weight))
-    image = more.pop("image", [source[1], *([1] if len(source) == 3 else []), *source[2:]])
-    out = more.pop("out", [*([1] if len(result) == 3 else []), *result[2:]])
-    facts: Meaning = {
-        "stride": [1, 1],
-        "dilation": [1, 1],
-        "padding": [0, 0, 0, 0],
-        "spread": [1, 1],
-        "groups": 1,
-        "raw": True,
-        "axis": 1,
-        "out_axis": 1,
-        **more,
-    }
-    return _sum(
-        [operation.rescale],
-        image,
-        facts.pop("axis"),
-        facts.pop("out_axis"),
-        prod(out),
-        channels=len(natural),
-        weight=natural,
-        pack=_packing(operation, site, arrange),
-        out=out,
-        **facts,
-    )
-
-
-def _packing(operation: Any, site: Site, arrange: Callable[[Array], Array]) -> Array:
-    """For every byte of weights in memory the number of the weight in their natural order, -1 for one that fills up."""
-    weight = operation.weight
-    numbers = np.arange(weight.size).reshape(weight.shape)
-    found = np.zeros(0, np.int64)
-    for place in range(ceil(log(weight.size + 1, _DIGIT)) + 1):
-        digits = ((numbers + 1) // _DIGIT**place % _DIGIT).astype(np.int8)
-        call = replace(operation, weight=digits).lower(site)
-        assert isinstance(call, KernelCall)
-        packed = _field(call.params, "weight").reshape(-1).astype(np.int64)
-        found = packed if place == 0 else found + packed * _DIGIT**place
-    inverse = np.empty(weight.size, np.int64)
-    inverse[arrange(numbers).reshape(-1)] = np.arange(weight.size)
-    return np.where(found > 0, inverse[found - 1], -1).astype(np.int32)
-
-
-def _field(struct: Struct, name: str) -> Array:
-    for key, value in struct.fields:
-        if key == name:
-            return np.asarray(value)
-        if isinstance(value, Struct) and name in dict(value.fields):
-            return _field(value, name)
-    raise LookupError(f"{struct.type} has no field {name}")
-
-
-def _average(operation: WindowAverage, site: Site) -> Meaning:
-    source, result = site.inputs[0].shape, site.outputs[0].shape
-    axes = operation.counted(source)
-    bounds = [
-        [[min(start, max(0, end)), max(0, end)] for start, end in axis.inside] for axis in axes
-    ]
-    places = np.zeros(1, np.int64)
-    for axis in axes:
-        windows = [axis.place(i) for i in range(axis.span.out)]
-        places = (places[:, None] * len(axis.sizes) + np.array(windows)).reshape(-1)
-    one_row = [[[0, 1]]] if len(source) == 3 else []
-    image = [source[1], *([1] if len(source) == 3 else []), *source[2:]]
-    more = {"channels": source[1], "bounds": [*one_row, *bounds], "places": places}
-    return _sum(operation.constants, image, 1, 1, prod(result[2:]), **more)
-
-
-def _mean(operation: Mean, site: Site) -> Meaning:
-    source, axes = site.inputs[0].shape, operation.axes
-    rank = len(source)
-    channels = operation.channel_axis(rank)
-    if channels in axes:
-        channels = next((a for a in range(1, rank) if a not in axes), 0)
-    others = [axis for axis in range(rank) if axis not in (0, channels)]
-    bounds = [
-        [[0, source[axis]]] if axis in axes else [[i, i + 1] for i in range(source[axis])]
-        for axis in others
-    ]
-    image = [source[axis] for axis in others]
-    if len(others) == 3:  # everything is summed: the batch is the one channel
-        image, bounds = [image[0], image[1] * image[2]], [bounds[0], [[0, image[1] * image[2]]]]
-    ones = 2 - len(image)
-    out_axis = channels if operation.keepdim else sum(a not in axes for a in range(channels))
-    positions = prod(len(each) for each in bounds)
-    more = {"channels": source[channels], "bounds": [[[0, 1]]] * ones + bounds}
-    return _sum(
-        [operation.rescale],
-        [source[channels], *[1] * ones, *image],
-        channels,
-        out_axis,
-        positions,
-        **more,
-    )
-
-
-def _global_average(operation: GlobalAvgPool, site: Site) -> Meaning:
-    shape = site.inputs[0].shape
-    more = {"channels": shape[1], "bounds": [[[0, shape[2]]], [[0, shape[3]]]]}
-    return _sum([operation.rescale], shape[1:], 1, 1, 1, **more)
-
-
 def _batch_norm(operation: BatchNorm, site: Site) -> Meaning:
-    shape = site.inputs[0].shape
-    channels = shape[operation.axis]
-    rest = prod(shape) // channels
-    more = {"channels": channels, "bounds": [], "single": True}
-    axis = operation.axis
-    return _sum([operation.rescale], [channels, 1, rest], axis, axis, rest, **more)
+    """A table of all codes for each channel."""
+    source, axis = site.inputs[0], operation.axis
+    channels = source.shape[axis]
+    bits = np.arange(_BYTES).astype(np.uint8).view(source.dtype.numpy).astype(np.int64)
+    acc = np.broadcast_to(bits - source.zero_point, (channels, _BYTES))
+    tables = operation.rescale.apply(acc, axis=0)
+    number = np.arange(channels).reshape(-1, *[1] * (len(source.shape) - axis - 1))
+    which = np.broadcast_to(number, source.shape)
+    return _copied(_numbers(site), tables=tables, which=which)
 
 
-def _move(kind: str, site: Site, **more: Any) -> Meaning:
-    tables = more.pop("tables", (_NO_TABLE,) * len(site.inputs))
-    return {"type": "move", "move": kind, "tables": list(tables), **more}
+def _numbers(site: Site) -> Array:
+    return np.arange(prod(site.inputs[0].shape)).reshape(site.inputs[0].shape)
+
+
+def _copied(source: Array, fill: int = 0, **more: Any) -> Meaning:
+    """Copies: the number of the input's element for every element of the output, -1 for `fill`."""
+    none = np.zeros((0, 0), np.int64)
+    facts = {"tables": none, "which": none, **more}
+    flat = {key: np.asarray(facts[key]) for key in facts}
+    flat["which"] = flat["which"].astype(np.int32).reshape(-1)
+    return {"type": "table", "source": source.reshape(-1).astype(np.int32), "fill": fill, **flat}
+
+
+def _lookup(operation: LookupOperation, site: Site) -> Meaning:
+    numbers = _numbers(site)
+    return _copied(numbers, tables=operation.table[None], which=np.zeros(numbers.size))
+
+
+def _concat(operation: Concat, site: Site) -> Meaning:
+    sizes = [prod(each.shape) for each in site.inputs]
+    firsts = np.cumsum([0, *sizes])
+    pairs = list(zip(site.inputs, firsts, strict=False))
+    source = [first + np.arange(prod(i.shape)).reshape(i.shape) for i, first in pairs]
+    which = [np.full(each.shape, number) for number, each in enumerate(site.inputs)]
+    both = [np.concatenate(each, operation.axis) for each in (source, which)]
+    if not any(table.size for table in operation.tables):
+        return _copied(both[0])
+    same = [
+        np.arange(_BYTES, dtype=np.uint8).view(each.dtype.numpy).astype(np.int64)
+        for each in site.inputs
+    ]
+    pairs_of = zip(operation.tables, same, strict=True)
+    return _copied(
+        both[0], tables=np.stack([t if t.size else s for t, s in pairs_of]), which=both[1]
+    )
+
+
+def _embedding(operation: Embedding, site: Site) -> Meaning:
+    """Each column of the rows is a table of the ids."""
+    ids, width = _numbers(site), operation.table.shape[1]
+    source = np.repeat(ids.reshape(-1), width)
+    return _copied(source, tables=operation.table.T, which=np.tile(np.arange(width), ids.size))
 
 
 def _take(operation: TakeOperation, site: Site) -> Meaning:
-    *_, height, width = site.inputs[0].shape
+    height, width = site.inputs[0].shape[-2:]
     rows = operation.rows if operation.rows.size else np.arange(height)
     columns = operation.columns if operation.columns.size else np.arange(width)
-    return _move("take", site, rows=rows, columns=columns)
+    return _copied(_numbers(site).take(columns, -1).take(rows, -2))
 
 
 def _pad(operation: ZeroPad2d, site: Site) -> Meaning:
     (source,) = site.inputs
     top, left, bottom, right = operation.padding
-    frame = [*[[0, 0]] * (len(source.shape) - 2), [top, bottom], [left, right]]
-    return _move("pad", site, padding=frame, value=source.zero_point)
+    frame = [*[(0, 0)] * (len(source.shape) - 2), (top, bottom), (left, right)]
+    return _copied(np.pad(_numbers(site), frame, constant_values=-1), source.zero_point)
 
 
 def _flip(operation: Flip, site: Site) -> Meaning:
-    size = site.inputs[0].shape[operation.axis]
-    return _move("slice", site, axis=operation.axis, start=size - 1, step=-1, count=size)
+    return _copied(np.flip(_numbers(site), operation.axis))
 
 
 def _slice(operation: Slice, site: Site) -> Meaning:
-    facts = {name: getattr(operation, name) for name in ("axis", "start", "step", "count")}
-    return _move("slice", site, **facts)
+    places = operation.start + operation.step * np.arange(operation.count)
+    return _copied(_numbers(site).take(places, operation.axis))
 
 
 def _pair_of_codes(operation: Add | Mul, site: Site) -> Meaning:
-    del site
-    coefficients = list(operation.coefficients) if isinstance(operation, Add) else []
-    return {"type": "pair", "coefficients": coefficients, "rescale": _rescale(operation.rescale)}
+    """The code of every pair of codes, and which elements make a pair."""
+    first, second = site.inputs
+    x, y = np.arange(first.lo, first.hi + 1)[:, None], np.arange(second.lo, second.hi + 1)
+    if isinstance(operation, Add):
+        a, b = operation.coefficients
+        total = a * x + b * y + operation.rescale.offset.astype(np.int64)[0]
+        table = operation.rescale.finish(total, operation.rescale.shift[:1])
+    else:
+        table = operation.rescale.apply((x - first.zero_point) * (y - second.zero_point))
+    shape = site.outputs[0].shape
+    numbers = [np.arange(prod(each.shape)).reshape(each.shape) for each in site.inputs]
+    seen = [np.broadcast_to(each, shape).reshape(-1).astype(np.int32) for each in numbers]
+    return {"type": "pair", "table": table, "first": seen[0], "second": seen[1]}
 
 
 def _maximum(operation: WindowMaximum, site: Site) -> Meaning:
     shape = site.inputs[0].shape
     seen = [
-        [[place for place in places if 0 <= place < span.size] for places in span.positions]
+        np.array([[p if 0 <= p < span.size else -1 for p in places] for places in span.positions])
         for span in operation.spans(shape)
     ]
-    one_row = len(shape) == 3
-    image = [shape[1], *([1] if one_row else []), *shape[2:]]
-    return {"type": "max", "image": image, "seen": [*([[[0]]] if one_row else []), *seen]}
+    axes = image_axes(len(shape))
+    if len(shape) == 3:
+        seen.insert(0, np.zeros((1, 1), int))
+    rows, columns = seen
+    image, strides = strides_of(shape, *axes)
+    (source,) = site.inputs
+    facts = {
+        "lo": source.lo,
+        "hi": source.hi,
+        "image": image,
+        "rows": rows[:, :, None],
+        "columns": columns[:, :, None],
+    }
+    out = strides_of(site.outputs[0].shape, *axes)[1]
+    return {"type": "max", **facts, "strides_in": strides, "strides_out": out}
 
 
-def _quantise(operation: Quantize, site: Site) -> Meaning:
-    steps = [[int(step.kind), step.inner, step.values] for step in operation.steps]
+def _quantise(operation: Quantize, site: Site) -> Meaning | None:
+    """For each set of constants its steps, binary32 numbers, and the codes between them; `own`: each element's set.
+
+    The last step is NaN, and behind it is the code of what is no number. None where infinities are no limits.
+    """
+    (target,) = site.outputs
+    size = prod(site.inputs[0].shape)
+    each = [np.resize(np.repeat(step.values, step.inner), size) for step in operation.steps]
+    constants = np.array(each or [np.zeros(size, np.float32)], np.float32)
+    sets, own = np.unique(constants, axis=1, return_inverse=True)
+    kinds = [step.kind for step in operation.steps]
+
+    def codes_of(x: Array) -> Array:
+        """Codes [n, sets] of numbers, each element with its set's constants."""
+        for kind, values in zip(kinds, sets, strict=False):
+            x = FloatStep(kind, np.broadcast_to(values, x.shape).reshape(-1), 1).apply(x)
+        scale = float(np.float32(target.scale or 0))
+        return quantize_f32(x, scale, target.zero_point, target.lo, target.hi).astype(np.int64)
+
+    with np.errstate(all="ignore"):
+        steps, codes = _steps_of_floats(codes_of, target.lo, target.hi, sets.shape[1])
+        more = codes_of(
+            np.repeat(np.array([[np.inf], [-np.inf], [np.nan]], np.float32), len(sets.T), 1)
+        )
+    if not (np.array_equal(more[0], codes[-1]) and np.array_equal(more[1], codes[0])):
+        return None
+    last = np.full((1, len(sets.T)), np.nan, np.float32)
     return {
         "type": "quantise",
-        "steps": steps,
-        "scale": float(np.float32(site.outputs[0].scale or 0)),
+        "own": own.reshape(-1).astype(np.int32),
+        "steps": np.concatenate([steps, last]).T.copy(),
+        "between": np.concatenate([codes, more[2:]]).T.copy(),
     }
 
 
-MEANINGS: Sequence[tuple[type[KernelOperation], Callable[[Any, Site], Meaning]]] = (
-    (QuantizedConvolution, _convolution),
-    (Conv1dDepthwise, _depthwise),
-    (Linear, _linear),
-    (QuantizedTransposedConvolution, _transposed),
-    (WindowAverage, _average),
-    (Mean, _mean),
-    (GlobalAvgPool, _global_average),
+def _steps_of_floats(
+    codes_of: Callable[[Array], Array], lo: int, hi: int, sets: int
+) -> tuple[Array, Array]:
+    """Steps [n, sets], ascending, of monotone functions of binary32 numbers; the codes [n + 1, sets] around them."""
+    levels = np.arange(lo + 1, hi + 1)[:, None]
+    above = np.full((len(levels), sets), 0x7F7FFFFF)  # numbers of binary32 numbers in their order
+    below = -above
+    ends = [codes_of(_floats(end[:1])) for end in (below, above)]
+    falls = ends[1] < ends[0]
+    while np.any(above - below > 1):
+        middle = (below + above) >> 1
+        reached = (codes_of(_floats(middle)) >= levels) ^ falls
+        below, above = np.where(reached, below, middle), np.where(reached, middle, above)
+    steps = np.sort(above, 0)
+    codes = codes_of(_floats(steps))
+    return _floats(steps), np.concatenate([ends[0], codes])
+
+
+def _floats(keys: Array) -> Array:
+    """The binary32 numbers in their order; 0 is 0."""
+    return np.where(keys < 0, -(2**31) - keys, keys).astype(np.int32).view(np.float32)
+
+
+MEANINGS: Sequence[tuple[type[KernelOperation], Callable[[Any, Site], Meaning | None]]] = (
+    (QuantizedConvolution, convolution),
+    (Conv1dDepthwise, depthwise),
+    (Linear, linear),
+    (QuantizedTransposedConvolution, transposed),
+    (WindowAverage, average),
+    (Mean, mean),
+    (GlobalAvgPool, global_average),
     (BatchNorm, _batch_norm),
-    (LookupOperation, lambda operation, site: _move("same", site, tables=(operation.table,))),
-    (Concat, lambda o, site: _move("concat", site, axis=o.axis, tables=o.tables)),
-    (Permute, lambda o, site: _move("permute", site, axes=list(o.axes))),
-    (ReshapeOperation, lambda o, site: _move("reshape", site, shape=list(o.shape))),
+    (LookupOperation, _lookup),
+    (Concat, _concat),
+    (Permute, lambda o, site: _copied(_numbers(site).transpose(o.axes))),
+    (ReshapeOperation, lambda o, site: _copied(_numbers(site))),
     (TakeOperation, _take),
     (ZeroPad2d, _pad),
     (Flip, _flip),
@@ -349,39 +258,27 @@ MEANINGS: Sequence[tuple[type[KernelOperation], Callable[[Any, Site], Meaning]]]
     (Mul, _pair_of_codes),
     (WindowMaximum, _maximum),
     (Quantize, _quantise),
-    (Embedding, lambda o, site: {"type": "embedding", "table": o.table}),
-    (Constant, lambda o, site: {"type": "constant", "data": _constant(o, site)}),
+    (Embedding, _embedding),
+    (Constant, lambda o, site: samples_meaning((), _constant(o, site)[None])),
 )
 """Operations and what says what they mean; whatever is not here is judged by samples."""
 
 
 def copy_meaning(site: Site) -> Meaning:
     """Of a copy that only changes the order in memory."""
-    return _move("same", site)
+    return _copied(_numbers(site))
 
 
 def folded_meaning() -> Meaning:
-    """Of a layer whose work others do."""
-    return {"type": "folded"}
+    """Of a layer whose work others do: nothing of it is left."""
+    return {"type": "samples", "wanted": np.zeros((0, 0), np.int8)}
 
 
-def samples_meaning(inputs: Sequence[Sequence[Array]], outputs: Sequence[Array]) -> Meaning:
-    """Cases, their inputs and the output that the witness has accepted."""
-    return {"type": "samples", "inputs": [list(row) for row in inputs], "outputs": list(outputs)}
+def samples_meaning(inputs: Sequence[Array], output: Array) -> Meaning:
+    """Cases [case, ...] of each input and of the output that the witness has accepted."""
+    given = {f"given{number}": each for number, each in enumerate(inputs)}
+    return {"type": "samples", **given, "wanted": output}
 
 
 def _constant(operation: Constant, site: Site) -> Array:
     return operation.reference(site, ())[0].astype(site.outputs[0].dtype.numpy)
-
-
-def as_json(value: Any, arrays: dict[str, Array]) -> Any:
-    """The same with arrays put into `arrays` and named; what a JSON file can hold."""
-    if isinstance(value, np.ndarray):
-        name = f"a{len(arrays)}"
-        arrays[name] = value
-        return {"array": name}
-    if isinstance(value, Mapping):
-        return {key: as_json(item, arrays) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item, arrays) for item in value]
-    return value

@@ -7,7 +7,6 @@ it on the folder of a certificate.
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -132,22 +131,22 @@ def prove_on(certificate: Certificate, target: Target) -> Proof:
             *PYTHON,
             str(checker_file()),
             str(folder),
-            *("--program", str(binary.path), "--json"),
-            f"--runner={shlex.join(target.machine.runner)}",
+            *target.machine.runner,
+            str(binary.path),
         ]
-        # What stands beside the checker is its own; with -P only this names that folder.
-        environment = {**dict(target.run_environment), "PYTHONPATH": str(checker_file().parent)}
+        environment = dict(target.run_environment)
         finished = run_process(command, folder=folder, timeout=TIMEOUT, environment=environment)
-    if finished.code not in (0, 1) or not finished.stdout.startswith("["):
+    rows = [json.loads(line) for line in finished.stdout.splitlines()]
+    if finished.code not in (0, 1) or len(rows) != len(certificate.layers):
         words = (finished.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise RunFailure("crash", target.name, f"the probes were not answered: {words}")
-    pairs = zip(certificate.layers, json.loads(finished.stdout), strict=True)
+    pairs = zip(certificate.layers, rows, strict=True)
     layers = tuple(
         LayerProof(
-            found["name"],
+            found["layer"],
             layer["op"],
             found["shown"],
-            found["probes"] or 0,
+            found["probes"],
             found["fault"] or "",
         )
         for layer, found in pairs

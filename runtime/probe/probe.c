@@ -1,14 +1,13 @@
 /*
  * Runs single layers of a network on bytes that it is given: what `ares prove` and tools/check_certificate.py ask.
  *
- *   probe INPUT OUTPUT
+ *   probe < INPUT > OUTPUT
  *
  * A layer is run by its own kernel, from the same objects that the network is made of, on a copy of its parameters. The
  * weights and the constants of the rescale in that copy can be replaced. Nothing is computed here but addresses.
  *
- * INPUT is a row of commands, each a word (32 bits, little-endian) and its operands; all else in it is little-endian too.
+ * OUTPUT begins with the table of layers and tensors, a line of JSON. INPUT is a row of commands, each a word (32 bits, little-endian) and its operands; all else in it is little-endian too.
  *
- *   1                                       write the table of layers and tensors
  *   2 layer                                 choose a layer (0, 1, ...: as the executor runs them), as it is in the network
  *   3 bytes, weights, n, int32[n]           its weights, and their sums where the kernel has those
  *   4 n, int32[n], int64[n], byte[n], lo, hi    multipliers, offsets, shifts, limits of its rescale, without steps
@@ -94,9 +93,6 @@ static const places all_places[] = {
 /* Windows of an average have constants of their own: at most so many numbers of positions. */
 enum { MOST_RESCALES = 1024, MOST_LAYERS = 65536 };
 
-static FILE *from;
-static FILE *to;
-
 static void stop(const char *why)
 {
     fprintf(stderr, "probe: %s\n", why);
@@ -140,7 +136,7 @@ static void *memory(int slot, size_t bytes)
 
 static void take(void *bytes, size_t count)
 {
-    if (fread(bytes, 1, count, from) != count) {
+    if (fread(bytes, 1, count, stdin) != count) {
         stop("the input ends too early");
     }
 }
@@ -183,7 +179,7 @@ static void elements(void *target, size_t count, int bytes)
 
 static void put(const void *bytes, size_t count)
 {
-    if (fwrite(bytes, 1, count, to) != count) {
+    if (fwrite(bytes, 1, count, stdout) != count) {
         fprintf(stderr, "probe: the output cannot be written\n");
         exit(5);
     }
@@ -226,36 +222,48 @@ static void list_layers(void)
     }
 }
 
+/* A string of JSON; what is not ASCII is as it is. */
 static void put_text(const char *text)
 {
-    put_word((uint32_t)strlen(text));
-    put(text, strlen(text));
+    printf("\"");
+    for (; *text != 0; ++text) {
+        if ((unsigned char)*text < ' ' || *text == '"' || *text == '\\') {
+            printf("\\u%04x", (unsigned)*text);
+        } else {
+            printf("%c", *text);
+        }
+    }
+    printf("\"");
 }
 
+static void put_numbers(const uint16_t *numbers, uint32_t count)
+{
+    printf(", [");
+    for (uint32_t k = 0; k < count; ++k) {
+        printf(k == 0 ? "%u" : ", %u", (unsigned)numbers[k]);
+    }
+    printf("]");
+}
+
+/* A line of JSON: of each layer name, whether it has a kernel, inputs, outputs; of each tensor name, elements, type, place. */
 static void put_table(void)
 {
-    put_word(num_layers);
     for (uint32_t i = 0; i < num_layers; ++i) {
+        printf(i == 0 ? "[[" : ", [");
         put_text(layers[i]->name);
-        put_word(layers[i]->kernel != NULL);
-        put_word(layers[i]->num_inputs);
-        put_word(layers[i]->num_outputs);
-        for (uint32_t k = 0; k < layers[i]->num_inputs; ++k) {
-            put_word(layers[i]->inputs[k]);
-        }
-        for (uint32_t k = 0; k < layers[i]->num_outputs; ++k) {
-            put_word(layers[i]->outputs[k]);
-        }
+        printf(", %s", layers[i]->kernel != NULL ? "true" : "false");
+        put_numbers(layers[i]->inputs, layers[i]->num_inputs);
+        put_numbers(layers[i]->outputs, layers[i]->num_outputs);
+        printf("]");
     }
-    put_word(network->num_tensors);
     for (uint32_t i = 0; i < network->num_tensors; ++i) {
         const ares_tensor *const tensor = &network->tensors[i];
+        printf(", [");
         put_text(tensor->name);
-        put_word(tensor->elements);
-        put_word((uint32_t)tensor->dtype);
-        put_word((uint32_t)tensor->space);
-        put_word(tensor->position);
+        printf(", %lu, %d, %d, %lu]", (unsigned long)tensor->elements, (int)tensor->dtype,
+               (int)tensor->space, (unsigned long)tensor->position);
     }
+    printf("]\n");
 }
 
 /* The chosen layer: copy and buffers, which are those of the layer until another one is chosen. */
@@ -453,9 +461,6 @@ static void put_constant(void)
 static void obey(uint32_t command)
 {
     switch (command) {
-    case 1:
-        put_table();
-        break;
     case 2:
         choose(word());
         break;
@@ -485,29 +490,25 @@ static void obey(uint32_t command)
     }
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    from = argc == 3 ? fopen(argv[1], "rb") : NULL;
-    to = argc == 3 ? fopen(argv[2], "wb") : NULL;
-    if (from == NULL || to == NULL) {
-        stop("usage: probe INPUT OUTPUT");
-    }
     list_layers();
+    put_table();
+    fflush(stdout);
     for (;;) {
-        uint8_t first;
-        if (fread(&first, 1, 1, from) != 1) {
+        const int first = getchar();
+        if (first == EOF) {
             break;
         }
-        ungetc(first, from);
+        ungetc(first, stdin);
         obey(word());
+        if (fflush(stdout) != 0) {
+            fprintf(stderr, "probe: the output cannot be written\n");
+            return 5;
+        }
     }
     for (int i = 0; i < SLOTS; ++i) {
         free(blocks[i]);
-    }
-    fclose(from);
-    if (fclose(to) != 0) {
-        fprintf(stderr, "probe: the output cannot be written\n");
-        return 5;
     }
     return 0;
 }

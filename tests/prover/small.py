@@ -49,12 +49,15 @@ def small_graph() -> Graph:
     tanh = _codes("tanh", (1, 6, 4, 4), "s8", scale=1 / 128)
     tokens = _codes("tokens", (1, 6, 16), "s8", scale=1 / 128)
     gelu = _codes("gelu", (1, 6, 5), "s8", scale=1 / 32)
+    flat = _codes("flat", (1, 96), "s8", scale=1 / 128)
+    wide = _codes("wide", (1, 2), "s8")
     bound = 2**23
     many = [Fraction(c, 2**10) for c in (3, 4, 5, 6, 7, 9)]
     biases = [Fraction(c, 4) for c in (3, -4, 5, -6, 7, 9)]
     weight = _weights(6, 3, 3, 3)
     single = plan_rescale([Fraction(1, 512)], [Fraction(0)], -5, -128, 127, bound)
     steps = plan_function(FUNCTIONS["gelu"], [Fraction(1, 2**13)], [Fraction(1, 8)], gelu, bound)
+    large = plan_rescale([Fraction(1, 2**14)], [Fraction(0)], 0, -128, 127, bound)
     pair = plan_weighted_sum([Fraction(1, 2), Fraction(3, 8)], [0, -5], Fraction(1), -128, 127)
     operations = (
         Quantize("x", ("image",), ("x",)),
@@ -76,9 +79,12 @@ def small_graph() -> Graph:
         Activation("tanh", ("total",), ("tanh",), lookup_table(FUNCTIONS["tanh"], total, tanh)),
         Reshape("tokens", ("tanh",), ("tokens",), (1, 6, 16)),
         Linear("gelu", ("tokens",), ("gelu",), _weights(5, 16), steps),
+        Reshape("flat", ("tanh",), ("flat",), (1, 96)),
+        # Its sums reach 96 * 127 * 128, beyond 2^20.
+        Linear("wide", ("flat",), ("wide",), frozen_array(np.full((2, 96), 127), np.int8), large),
     )
-    tensors = (image, x, conv, deep, top, mean, turned, total, tanh, tokens, gelu)
-    return Graph("small", tensors, operations, ("image",), ("gelu",)).validate()
+    tensors = (image, x, conv, deep, top, mean, turned, total, tanh, tokens, gelu, flat, wide)
+    return Graph("small", tensors, operations, ("image",), ("gelu", "wide")).validate()
 
 
 class SmallSubject(KeptSubject):

@@ -28,9 +28,9 @@ def test_what_is_judged_by_samples_is_listed() -> None:
 def test_every_weight_has_one_place(name: str) -> None:
     certificate = certificate_of(SmallSubject())
     (layer,) = (layer for layer in certificate.layers if layer["name"] == name)
+    step = certificate.layers.index(layer)
     with np.load(io.BytesIO(certificate.files["certificate.npz"])) as arrays:
-        weight = arrays[layer["what"]["weight"]["array"]]
-        pack = arrays[layer["what"]["pack"]["array"]]
+        weight, pack = arrays[f"{step}.weight"], arrays[f"{step}.pack"]
     assert sorted(pack[pack >= 0].tolist()) == list(range(weight.size))
 
 
