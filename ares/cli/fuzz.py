@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ares.cli.model_options import import_torch
 from ares.cli.output import USAGE, complain, fail_usage, show, wide_console
+from ares.cli.targets import Scheduler
 from ares.files import is_taken
 from ares.toolchain import Target, ToolchainError, missing_tools, select
 
@@ -77,6 +78,7 @@ def fuzz_command(
     target: TargetNames = None,
     out: Out = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = None,
     record: Record = False,
 ) -> None:
     """Draw random Brevitas models and judge each by all witnesses, in every layer, on every chosen target.
@@ -90,12 +92,16 @@ def fuzz_command(
     targets = _targets(target)
     from ares.fuzzer.campaign import Campaign
     from ares.fuzzer.summary import lines_of
+    from ares.pipeline.cluster import connected
 
     console = wide_console()
     workers = min(jobs or os.cpu_count() or 1, graphs)
     names = tuple(each.name for each in targets)
     try:
-        tally = _run(console, Campaign(seed, graphs, names, workers, time_limit))
+        with connected(scheduler) as cluster:
+            workers = workers if cluster is None else min(cluster.capacity, graphs)
+            campaign = Campaign(seed, graphs, names, workers, time_limit, cluster)
+            tally = _run(console, campaign)
     except ToolchainError as error:
         fail_usage(str(error))
     for line in lines_of(tally):

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ares.cli.output import DASH, fail_usage, require_writable, show, wide_console, write_text
-from ares.cli.targets import RequireAllTargets, show_targets
+from ares.cli.targets import RequireAllTargets, Scheduler, show_targets
 from ares.pipeline.catalogue import UnknownNetwork, Zoo
 from ares.pipeline.cluster import Cluster, connected
 from ares.pipeline.matrix import Event, Matrix
@@ -64,14 +64,6 @@ JunitOut = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Processes; default: one per core."),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Have the workers of a Dask cluster do the work: tcp://HOST:8786 (docs/cluster.md).",
-    ),
 ]
 AllCells = Annotated[
     bool,

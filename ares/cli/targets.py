@@ -24,6 +24,14 @@ from ares.pipeline.result_files import target_facts
 from ares.tables import Column, fitting_table
 from ares.toolchain import TARGETS, Target, ToolchainError, missing_tools, select
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Have the workers of a Dask cluster do the work: tcp://HOST:8786 (docs/cluster.md).",
+    ),
+]
 RequireAllTargets = Annotated[
     bool, typer.Option("--require-all-targets", help="A target that cannot run here is a failure.")
 ]

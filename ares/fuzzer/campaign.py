@@ -16,6 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from ares.fuzzer.findings import Finding, Judged
+from ares.fuzzer.spread import Spread
+from ares.pipeline.cluster import Cluster
 from ares.pipeline.workers import Workers, end_workers
 from ares.toolchain import ToolchainError
 
@@ -23,7 +25,7 @@ BATCH = 24
 """Seeds that one worker takes at once: as many networks go into one library."""
 _FIRST = 3
 SECONDS_A_SEED = 300.0
-"""After which a seed has not ended in time, when it is alone: it takes one or two, and a minute where others are at work."""
+"""After which a seed has not ended in time, when it is alone: most take two, on a busy machine some take a minute."""
 _GRACE = 4.0
 _LOOK = 0.25
 
@@ -76,13 +78,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """`jobs`: worker processes; 0: all is done in this process. `time_limit`: seconds, None for none."""
+    """`jobs`: worker processes; 0: all is done in this process. `time_limit`: seconds, None for none.
+
+    With `cluster` its workers do it, `jobs` at a time.
+    """
 
     first: int
     graphs: int
     targets: tuple[str, ...]
     jobs: int
     time_limit: float | None = None
+    cluster: Cluster | None = None
 
     def run(self, progress: Progress) -> Tally:
         """All seeds, or as many as the time allows; an interrupt is noted, not raised."""
@@ -108,6 +114,10 @@ class Campaign:
                 yield from work(seeds, self.targets)
                 if _is_over(limit):
                     return
+            return
+        if self.cluster is not None:
+            spread = Spread(self.cluster, work, self.targets, _patience)
+            yield from spread.run(batches, lambda: _is_over(limit))
             return
         yield from _Pool(self.jobs, self.targets).run(batches, limit)
 
@@ -201,7 +211,12 @@ def _is_over(limit: float | None, grace: float = 0.0) -> bool:
 
 
 def _is_late(seeds: Sequence[int], since: float) -> bool:
-    return time.monotonic() - since > SECONDS_A_SEED + 20.0 * len(seeds)
+    return time.monotonic() - since > _patience(len(seeds))
+
+
+def _patience(seeds: int) -> float:
+    """Seconds in which a batch has to end."""
+    return SECONDS_A_SEED + 20.0 * seeds
 
 
 # What happens in a worker.
