@@ -11,7 +11,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
 
 from ares.fuzzer.findings import Finding, Judged
 from ares.pipeline.cluster import Cluster, JobKilledWorkers
@@ -22,16 +21,22 @@ Work = Callable[[Batch, tuple[str, ...]], tuple[Judged, ...]]
 _LOOK = 0.25
 
 
-@dataclass(slots=True, eq=False)
 class Spread:
     """`work(seeds, targets)` is what a worker does; `patience(seeds)`: seconds in which it has to end."""
 
-    cluster: Cluster
-    work: Work
-    targets: tuple[str, ...]
-    patience: Callable[[int], float]
-    again: deque[Batch] = field(default_factory=deque)
-    running: dict[Future[tuple[Judged, ...]], tuple[Batch, float]] = field(default_factory=dict)
+    def __init__(
+        self,
+        cluster: Cluster,
+        work: Work,
+        targets: tuple[str, ...],
+        patience: Callable[[int], float],
+    ) -> None:
+        self.cluster = cluster
+        self.work = work
+        self.targets = targets
+        self.patience = patience
+        self.again: deque[Batch] = deque()
+        self.running: dict[Future[tuple[Judged, ...]], tuple[Batch, float]] = {}
 
     def run(self, batches: Iterator[Batch], is_over: Callable[[], bool]) -> Iterator[Judged]:
         """What becomes of every seed, until it is over."""

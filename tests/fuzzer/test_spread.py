@@ -29,6 +29,7 @@ def cluster_fixture() -> Iterator[Cluster]:
         yield found
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_midway_loses_no_seed(cluster: Cluster) -> None:
     killed: list[int] = []
 
