@@ -30,7 +30,7 @@ def _ares(version: Version = False) -> None:
 for name, command, what in (
     ("check", check_command, "Whether a model can be mapped to C."),
     ("verify", verify_command, "Whether its C is exact, on every target."),
-    ("prove", prove_command, "Whether each layer's C is right for every input."),
+    ("prove", prove_command, "For which inputs each layer is right."),
     ("export", export_command, "The C project of a model."),
     ("trace", trace_command, "Whether a self-test elsewhere was exact."),
     ("extract", extract_command, "The Graph of a model, as a file."),

@@ -60,7 +60,8 @@ Cases = Annotated[
         metavar="N",
         min=1,
         max=10_000,
-        help="With --model-file: cases for what is judged by samples.",
+        help="With --model-file: the number of cases for those layers for which only samples say anything. "
+        "Default: as for verify.",
     ),
 ]
 Out = Annotated[

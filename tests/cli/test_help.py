@@ -139,7 +139,11 @@ def test_tools_of_this_repository_say_help(tool: str, tmp_path: Path) -> None:
 WRONG = [
     (("verfy",), "unknown command 'verfy'; nearest: verify"),
     (("netwroks",), "nearest: networks"),
-    (("zzz",), "nearest: check, verify, export, trace, extract, bench, targets, networks, golden"),
+    (
+        ("zzz",),
+        "nearest: check, verify, prove, export, trace, extract, bench, fuzz, mutate, targets, "
+        "networks, golden",
+    ),
     (("verify", "--modl-file", "x"), "--model-file"),
     # An option of verify it was once, beside others that it ignored.
     (
