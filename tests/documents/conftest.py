@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ares import evidence
 from ares.documents import run_summary
 from ares.documents.float32_record import RECORD
 from ares.documents.pages import models, performance
@@ -21,6 +22,6 @@ def checkout(tmp_path: Path) -> Path:
     for path in (*(page.path for page in generated()), *records):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, tmp_path / path)
-    for folder in ("golden", "tests"):
+    for folder in ("golden", "tests", evidence.FOLDER):
         (tmp_path / folder).symlink_to(ROOT / folder)
     return tmp_path
