@@ -1,7 +1,8 @@
 """Many seeds, side by side: `Campaign.run` hands batches to worker processes and gathers what became of them.
 
 A worker that dies costs nobody's result: its seeds are tried again, each alone, and the one that ends a worker again is
-a finding, and so is one that does not end in time. An interrupt and a time limit leave the results of what was done.
+a finding, and so is one that does not end in time; where none does, what became of them together is one. An interrupt
+and a time limit leave the results of what was done.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from ares.fuzzer.findings import Finding, Judged
+from ares.fuzzer.findings import Finding, Judged, of_batch
 from ares.fuzzer.spread import Spread
 from ares.pipeline.cluster import Cluster
 from ares.pipeline.workers import Workers, end_workers
@@ -155,28 +156,43 @@ class _Pool:
             if not running or _is_over(limit, _GRACE):
                 break
             ended, _ = wait(running, _LOOK, FIRST_COMPLETED)
-            broken = False
+            why: tuple[str, str] | None = None
             for future in ended:
                 seeds, _ = running.pop(future)
                 try:
                     yield from future.result()
                 except ToolchainError:
                     raise
-                except Exception:  # noqa: BLE001 - told of the seed that it comes from
+                except BrokenProcessPool:
                     suspects += seeds
-                    broken = True
-            broken |= any(_is_late(seeds, since) for seeds, since in running.values())
-            if broken:
+                    why = why or ("crash", "a process ended")
+                except Exception as error:  # noqa: BLE001 - told of a seed, or of the batch
+                    suspects += seeds
+                    why = type(error).__name__, "".join(traceback.format_exception(error))
+            if any(_is_late(seeds, since) for seeds, since in running.values()):
+                why = why or ("timeout", "not ended in time")
+            if why is not None:
                 suspects += [seed for seeds, _ in running.values() for seed in seeds]
                 running.clear()
                 _end(workers)
-                yield from self._alone(suspects)
+                yield from self._explained(suspects, *why)
                 suspects.clear()
                 workers = Workers(self.jobs)
         _end(workers)
 
     def _start(self, workers: Workers, seeds: tuple[int, ...]) -> Future[tuple[Judged, ...]]:
         return workers.submit(work, seeds, self.targets)
+
+    def _explained(self, seeds: Sequence[int], kind: str, how: str) -> Iterator[Judged]:
+        """Each seed alone. Where none of them fails, what happened to them together is the finding."""
+        found, held = False, None
+        for judged in self._alone(seeds):
+            found |= judged.finding is not None
+            if held is not None:
+                yield held
+            held = judged
+        if held is not None:
+            yield held if found else of_batch(held, seeds, kind, how)
 
     def _alone(self, seeds: Sequence[int]) -> Iterator[Judged]:
         """Each seed in a worker of its own: which of them ends it, or does not end?"""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,16 @@ class Judged:
     def accepted(self) -> bool:
         """Whether there was a Graph, whatever was found out about it."""
         return not self.refusal
+
+
+def of_batch(judged: Judged, seeds: Sequence[int], kind: str, how: str) -> Judged:
+    """The same with a finding: seeds that failed together, and none of them alone."""
+    first, last = min(seeds), max(seeds)
+    text = (
+        f"seeds {first} to {last} together: {how}\nnone of them alone: killed from outside, or out of memory, or what "
+        f"one leaves behind for another\nto repeat it: ares fuzz --graphs {last - first + 1} --seed {first}"
+    )
+    return replace(judged, finding=Finding(first, f"worker: {kind} of a batch", "worker", text))
 
 
 def command(seed: int, target: str = "") -> str:

@@ -38,6 +38,17 @@ def test_a_worker_that_dies_or_hangs_costs_its_seed_only(monkeypatch: Any) -> No
     assert [each.seed for each in tally.findings["worker: timeout"]] == [dying.HANGS]
 
 
+def test_what_fails_only_together_is_found(monkeypatch: Any) -> None:
+    monkeypatch.setattr(campaign, "work", dying.work)
+    monkeypatch.setattr(campaign, "_ready", dying.ready)
+    tally = Campaign(min(dying.ENEMIES), 2, ("tcc",), 1).run(_silent)
+    assert tally.done == 2
+    (finding,) = tally.findings["worker: ZeroDivisionError of a batch"]
+    assert finding.message.startswith("seeds 31 to 32 together: ")
+    assert "dying.py" in finding.message  # the traceback of the worker
+    assert finding.message.endswith("to repeat it: ares fuzz --graphs 2 --seed 31")
+
+
 def test_what_is_told_of_findings(monkeypatch: Any) -> None:
     monkeypatch.setattr(campaign, "work", dying.work)
     tally = Campaign(1, 8, ("tcc",), 0).run(_silent)

@@ -16,6 +16,8 @@ from ares.pipeline.cluster import Cluster, connected
 from tests.fuzzer.targets import quickest
 
 KILLS, RAISES = 3, 5
+# Two that cannot be in one process.
+ENEMIES = {9, 10}
 
 
 @pytest.fixture(name="cluster", scope="module")
@@ -55,7 +57,7 @@ def test_a_worker_that_is_killed_midway_loses_no_seed(cluster: Cluster) -> None:
 def _odd_work(seeds: tuple[int, ...], targets: tuple[str, ...]) -> tuple[Judged, ...]:
     if KILLS in seeds:
         os.kill(os.getpid(), signal.SIGKILL)
-    if RAISES in seeds:
+    if RAISES in seeds or set(seeds) >= ENEMIES:
         raise ZeroDivisionError
     return tuple(Judged(seed) for seed in seeds)
 
@@ -66,6 +68,14 @@ def test_the_seed_that_kills_or_raises_is_found_alone(cluster: Cluster) -> None:
     assert sorted(found) == [1, 2, 3, 4, 5, 6]
     symptoms = {seed: each.finding.symptom for seed, each in found.items() if each.finding}
     assert symptoms == {KILLS: "worker: crash", RAISES: "worker: ZeroDivisionError"}
+
+
+def test_what_fails_only_together_is_found(cluster: Cluster) -> None:
+    spread = Spread(cluster, _odd_work, (), lambda _: 120.0)
+    found = list(spread.run(iter([(9, 10), (11, 12)]), lambda: False))
+    assert sorted(each.seed for each in found) == [9, 10, 11, 12]
+    (symptom,) = (each.finding.symptom for each in found if each.finding)
+    assert symptom == "worker: ZeroDivisionError of a batch"
 
 
 def test_a_seed_that_does_not_end_is_found(cluster: Cluster) -> None:
