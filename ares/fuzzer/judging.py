@@ -33,7 +33,7 @@ from ares.pipeline.compiled import RunSettings
 from ares.pipeline.fidelity import against_float32
 from ares.pipeline.model_stages import NOT_MAPPABLE
 from ares.toolchain import Target
-from ares.verdict import Outcome, Verdict
+from ares.verdict import EXTRACT, Outcome, Verdict
 from ares.verifier.user_subject import Given, UserSubject
 from ares.witness import Judgement
 from ares.witness_partings import Float32Run
@@ -90,6 +90,8 @@ class Front:
         self.subject: DrawnSubject | None = None
         self.judged: Judged | None = None
         self.seconds: dict[str, float] = {}
+        # What is counted of the Graph, from when there is one.
+        self.facts: dict[str, Any] = {}
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -111,15 +113,7 @@ class Front:
         self.judged = self._result(refusal=reason)
 
     def _result(self, **what: Any) -> Judged:
-        facts: dict[str, Any] = {}
-        if self.subject is not None and not what.get("refusal"):
-            try:
-                graph = self.subject.graph
-                facts["operations"] = Counter(op.OP_TYPE for op in graph.operations)
-                facts["cases"] = len(self.subject.cases)
-            except Exception:  # noqa: BLE001
-                facts = {}  # the finding says what is wrong
-        return Judged(self.recipe.seed, seconds=self.seconds, **facts, **what)
+        return Judged(self.recipe.seed, seconds=self.seconds, **self.facts, **what)
 
 
 def judge(recipe: Recipe, targets: Sequence[Target]) -> Judged:
@@ -152,6 +146,9 @@ def prepare(recipe: Recipe) -> Front:
             if verdict.outcome is not Outcome.PASS:
                 _failed(front, verdict)
                 return front
+            if row is EXTRACT:
+                front.facts["operations"] = Counter(op.OP_TYPE for op in subject.graph.operations)
+                front.facts["cases"] = len(subject.cases)
         stage = "emit"
         with front.timed(stage):
             _ = subject.shows
