@@ -45,11 +45,8 @@ def test_check_in_at_most_six_seconds(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     last = done.stdout.splitlines()[-1]
     assert last == "compatible: 5 layers, 2 warnings; calibrate it before verify"
-    # On a machine that has other work the wall clock says nothing about ares, nor does a slow machine: there nearly all
-    # of it is what torch and Brevitas take to be imported.
-    start = cpu()
-    subprocess.run([sys.executable, "-c", "import torch, brevitas.nn"], check=True, cwd=tmp_path)
-    assert min(wall, work) <= max(6.0, 1.5 * (cpu() - start))
+    # On a machine that has other work the wall clock says nothing about ares.
+    assert min(wall, work) <= 6.0
 
 
 def test_the_specifications_command(tmp_path: Path) -> None:
