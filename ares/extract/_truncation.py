@@ -60,13 +60,13 @@ def observe_truncations(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Non
     """
     handles = []
     running: dict[int, list[Any]] = {}
+    module: Any  # torch declares no attributes but tensors and modules; the copy is ours, and so is this one
     for module in model.modules():
         proxy: Any = getattr(module, "trunc_quant", None)
         if proxy is None or not is_enabled(proxy):
             continue
         observed: list[Any] = []
-        # An attribute of ours: the copy is ours too. torch declares none but tensors and modules.
-        module.observed_truncations = observed  # type: ignore[assignment]
+        module.observed_truncations = observed
         handles.append(module.register_forward_pre_hook(partial(_enter, running, observed)))
         handles.append(proxy.register_forward_pre_hook(partial(_note, running)))
     if handles:

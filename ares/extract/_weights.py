@@ -60,13 +60,12 @@ def observe_inputs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
     Their codes depend on both. Runs the copy once more, where it has such quantisers.
     """
     handles = []
+    proxy: Any  # torch declares no attributes but tensors and modules; the copy is ours, and so is this one
     for proxy in model.modules():
         if getattr(proxy, "requires_quant_input", False) and is_enabled(proxy):
             observed: set[tuple[float, bool]] = set()
-            # An attribute of ours: the copy is ours too.
-            proxy.observed_inputs = observed  # type: ignore[assignment]
-            quant: Any = proxy.tensor_quant
-            handles.append(quant.register_forward_pre_hook(partial(_note, observed)))
+            proxy.observed_inputs = observed
+            handles.append(proxy.tensor_quant.register_forward_pre_hook(partial(_note, observed)))
     if handles:
         with torch.no_grad():
             model(*inputs)

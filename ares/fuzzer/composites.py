@@ -77,7 +77,8 @@ def _attention(cls: Any) -> Kind:
         }
         if site.options.get("kv_heads") is not None:
             words["num_kv_heads"] = number(site.options, "kv_heads")
-        return cls(width, number(site.options, "heads", 1), **words, **_quants(site))  # type: ignore[no-any-return]
+        made: nn.Module = cls(width, number(site.options, "heads", 1), **words, **_quants(site))
+        return made
 
     return _drawn(make)
 
@@ -115,12 +116,8 @@ def _mamba(site: Site) -> nn.Module:
     }
     width = site.shapes[0][2]
     if "join" in site.options:
-        return ann.QuantMambaWrapper(
-            width,
-            bidirectional_strategy=site.word("join"),  # type: ignore[arg-type]
-            **sizes,
-            **_quants(site),
-        )
+        sizes["bidirectional_strategy"] = site.word("join")
+        return ann.QuantMambaWrapper(width, **sizes, **_quants(site))
     return ann.QuantMambaBlock(width, **sizes, **_quants(site))
 
 
@@ -132,9 +129,11 @@ def _ssm(site: Site) -> nn.Module:
 
 def _patches(site: Site) -> nn.Module:
     _, channels, height, width = site.shapes[0]
-    patch, stride = ints(site.options, "patch", 2), ints(site.options, "stride", 2)
+    (down, across), (y, x) = ints(site.options, "patch", 2), ints(site.options, "stride", 2)
     dim = number(site.options, "dim")
-    return ann.QuantPatchEmbed((height, width), patch, stride, channels, dim, **_quants(site))  # type: ignore[arg-type]
+    return ann.QuantPatchEmbed(
+        (height, width), (down, across), (y, x), channels, dim, **_quants(site)
+    )
 
 
 def _positional(site: Site) -> nn.Module:

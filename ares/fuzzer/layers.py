@@ -22,7 +22,7 @@ from ares.fuzzer.arithmetic import UNARY, ScaleShift
 from ares.fuzzer.code_ranges import weight_code
 from ares.fuzzer.quantizers import activation_quantizer, settle, weight_options
 from ares.fuzzer.recipe import Option
-from ares.fuzzer.shapes import axes_of, chunk_bounds, ints, number, out_channels
+from ares.fuzzer.shapes import axes_of, chunk_bounds, ints, number, out_channels, several
 from ares.fuzzer.sites import Site
 from ares.nn.quant_tensor import AnyTensor, value_of
 
@@ -88,11 +88,11 @@ def _convolution(cls: Any, axes: int, transposed: bool = False) -> Make:
         elif site.word("padding_mode"):
             sizes["padding_mode"] = site.word("padding_mode")
         kernel = ints(options, "kernel", axes)
-        layer = cls(
+        layer: nn.Module = cls(
             channels, out, kernel, groups=groups, **sizes, **_bias(site), **weight_options(options)
         )
         _fill(site, layer, transposed)
-        return layer  # type: ignore[no-any-return]
+        return layer
 
     return make
 
@@ -141,16 +141,17 @@ def _fill(site: Site, layer: Any, transposed: bool) -> None:
 def _batch_norm(site: Site) -> nn.Module:
     shape = site.shapes[0]
     channels, size = shape[1], site.real("size", 1.0)
-    layer: Any = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(channels)
+    layer = nn.BatchNorm2d(channels) if len(shape) == 4 else nn.BatchNorm1d(channels)
+    mean, variance = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
     gamma = site.constants("gamma", channels)
     with torch.no_grad():
         # A few channels are switched off, some turn signs around.
         layer.weight.copy_(torch.where(gamma.abs() < 0.06, 0.0, gamma * 1.5 + 0.25))
         layer.bias.copy_(site.constants("beta", channels) * 0.75)
-        layer.running_mean.copy_(site.constants("mean", channels) * size)
+        mean.copy_(site.constants("mean", channels) * size)
         spread = 0.2 + 1.2 * (site.constants("variance", channels) + 1.0)
-        layer.running_var.copy_(spread * size * size)
-    return layer  # type: ignore[no-any-return]
+        variance.copy_(spread * size * size)
+    return layer
 
 
 def _norm(cls: Any) -> Make:
@@ -158,12 +159,13 @@ def _norm(cls: Any) -> Make:
         shape = site.shapes[0]
         channels = shape[1] if cls is nn.GroupNorm else shape[-1]
         sizes = (number(site.options, "groups"),) if cls is nn.GroupNorm else ()
-        layer = cls(*sizes, channels, eps=1e-5)
+        layer: nn.Module = cls(*sizes, channels, eps=1e-5)
+        constants = dict(layer.named_parameters())  # an RMS norm has no bias
         with torch.no_grad():
-            layer.weight.copy_(site.constants("gamma", channels) * 0.9 + 0.6)
-            if getattr(layer, "bias", None) is not None:
-                layer.bias.copy_(site.constants("beta", channels) * 0.5)
-        return layer  # type: ignore[no-any-return]
+            constants["weight"].copy_(site.constants("gamma", channels) * 0.9 + 0.6)
+            if "bias" in constants:
+                constants["bias"].copy_(site.constants("beta", channels) * 0.5)
+        return layer
 
     return make
 
@@ -199,7 +201,8 @@ def _pool(kind: str) -> Make:
             words["dilation"] = ints(site.options, "dilation", axes)
         elif not site.options.get("counts_padding", True):
             words["count_include_pad"] = False
-        return getattr(nn, f"{kind}Pool{axes}d")(**words)  # type: ignore[no-any-return]
+        pool: nn.Module = getattr(nn, f"{kind}Pool{axes}d")(**words)
+        return pool
 
     return make
 
@@ -207,7 +210,10 @@ def _pool(kind: str) -> Make:
 def _adaptive(kind: str) -> Make:
     def make(site: Site) -> nn.Module:
         axes = len(site.shapes[0]) - 2
-        return getattr(nn, f"Adaptive{kind}Pool{axes}d")(ints(site.options, "sizes", axes))  # type: ignore[no-any-return]
+        pool: nn.Module = getattr(nn, f"Adaptive{kind}Pool{axes}d")(
+            ints(site.options, "sizes", axes)
+        )
+        return pool
 
     return make
 
@@ -248,7 +254,8 @@ def _join(cls: Any, *leading: str) -> Kind:
         quantizer = activation_quantizer(site.options)
         bits = int(site.real("bits", 8))
         words: dict[str, Any] = {"dim": number(site.options, "axis", 1)} if leading else {}
-        return cls(bit_width=bits, act_quant=quantizer, **words)  # type: ignore[no-any-return]
+        join: nn.Module = cls(bit_width=bits, act_quant=quantizer, **words)
+        return join
 
     def call(module: Any, _options: Mapping[str, Option], operands: Sequence[AnyTensor]) -> Any:
         return module(list(operands)) if leading else module(*operands)
@@ -327,7 +334,7 @@ KINDS: Mapping[str, Kind] = {
     "mean": function(_averaged),
     "sum": function(_summed),
     "permute": function(lambda x, options: x.permute(0, *axes_of(options, x.dim(), "order"))),
-    "reshape": function(lambda x, options: x.reshape(x.shape[0], *options["sizes"])),  # type: ignore[misc]
+    "reshape": function(lambda x, options: x.reshape(x.shape[0], *several(options, "sizes"))),
     "flatten": function(lambda x, options: x.flatten(number(options, "start", 1))),
     "slice": function(_sliced),
     "flip": function(lambda x, options: x.flip(axes_of(options, x.dim()))),

@@ -24,7 +24,12 @@ Fails = Callable[[Recipe], str | None]
 Pass = Callable[[Recipe], Iterator[Recipe]]
 
 # What is simplest is not always the least number.
-_SIMPLEST: Mapping[str, Option] = {"bits": 8, "function": "relu", "mode": "zeros", "pool": "none"}
+_SIMPLEST: Mapping[str, int | str] = {
+    "bits": 8,
+    "function": "relu",
+    "mode": "zeros",
+    "pool": "none",
+}
 # Sizes and counts, of which none can be 0.
 _COUNTS = frozenset(
     (
@@ -145,10 +150,10 @@ def _weight(word: str, value: Option) -> float:
         return sum(_weight(word, item) for item in value)
     if word == "weights":
         return float(WEIGHT_STYLES.index(str(value))) if value in WEIGHT_STYLES else 0.0
-    if word in _SIMPLEST and not isinstance(value, str):
-        return abs(float(value or 0) - float(_SIMPLEST[word]))  # type: ignore[arg-type]
+    if isinstance(simplest := _SIMPLEST.get(word), int) and not isinstance(value, str):
+        return abs(float(value or 0) - simplest)
     if isinstance(value, str) or value is None:
-        return float(value != _SIMPLEST.get(word))
+        return float(value != simplest)
     if isinstance(value, float):
         return 0.0 if value == 1.0 else 1.0 if abs(value) == _power(value) else 2.0
     return abs(float(value))
@@ -238,7 +243,8 @@ def _less(length: int) -> Iterator[int]:
 def _amplitudes(recipe: Recipe) -> Iterator[Recipe]:
     for number, spec in enumerate(recipe.inputs):
         for simpler in _simpler("amplitude", spec.amplitude):
-            yield _with_input(recipe, number, replace(spec, amplitude=float(simpler)))  # type: ignore[arg-type]
+            if isinstance(simpler, float):
+                yield _with_input(recipe, number, replace(spec, amplitude=simpler))
         if spec.ids > 2:
             yield _with_input(recipe, number, replace(spec, ids=2))
 

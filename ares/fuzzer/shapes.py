@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
 
 from ares.fuzzer.recipe import Node, Option, Recipe, RecipeError
 
@@ -56,17 +56,30 @@ def result_shape(node: Node, operands: Sequence[Shape]) -> Shape:
 def ints(options: Options, word: str, count: int, default: int = 1) -> tuple[int, ...]:
     """An option of one integer for each of `count` axes; one integer is all of them."""
     value = options.get(word, default)
-    if isinstance(value, tuple):
-        found = tuple(int(v) for v in value)  # type: ignore[arg-type]
-        if len(found) != count:
-            raise RecipeError(f"{word} {found}, expected {count} numbers")
-        return found
-    return (int(value),) * count  # type: ignore[arg-type]
+    if not isinstance(value, tuple):
+        return (_integer(word, value),) * count
+    if len(value) != count:
+        raise RecipeError(f"{word} {value}, expected {count} numbers")
+    return several(options, word)
+
+
+def several(options: Options, word: str) -> tuple[int, ...]:
+    """An option of integers, however many."""
+    value = options.get(word)
+    if not isinstance(value, tuple):
+        raise RecipeError(f"{word} {value!r}, expected integers")
+    return tuple(_integer(word, item) for item in value)
 
 
 def number(options: Options, word: str, default: int = 0) -> int:
     """An option that is one integer."""
-    return int(options.get(word, default))  # type: ignore[arg-type]
+    return _integer(word, options.get(word, default))
+
+
+def _integer(word: str, value: Option) -> int:
+    if not isinstance(value, int | float) or value != int(value):
+        raise RecipeError(f"{word} {value!r}, expected an integer")
+    return int(value)
 
 
 def window(
@@ -106,41 +119,32 @@ def out_channels(options: Options, channels: int) -> tuple[int, int]:
     return out, groups
 
 
-def _conv(axes: int) -> Rule:
+def _convolved(
+    axes: int, size: Callable[..., int], words: Mapping[str, int] = MappingProxyType({})
+) -> Rule:
+    """`size` of an axis from its length and the options, whose defaults these are with more `words` behind them."""
+    defaults = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1, **words}
+
     def rule(options: Options, operands: Sequence[Shape]) -> Shape:
         batch, channels, *sizes = _rank(operands[0], axes + 2)
         out, _ = out_channels(options, channels)
-        words = (
-            ("kernel", 1),
-            ("stride", 1),
-            ("padding", 0),
-            ("dilation", 1),
-        )
-        columns = (ints(options, word, axes, default) for word, default in words)
-        return (batch, out, *map(window, sizes, *columns))
+        columns = (ints(options, word, axes, default) for word, default in defaults.items())
+        return (batch, out, *map(size, sizes, *columns))
 
     return rule
+
+
+def _conv(axes: int) -> Rule:
+    return _convolved(axes, window)
 
 
 def _transposed(axes: int) -> Rule:
-    def rule(options: Options, operands: Sequence[Shape]) -> Shape:
-        batch, channels, *sizes = _rank(operands[0], axes + 2)
-        out, _ = out_channels(options, channels)
-        words = (
-            ("kernel", 1),
-            ("stride", 1),
-            ("padding", 0),
-            ("dilation", 1),
-            ("output_padding", 0),
-        )
-        columns = [ints(options, word, axes, default) for word, default in words]
-        found = [
-            (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-            for n, k, s, p, d, e in zip(sizes, *columns, strict=True)
-        ]
-        return (batch, out, *found)
+    return _convolved(axes, _spread, {"output_padding": 0})
 
-    return rule
+
+def _spread(size: int, kernel: int, stride: int, padding: int, dilation: int, more: int) -> int:
+    """How long an axis becomes behind a transposed convolution."""
+    return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + more + 1
 
 
 def _linear(options: Options, operands: Sequence[Shape]) -> Shape:
@@ -228,8 +232,7 @@ def _permute(options: Options, operands: Sequence[Shape]) -> Shape:
 
 def _reshape(options: Options, operands: Sequence[Shape]) -> Shape:
     shape = operands[0]
-    value: Any = options["sizes"]
-    sizes = [int(size) for size in value]
+    sizes = several(options, "sizes")
     count = math.prod(shape[1:])
     known = math.prod(size for size in sizes if size != -1)
     if known <= 0 or count % known or (-1 not in sizes and known != count):

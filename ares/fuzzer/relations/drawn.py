@@ -41,7 +41,7 @@ class Chain(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         for part in self._order:
-            x = self._modules[part](x) if isinstance(part, str) else part(x)  # type: ignore[misc]
+            x = self.get_submodule(part)(x) if isinstance(part, str) else part(x)
         return x
 
 
