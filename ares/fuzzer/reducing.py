@@ -242,9 +242,8 @@ def _less(length: int) -> Iterator[int]:
 
 def _amplitudes(recipe: Recipe) -> Iterator[Recipe]:
     for number, spec in enumerate(recipe.inputs):
-        for simpler in _simpler("amplitude", spec.amplitude):
-            if isinstance(simpler, float):
-                yield _with_input(recipe, number, replace(spec, amplitude=simpler))
+        for simpler in (v for v in _simpler("amplitude", spec.amplitude) if isinstance(v, float)):
+            yield _with_input(recipe, number, replace(spec, amplitude=simpler))
         if spec.ids > 2:
             yield _with_input(recipe, number, replace(spec, ids=2))
 
