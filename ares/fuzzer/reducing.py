@@ -32,20 +32,7 @@ _SIMPLEST: Mapping[str, int | str] = {
 }
 # Sizes and counts, of which none can be 0.
 _COUNTS = frozenset(
-    (
-        "kernel",
-        "stride",
-        "dilation",
-        "groups",
-        "out",
-        "sizes",
-        "heads",
-        "dim",
-        "parts",
-        "step",
-        "patch",
-        "queries",
-    )
+    "kernel stride dilation groups out sizes heads dim parts step patch queries".split()
 )
 
 
