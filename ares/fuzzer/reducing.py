@@ -31,9 +31,8 @@ _SIMPLEST: Mapping[str, int | str] = {
     "pool": "none",
 }
 # Sizes and counts, of which none can be 0.
-_COUNTS = frozenset(
-    "kernel stride dilation groups out sizes heads dim parts step patch queries".split()
-)
+_WINDOWED = {"kernel", "stride", "dilation", "groups", "out", "sizes"}
+_COUNTS = frozenset(_WINDOWED | {"heads", "dim", "parts", "step", "patch", "queries"})
 
 
 @dataclass(frozen=True, slots=True)
