@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, NoReturn, TypeVar
@@ -44,7 +44,7 @@ class _Child(Generic[_T]):
 
 def in_children(
     tasks: Iterable[_T], do: Callable[[_T], str], jobs: int, limit: float
-) -> Iterator[Ended[_T]]:
+) -> Generator[Ended[_T], None, None]:
     """Do each task in a child of its own, `jobs` at once, each for `limit` seconds at most; as they end."""
     waiting = iter(tasks)
     running: list[_Child[_T]] = []

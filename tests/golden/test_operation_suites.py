@@ -83,12 +83,11 @@ def test_c_gives_what_the_oracles_say(stored: OperationSuite) -> None:
 
 
 def test_programs_fit_small_boards(stored: OperationSuite) -> None:
-    """4 MiB of memory: arena, inputs, outputs. The code and its constants are smaller than what they are made of."""
+    """4 MiB of memory: arena, inputs, outputs, code and constants, which are smaller than what they are made of."""
     planned = plan(stored.graph)
     tensors = [*stored.graph.inputs, *stored.graph.outputs]
     buffers = sum(tensor.nbytes for tensor in stored.graph.tensors_of(tensors))
-    assert planned.arena_bytes + buffers < 3 * 2**20
-    assert len(save_graph(stored.graph)) < 2**20
+    assert planned.arena_bytes + buffers + len(save_graph(stored.graph)) < 3 * 2**20
 
 
 def test_the_files_are_small() -> None:

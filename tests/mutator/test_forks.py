@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -34,18 +36,23 @@ def test_every_end() -> None:
     assert ended["hangs"].seconds < 10
 
 
-def test_none_is_left_behind(tmp_path: object) -> None:
-    """Whoever stops listening ends what runs."""
-    pids = []
+def is_written(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
-    def hang(task: int) -> str:
-        time.sleep(60)
+
+def test_none_is_left_behind(tmp_path: Path) -> None:
+    """Whoever stops listening ends what runs."""
+
+    def say(task: int) -> str:
+        tmp_path.joinpath(str(task)).write_text(str(os.getpid()), encoding="ascii")
+        if task > 1:
+            time.sleep(60)
         return str(task)
 
-    children = in_children(
-        [1, 2, 3], lambda task: str(os.getpid()) if task == 1 else hang(task), 2, 30
-    )
-    pids.append(int(next(children).said or "0"))
-    children.close()  # type: ignore[attr-defined]
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with closing(in_children([1, 2], say, 2, 30)) as children:
+        assert next(children).said == "1"
+        while not is_written(tmp_path / "2"):
+            time.sleep(0.01)
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text(encoding="ascii")), 0)

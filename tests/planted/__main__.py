@@ -34,7 +34,15 @@ from tests.planted.registry import ESCAPES, FAULTS
 from tests.toolchain.tiny_network import portable_target
 
 COMMAND = "python -m tests.planted --record"
-PATTERNS = ("ares/**/*.py", "runtime/**/*.[ch]", "templates/*", "tests/planted/**/*.py")
+_PATH = "capture,checker,emit,extract,golden,ir,nn,numerics,ops,pipeline,plan,toolchain,verdict,verifier"
+PATTERNS = (
+    *(f"ares/{part}/**/*.py" for part in _PATH.split(",")),
+    "ares/witness*.py",
+    "ares/emit/templates/*.j2",
+    "runtime/**/*.[ch]",
+    "tests/planted/**/*.py",
+)
+"""What the faults are planted in and judged by: the path from a model to its verdict."""
 
 
 def main() -> int:

@@ -63,7 +63,8 @@ def program(proof: Proof) -> str:
     planned = plan(_stored()[case])
     step = _step(planned.steps, proof, layer)
     assert step.call is not None
-    ranges = {**read_table()["ranges"], **row.get("ranges", {})}
+    own = row.get("ranges_of", {}).get(proof.geometry, {})
+    ranges = {**read_table()["ranges"], **row.get("ranges", {}), **own}
     return Harness(Freedom(ranges)).write(
         step.call,
         [planned.tensor(name) for name in step.inputs],
