@@ -127,8 +127,8 @@ FAULTS = (
         "an address beyond the panel",
         "ares_linear",
         "src/micro_portable.c",
-        "if (x == end) {",
-        "if (x == end && s > 99) {",
+        "} while (x != end);",
+        "} while (x != end + 1);",
         "mem_access|pointer_value",
     ),
     Fault(
@@ -140,6 +140,13 @@ FAULTS = (
         "precondition|shift",
     ),
 )
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
+def test_a_fault_can_be_planted(fault: Fault) -> None:
+    place = ROOT / "runtime" / fault.file
+    text = place.read_text(encoding="utf-8") if fault.file else program(first_of(fault.kernel))
+    assert fault.right in text
 
 
 @needs_frama_c
