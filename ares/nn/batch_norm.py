@@ -1,8 +1,8 @@
 """`fold_batch_norm`: BatchNorm becomes part of the convolution or linear layer in front of it.
 
-With s = gamma / sqrt(var + eps) per output channel: W' = W s, b' = (b - mean) s + beta. The arithmetic
-is Brevitas' `merge_bn`; this module finds out which layer feeds which BatchNorm, from the dataflow of
-`forward` and never from the order of registration. What it does to quantised weights: `ares.nn.fold_effect`.
+With s = gamma / sqrt(var + eps) per output channel: W' = W s, b' = (b - mean) s + beta. This module finds out which
+layer feeds which BatchNorm, from the dataflow of `forward` and never from the order of registration. The arithmetic,
+and what it does to quantised weights: `ares.nn.fold_effect`.
 """
 
 from __future__ import annotations

@@ -17,8 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
-from brevitas.nn.utils import merge_bn
+from brevitas.proxy.parameter_quant import (
+    BiasQuantProxyFromInjectorBase,
+    WeightQuantProxyFromInjectorBase,
+)
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import Tensor, nn
 
@@ -61,7 +65,7 @@ def fold(model: nn.Module, layer_of: Mapping[str, str]) -> None:
             for key, child in parent._modules.items():
                 if child is modules[norm_name]:
                     parent._modules[key] = nn.Identity()
-    # merge_bn builds new weight and bias quantisers, which start in training mode.
+    # New weight and bias quantisers start in training mode.
     model.eval()
 
 
@@ -121,9 +125,22 @@ def _refusal(
     )
 
 
-def _merge(layer: nn.Module, norm: nn.Module) -> None:
+def _merge(layer: Any, norm: Any) -> None:
+    """As Brevitas' `merge_bn`, but the same on every machine: torch's square root (MKL) is rounded as the processor
+    has it, numpy's as IEEE 754 wants it.
+    """
+    spread = np.sqrt((norm.running_var + norm.eps).numpy(force=True))
+    factor = norm.weight.detach() / torch.from_numpy(spread).to(norm.weight.device)
+    shift = norm.bias.detach() - norm.running_mean * factor
     with torch.no_grad():
-        merge_bn(layer, norm, output_channel_dim=0)
+        layer.weight.mul_(factor.reshape(-1, *(1 for _ in layer.weight.shape[1:])))
+        if layer.bias is None:
+            layer.bias = nn.Parameter(shift)
+        else:
+            layer.bias.mul_(factor).add_(shift)
+    for proxy in (getattr(layer, "weight_quant", None), getattr(layer, "bias_quant", None)):
+        if isinstance(proxy, (WeightQuantProxyFromInjectorBase, BiasQuantProxyFromInjectorBase)):
+            proxy.init_tensor_quant()
 
 
 def _is_quantised(layer: nn.Module) -> bool:
