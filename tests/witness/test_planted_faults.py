@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +21,7 @@ import pytest
 from ares.emit import emit
 from ares.extract import ExtractionError, _call, _codes, _rescaling
 from ares.golden import Golden, GoldenError, load_golden
-from ares.ir import DType, Graph, Project
-from ares.ops import KernelOperation
+from ares.ir import DType, Project
 from ares.ops.avg_pool2d import AvgPool2d
 from ares.ops.flatten import Flatten
 from ares.pipeline.catalogue import ZooPaths
@@ -30,7 +29,7 @@ from ares.pipeline.network import NetworkSubject
 from ares.pipeline.regenerate import regenerate
 from ares.plan import Plan, plan
 from ares.plan.arena import ALIGNMENT
-from ares.plan.folding import Folding
+from ares.plan.choices import Choices, Share
 from ares.verdict import REFERENCE, STAGES, TORCH, Outcome
 from tests.slow import slow_but
 from tests.toolchain.tiny_network import any_target, portable_target
@@ -327,16 +326,12 @@ def test_padding_swapped_in_c(probe: NetworkSubject) -> None:
 
 
 @pytest.mark.slow
-def test_one_sided_padding_swapped_in_c(ties: NetworkSubject, monkeypatch: Patch) -> None:
+def test_one_sided_padding_swapped_in_c(ties: NetworkSubject) -> None:
     """Where the convolution does the padding, and where a layer of its own does."""
     project = in_params(ties.project, "conv1_1", ".pad = 1", ".pad = 2", "across")
     assert_red(c_verdict(ties, project), layer="conv1.1", says=(BLAMES_C,))
 
-    def nothing_folded(graph: Graph) -> Folding:
-        return Folding({each.name: cast(KernelOperation, each) for each in graph.operations}, {})
-
-    monkeypatch.setattr("ares.plan.planner.fold_padding", nothing_folded)
-    kept = emit(plan(ties.graph))
+    kept = emit(plan(ties.graph, choices=Choices(folded=Share.NONE)))
     assert c_verdict(ties, kept).outcome is Outcome.PASS
     project = in_params(kept, "conv1_0", ".pad_left = 1", ".pad_left = 2")
     assert_red(c_verdict(ties, project), layer="conv1.0", says=(BLAMES_C,))
