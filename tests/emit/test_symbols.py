@@ -136,9 +136,9 @@ AGAIN = f'{ONE_FILE}#undef LEFT_H\n#include "left/left.h"\n'
     ("same", "compiler", "includes"),
     [
         pytest.param(True, "gcc", DECLARED, id="one version"),
-        pytest.param(True, "gcc", AGAIN, id="one version, one file"),
-        pytest.param(False, "gcc", DECLARED, id="two versions"),
-        pytest.param(False, "gcc", ONE_FILE, id="two versions, one file"),
+        pytest.param(True, "gcc", AGAIN, id="one version, one file", marks=pytest.mark.slow),
+        pytest.param(False, "gcc", DECLARED, id="two versions", marks=pytest.mark.slow),
+        pytest.param(False, "gcc", ONE_FILE, id="two versions, one file", marks=pytest.mark.slow),
         pytest.param(False, "gcc", AGAIN, id="two versions, one file, the first again"),
         pytest.param(
             False,

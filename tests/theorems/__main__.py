@@ -19,7 +19,12 @@ from tests.theorems.theorems import SECONDS, THEOREMS, Theorem
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m tests.theorems --record"
-SOURCES = ("runtime/inc/*.h", "runtime/src/micro_*.c", "tests/theorems/*.py", "tests/theorems/*.c")
+SOURCES = (
+    "runtime/inc/*.h",
+    "runtime/src/micro_*.c",
+    "tests/theorems/*.py",
+    "tests/theorems/**/*.[ch]",
+)
 NOT_PROVED = {
     "micro_dsp.c": "its rounding is assembler, which no compiler reads; tests/runtime compares it",
     "micro_mve.c": "its rounding is assembler too",

@@ -23,8 +23,8 @@ _FLAGS = (
     "-fno-unroll-loops",
 )
 _TIMEOUT = 120.0
-# The C library's headers for processors without an operating system (Debian: libnewlib-dev).
-_NEWLIB = ("-isystem", "/usr/include/newlib")
+# For processors without an operating system, whose C library is not here.
+_FREESTANDING = ("-isystem", str(_HERE / "freestanding"))
 
 
 class CannotCompile(Exception):
@@ -126,11 +126,11 @@ X86_SSE41 = Build("micro_sse41.c")
 X86_AVX2 = Build("micro_avx2.c")
 X86_AVX512 = Build("micro_avx512.c")
 PORTABLE = Build("micro_portable.c")
-NEON_64 = Build("micro_neon.c", ("--target=aarch64-none-elf", *_NEWLIB))
-NEON_32 = Build("micro_neon.c", ("--target=armv7a-none-eabihf", "-mfpu=neon", *_NEWLIB))
+NEON_64 = Build("micro_neon.c", ("--target=aarch64-none-elf", *_FREESTANDING))
+NEON_32 = Build("micro_neon.c", ("--target=armv7a-none-eabihf", "-mfpu=neon", *_FREESTANDING))
 WASM = Build(
     "micro_wasm.c",
-    ("--target=wasm32-unknown-unknown", "-msimd128", "-D__IEEE_LITTLE_ENDIAN", *_NEWLIB),
+    ("--target=wasm32-unknown-unknown", "-msimd128", *_FREESTANDING),
     calls="micro_portable.c",
 )
 SHARED = Build("subjects.c")

@@ -34,6 +34,12 @@ def test_a_clause_holds(name: str) -> None:
     assert BY_NAME[name].prove(None, SECONDS).verdict == "proved"
 
 
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_can_be_read(name: str) -> None:
+    kernel = KERNELS[name]
+    assert f"@{kernel.function}" in kernel.build.module().functions
+
+
 @pytest.mark.parametrize("shift", [7, 40])
 def test_the_portable_requantisation_is_the_clause(shift: int) -> None:
     found = prove_kernel(KERNELS["portable"], PORTABLE, [shift], [0], SECONDS)
