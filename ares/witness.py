@@ -33,6 +33,7 @@ import torch
 from torch import nn
 
 from ares.capture import CaptureError, capture, faithful_copy
+from ares.capture.walks import all_names, child
 from ares.ir import Graph, Tensor
 from ares.witness_quantizers import (
     BatchOrder,
@@ -347,9 +348,10 @@ def _substitute_weights(model: nn.Module, graph: Graph) -> tuple[tuple[Judgement
     """Judge the weights of the float32 model; return its float64 copy with codes * scale for weights."""
     layers: dict[str, Any] = {
         path: layer
-        for path, layer in model.named_modules(remove_duplicate=False)
-        if getattr(getattr(layer, "weight_quant", None), "is_quant_enabled", False)
-        and not layer.weight_quant.is_groupwise
+        for path, layer in all_names(model)
+        if (proxy := child(layer, "weight_quant")) is not None
+        and getattr(proxy, "is_quant_enabled", False)
+        and not proxy.is_groupwise
     }
     in_graph = graph_weights(graph, layers)
     given = given_besides_weights(model, graph, layers)

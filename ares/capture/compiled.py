@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ares.capture.walks import Named
+
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
@@ -30,14 +32,14 @@ def uncompiled() -> Iterator[None]:
             setattr(compiler, name, function)
 
 
-def in_training(model: nn.Module) -> dict[str, nn.Module]:
-    """Path -> module, of those in training mode, each once.
+def in_training(modules: Named) -> dict[str, nn.Module]:
+    """Path -> module, of those in training mode; `modules` by their first names.
 
     What `torch.compile` puts around a module does nothing of its own, and in torch 2.4 has a flag that `eval()` does
     not reach.
     """
     return {
         path: module
-        for path, module in model.named_modules()
+        for path, module in modules
         if module.training and "_orig_mod" not in module._modules
     }

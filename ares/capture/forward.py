@@ -7,7 +7,7 @@ hooks compute is recorded like any other function.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +18,7 @@ import torch
 from brevitas.quant_tensor import QuantTensor
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode
 from torch.utils.hooks import RemovableHandle
 
 from ares.capture.compiled import in_training, uncompiled
@@ -37,6 +37,9 @@ from ares.capture.leaves import (
     registered_tensors,
 )
 from ares.capture.record import PendingCall, Recorder, called_by_brevitas, tensors_in
+from ares.capture.walks import Held, Named, all_names, first_names, held
+
+_innermost_mode: Callable[[], object] = _get_current_function_mode
 
 
 def capture(
@@ -61,23 +64,31 @@ def capture(
     def leaf(module: nn.Module) -> bool:
         return is_library_leaf(module) or (is_leaf is not None and is_leaf(module))
 
-    recorder = Recorder(owned_tensors(model, leaf), on_output)
-    watch = _Watch(recorder)
-    training = list(in_training(model))
+    modules = all_names(model)
+    named = first_names(modules)
+    attributes = held(named)
+    recorder = Recorder(owned_tensors(modules, attributes, leaf), on_output)
+    watch = _Watch(recorder, named, attributes)
+    training = in_training(named)
     if training:
-        first = repr(training[0]) if training[0] else "the model itself"
+        path = next(iter(training))
+        first = repr(path) if path else "the model itself"
         message = f"{len(training)} modules are in training mode, the first is {first}"
-        recorder.report("training", None, training[0], message)
-    before = registered_tensors(model)
-    with torch.inference_mode(False), torch.no_grad(), _evaluating(model), watch.hooks(model, leaf):
+        recorder.report("training", None, path, message)
+    before = registered_tensors(named)
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        _evaluating(training.values()),
+        watch.hooks(hooked_modules(modules, leaf)),
+    ):
         clones = [tensor.clone() for tensor in inputs]
         for clone in clones:
             recorder.add_input(clone)
-        with _NamedErrors(model, watch, recorder), uncompiled(), _Mode(watch):
+        with _NamedErrors(model, watch, recorder), uncompiled(), watch.listening():
             result = model(*clones)
-        for name in sorted(
-            {name for name, _ in before.items() ^ registered_tensors(model).items()}
-        ):
+        after = registered_tensors(first_names(all_names(model)))
+        for name in sorted({name for name, _ in before.items() ^ after.items()}):
             recorder.report("inplace_state", None, "", f"forward assigned {name!r} anew")
         return recorder.finish(result)
 
@@ -94,12 +105,19 @@ class _Frame:
 
 
 class _Watch:
-    """Which modules are executing, and what of it the recorder is told."""
+    """Which modules are executing, and what of it the recorder is told.
 
-    def __init__(self, recorder: Recorder) -> None:
+    `modules`: those of the model, by their first names; `attributes`: what they hold.
+    """
+
+    def __init__(self, recorder: Recorder, modules: Named, attributes: Sequence[Held]) -> None:
         self.failure: tuple[BaseException | None, str] = (None, "")
         self._recorder = recorder
         self._frames: list[_Frame] = []
+        self._mode: Any = _Mode(self)
+        self._strangers = _Strangers(modules, attributes, self, recorder)
+        # Of what listens to all functions and all modules: None while nothing does.
+        self._ear: RemovableHandle | None = None
 
     @property
     def muted(self) -> bool:
@@ -110,8 +128,10 @@ class _Watch:
         return tuple(frame.path for frame in self._frames if not frame.muted)
 
     @contextmanager
-    def hooks(self, model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> Iterator[None]:
-        hooked = {id(module): (path, leaf) for path, module, leaf in hooked_modules(model, is_leaf)}
+    def hooks(self, modules: Iterable[tuple[str, nn.Module, bool]]) -> Iterator[None]:
+        """(path, module, leaf) of those that are told of."""
+        told = list(modules)
+        hooked = {id(module): (path, leaf) for path, module, leaf in told}
 
         def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._enter(module, *hooked[id(module)], args, kwargs)
@@ -119,10 +139,9 @@ class _Watch:
         def leave(module: nn.Module, args: object, kwargs: object, result: object) -> None:
             self.leave(module, result)
 
-        strangers = _Strangers(model, self, self._recorder)
-        handles = [register_module_forward_pre_hook(strangers.enter)]
+        handles = []
         try:
-            for module in (module for module in model.modules() if id(module) in hooked):
+            for _, module, _ in told:
                 handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
                 handles.append(
                     module.register_forward_hook(
@@ -131,14 +150,39 @@ class _Watch:
                 )
             yield
         finally:
-            for handle in (*handles, *strangers.handles):
+            for handle in (*handles, *self._strangers.handles):
                 handle.remove()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within, all functions come by, and the modules that nobody registered."""
+        self._listen()
+        try:
+            yield
+        finally:
+            self._stop()
+
+    def _listen(self) -> None:
+        if self._ear is None:
+            self._mode.__enter__()
+            self._ear = register_module_forward_pre_hook(self._strangers.enter)
+
+    def _rest(self) -> None:
+        """Listen to nothing until `_listen`: inside a leaf it would only take time, most of what a leaf of Brevitas
+        takes. Not where forward has put a mode of its own upon ours, which comes off in its turn.
+        """
+        if self._ear is not None and _innermost_mode() is self._mode:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._ear is not None:
+            self._mode.__exit__(None, None, None)
+            self._ear.remove()
+            self._ear = None
 
     def enter_muted(self, module: nn.Module) -> None:
         """A module that is no part of the model: its forward shows nothing but its result."""
-        self._frames.append(
-            _Frame(module, (self.scopes or ("",))[-1], True, None, sys.exc_info()[1])
-        )
+        self._push(_Frame(module, (self.scopes or ("",))[-1], True, None, sys.exc_info()[1]))
 
     def is_executing(self, module: nn.Module) -> bool:
         return bool(self._frames) and self._frames[-1].module is module
@@ -150,7 +194,12 @@ class _Watch:
         if leaf and not self.muted:
             with torch._C.DisableTorchFunction():  # not muted yet
                 call = self._recorder.begin(args, kwargs, self.scopes)
-        self._frames.append(_Frame(module, path, leaf or self.muted, call, sys.exc_info()[1]))
+        self._push(_Frame(module, path, leaf or self.muted, call, sys.exc_info()[1]))
+
+    def _push(self, frame: _Frame) -> None:
+        self._frames.append(frame)
+        if frame.muted:
+            self._rest()
 
     def leave(self, module: nn.Module, result: object) -> None:
         if not self._frames or self._frames[-1].module is not module:
@@ -163,13 +212,14 @@ class _Watch:
         elif frame.call is not None:
             self._recorder.end("module", frame.call, frame.path, module, result)
         self._frames.pop()
+        if not self.muted:
+            self._listen()
 
     def function(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call a function that PyTorch dispatched to the mode, and have it recorded."""
-        name = function_name(function)
-        if self.muted or is_about_the_tensor(name):
+        if self.muted or is_about_the_tensor(name := function_name(function)):
             return function(*args, **kwargs)
         call = self._recorder.begin(args, kwargs, self.scopes)
         result = function(*args, **kwargs)
@@ -192,12 +242,14 @@ class _Strangers:
     They hold what forward made of them, float32 where the model is in float64, and are run in the type of their input.
     """
 
-    def __init__(self, model: nn.Module, watch: _Watch, recorder: Recorder) -> None:
-        self._model = model
+    def __init__(
+        self, modules: Named, attributes: Sequence[Held], watch: _Watch, recorder: Recorder
+    ) -> None:
+        self._model = modules[0][1]
         self._watch = watch
         self._recorder = recorder
-        self._registered = {id(module) for module in model.modules()}
-        self._held = dict(_held_in_containers(model))
+        self._registered = {id(module) for _, module in modules}
+        self._held = dict(_held_in_containers(attributes))
         self._watched: dict[int, tuple[nn.Module, RemovableHandle]] = {}
 
     @property
@@ -242,20 +294,15 @@ class _Strangers:
 
 
 _CONTAINERS = (list, tuple, dict)
-# What torch registers is known by other ways.
-_HOLD_NO_MODULES = ("_modules", "_parameters", "_buffers")
 
 
-def _held_in_containers(model: nn.Module) -> Iterator[tuple[int, str]]:
+def _held_in_containers(attributes: Sequence[Held]) -> Iterator[tuple[int, str]]:
     """id of every module in a plain list, tuple or dict that is an attribute of a module -> the attribute's name."""
-    for path, module in model.named_modules():
-        for attribute, value in vars(module).items():
-            if not isinstance(value, _CONTAINERS) or not value:
-                continue
-            if attribute not in _HOLD_NO_MODULES:
-                for _, item in flatten(value):
-                    for inner in item.modules() if isinstance(item, nn.Module) else ():
-                        yield id(inner), f"{path}.{attribute}".lstrip(".")
+    for path, attribute, value in attributes:
+        if isinstance(value, _CONTAINERS) and value:
+            for _, item in flatten(value):
+                for inner in item.modules() if isinstance(item, nn.Module) else ():
+                    yield id(inner), f"{path}.{attribute}".lstrip(".")
 
 
 def _is_stateless(module: nn.Module) -> bool:
@@ -308,9 +355,8 @@ class _NamedErrors:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Every training flag off, and as it was afterwards: a training forward would change scales."""
-    training = in_training(model).values()
+def _evaluating(training: Collection[nn.Module]) -> Iterator[None]:
+    """The training flags of these off, and as they were afterwards: a training forward would change scales."""
     for module in training:
         module.training = False
     try:

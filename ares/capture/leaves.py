@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 import torch
 from torch import nn
+
+from ares.capture.walks import Held, Named
 
 _LIBRARIES = ("torch.nn.", "brevitas.nn.", "ares.nn.leaves.")
 _CONTAINERS = (
@@ -49,16 +52,18 @@ def is_library_leaf(module: nn.Module) -> bool:
 
 
 def hooked_modules(
-    model: nn.Module, is_leaf: Callable[[nn.Module], bool]
+    modules: Named, is_leaf: Callable[[nn.Module], bool]
 ) -> Iterator[tuple[str, nn.Module, bool]]:
-    """(path, module, leaf) of every module that is not inside a leaf, each once.
+    """(path, module, leaf) of every module that is not inside a leaf, each once; `modules` is all of the model.
 
-    `path` is the first name in `named_modules`. Scripted modules take no hooks and are left out:
+    `path` is the first of its names. Scripted modules take no hooks and are left out:
     what they compute then has an unknown origin.
     """
-    paths = {id(module): path for path, module in model.named_modules()}
+    paths: dict[int, str] = {}
+    for path, module in modules:
+        paths.setdefault(id(module), path)
     seen: set[int] = set()
-    pending = [model]
+    pending = [modules[0][1]]
     while pending:
         module = pending.pop()
         if id(module) in seen or isinstance(module, torch.jit.ScriptModule):
@@ -87,58 +92,50 @@ class Owned:
     flaw: str
 
 
-def owned_tensors(model: nn.Module, is_leaf: Callable[[nn.Module], bool]) -> dict[int, Owned]:
-    """id -> parameter, buffer or plain tensor attribute of the model.
+def owned_tensors(
+    modules: Named, attributes: Sequence[Held], is_leaf: Callable[[nn.Module], bool]
+) -> dict[int, Owned]:
+    """id -> parameter, buffer or plain tensor attribute of the model with these modules, by all their names.
 
-    A tensor with several names gets the first one outside leaves, else the first one.
+    `attributes` are those of the modules by their first names. A tensor with several names gets the first one outside
+    leaves, else the first one.
     """
-    # One list for all: to walk through a model of Brevitas costs more than to look at what is found.
-    modules = list(model.named_modules(remove_duplicate=False))
-    leaves = {
-        path for path, module in modules if is_leaf(module) or library_class(module) is not None
-    }
+    by_path = dict(modules)
+
+    @cache
+    def is_owner(path: str) -> bool:
+        module = by_path.get(path)
+        return module is not None and (is_leaf(module) or library_class(module) is not None)
 
     def owner(name: str) -> str | None:
         parts = name.split(".")
-        return next((p for n in range(len(parts)) if (p := ".".join(parts[:n])) in leaves), None)
+        return next((p for n in range(len(parts)) if is_owner(p := ".".join(parts[:n]))), None)
 
     found: dict[int, Owned] = {}
     for name, tensor in chain(_members(modules, "_parameters"), _members(modules, "_buffers")):
         known = found.get(id(tensor))
         if known is None or (known.owner is not None and owner(name) is None):
             found[id(tensor)] = Owned(tensor, name, name, owner(name), "")
-    for path, module in _unique(modules):
-        for attribute, tensor in vars(module).items():
-            if isinstance(tensor, torch.Tensor):
-                name = f"{path}.{attribute}".removeprefix(".")
-                flaw = f"{name} is a plain tensor attribute, not a parameter or buffer"
-                found.setdefault(id(tensor), Owned(tensor, name, name, owner(name), flaw))
+    for path, attribute, tensor in attributes:
+        if isinstance(tensor, torch.Tensor):
+            name = f"{path}.{attribute}".removeprefix(".")
+            flaw = f"{name} is a plain tensor attribute, not a parameter or buffer"
+            found.setdefault(id(tensor), Owned(tensor, name, name, owner(name), flaw))
     return found
 
 
-_Named = Sequence[tuple[str, nn.Module]]
-
-
-def _unique(modules: _Named) -> Iterator[tuple[str, nn.Module]]:
-    """Each module by its first name."""
-    seen: set[int] = set()
-    for path, module in modules:
-        if id(module) not in seen:
-            seen.add(id(module))
-            yield path, module
-
-
-def _members(modules: _Named, registry: str) -> Iterator[tuple[str, torch.Tensor]]:
+def _members(modules: Named, registry: str) -> Iterator[tuple[str, torch.Tensor]]:
     """Parameters or buffers by all their names, in the order of `named_parameters` and `named_buffers`."""
     for path, module in modules:
-        for name, tensor in getattr(module, registry).items():
-            if tensor is not None:
-                yield f"{path}.{name}" if path else name, tensor
+        members = getattr(module, registry)
+        if members:
+            for name, tensor in members.items():
+                if tensor is not None:
+                    yield f"{path}.{name}" if path else name, tensor
 
 
-def registered_tensors(model: nn.Module) -> dict[str, int]:
-    """First name -> id of every parameter and buffer."""
-    modules = list(model.named_modules())
+def registered_tensors(modules: Named) -> dict[str, int]:
+    """First name -> id of every parameter and buffer; `modules` by their first names."""
     found: dict[str, int] = {}
     for registry in ("_parameters", "_buffers"):
         seen: set[int] = set()

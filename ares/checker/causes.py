@@ -15,6 +15,7 @@ from torch import nn
 
 import ares.nn
 from ares.capture.leaves import library_class
+from ares.capture.walks import all_names, first_names
 from ares.extract import Analysis, Finding, Status, analyse
 from ares.ir.names import carried
 
@@ -68,7 +69,7 @@ def _doubles(model: nn.Module) -> dict[str, str]:
     """Path -> class of the user's modules with the name of a layer of `ares.nn`; the network itself is none."""
     return {
         carried(path): type(module).__name__
-        for path, module in model.named_modules()
+        for path, module in first_names(all_names(model))
         if path and type(module).__name__ in _layers_of_ares() and _is_foreign(module)
     }
 

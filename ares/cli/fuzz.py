@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from rich.text import Text
 from ares.cli.model_options import import_torch
 from ares.cli.output import USAGE, complain, fail_usage, show, wide_console
 from ares.cli.targets import Scheduler
-from ares.files import is_taken
+from ares.files import is_taken, write_file
 from ares.toolchain import Target, ToolchainError, missing_tools, select
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ Jobs = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Models side by side; default: one per core."),
 ]
+Coverage = Annotated[
+    Path | None,
+    typer.Option(
+        "--coverage",
+        metavar="FILE",
+        help="Write every cell of the coverage table with its count, and all holes, as JSON.",
+    ),
+]
 Record = Annotated[
     bool,
     typer.Option(
@@ -77,6 +86,7 @@ def fuzz_command(
     out: Out = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,
+    coverage: Coverage = None,
     record: Record = False,
 ) -> None:
     """Draw random Brevitas models and judge each by all witnesses, in every layer, on every chosen target.
@@ -104,6 +114,8 @@ def fuzz_command(
         fail_usage(str(error))
     for line in lines_of(tally):
         show(console, line)
+    if coverage is not None:
+        _write_coverage(tally, coverage)
     if tally.interrupted:
         raise KeyboardInterrupt
     if out is not None:
@@ -114,6 +126,17 @@ def fuzz_command(
         _record(console, tally)
     if not tally.layers:
         raise typer.Exit(USAGE)
+
+
+def _write_coverage(tally: Tally, path: Path) -> None:
+    """All counts and holes of a campaign, also of one that was stopped."""
+    from ares.fuzzer.coverage import as_json
+
+    text = json.dumps(as_json(tally.cells), indent=1) + "\n"
+    try:
+        write_file(path, text.encode())
+    except OSError as error:
+        fail_usage(f"{path}: the coverage cannot be written: {error.strerror or error}")
 
 
 def _record(console: Console, tally: Tally) -> None:

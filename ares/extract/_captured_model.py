@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,12 +23,14 @@ from ares.capture import (
 from ares.capture.compiled import in_training
 from ares.capture.dataflow import Problem, Ref
 from ares.capture.leaves import is_library_leaf
+from ares.capture.walks import Named, all_names, first_names
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
 from ares.extract._truncation import observe_truncations
 from ares.extract._weights import observe_inputs
-from ares.ir.names import carried, refusal
+from ares.ir.names import LONGEST, carried, refusal
 
+_WORDS = re.compile(r"[\w.]*", re.ASCII)
 _GIVES_INDICES = ("max", "adaptive_max_pool1d", "adaptive_max_pool2d")
 
 
@@ -117,18 +120,20 @@ def refuse_changed(module: nn.Module) -> None:
     """Refuse a layer that does something else than its class says."""
     if "forward" in vars(module):
         reject("its forward was replaced", "write a class of your own that calls the layer")
-    for path, inner in module.named_modules():
+    for path, inner in first_names(all_names(module)):
         if path and (inner._forward_hooks or inner._forward_pre_hooks):
             reject(f"{path} inside it has hooks", "remove them, or hook the layer itself")
 
 
 def _refuse_model(model: nn.Module) -> Finding | None:
-    for path in dict.fromkeys(path for path, _ in _named(model)):
+    everything = all_names(model)
+    modules = first_names(everything)
+    for path in _strange_names(everything):
         why = refusal(path)
         if why is not None:
-            module = ascii(path if len(path) <= 60 else f"{path[:60]}...")
-            return Finding("", f"module {module}", Status.ERROR, why, "give it another name")
-    training = list(in_training(model))
+            named = ascii(path if len(path) <= 60 else f"{path[:60]}...")
+            return Finding("", f"module {named}", Status.ERROR, why, "give it another name")
+    training = list(in_training(modules))
     if training:
         # Brevitas' quantisers share inner modules: a layer whose own flag is set says more than those.
         own = (path for path in training if _layer_of(model, path)[0] == carried(path))
@@ -138,7 +143,7 @@ def _refuse_model(model: nn.Module) -> Finding | None:
             "the model is in training mode",
             "call model.eval() before extraction",
         )
-    for path, module in model.named_modules():
+    for path, module in modules:
         if is_switched_off(module):
             return Finding(
                 *_layer_of(model, path),
@@ -178,10 +183,16 @@ def _layer_of(model: nn.Module, path: str) -> tuple[str, str]:
     return carried(layer), type(model.get_submodule(layer)).__name__
 
 
-def _named(model: nn.Module) -> Iterator[tuple[str, object]]:
-    yield from model.named_modules(remove_duplicate=False)
-    yield from model.named_parameters(remove_duplicate=False)
-    yield from model.named_buffers(remove_duplicate=False)
+def _strange_names(modules: Named) -> Iterator[str]:
+    """Paths of modules, parameters and buffers, each once, of which it has to be asked whether they can be carried."""
+    paths = [path for path, _ in modules]
+    for path, module in modules:
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None:
+                paths.append(f"{path}.{name}" if path else name)
+    for path in dict.fromkeys(paths):
+        if len(path) > LONGEST or not _WORDS.fullmatch(path):
+            yield path
 
 
 def _first_sample(x: torch.Tensor) -> torch.Tensor:

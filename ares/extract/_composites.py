@@ -11,10 +11,14 @@ from ares.ir import Composite, GraphError
 from ares.ir.names import ROOT, carried
 from ares.ops import COMPOSITES, CompositeKind, KernelOperation
 
+_CLASSES = frozenset(name for kind in COMPOSITES for name in kind.classes)
+
 
 def composite_kind(module: nn.Module) -> CompositeKind | None:
     """The kind of a module whose class, or a base of it, is a composite."""
     bases = type(module).__mro__
+    if _CLASSES.isdisjoint(cls.__name__ for cls in bases):
+        return None
     return next((kind for kind in COMPOSITES if any(_is_of(kind, cls) for cls in bases)), None)
 
 

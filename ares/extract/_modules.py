@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ares.capture.leaves import hooked_modules, is_library_leaf
+from ares.capture.walks import all_names, first_names
 from ares.extract._findings import Finding, Status
 from ares.extract._migration import advice
 from ares.extract._registry import module_detector
@@ -16,10 +17,10 @@ def module_findings(model: nn.Module) -> tuple[Finding, ...]:
     A class without a detector is an error with its advice. Containers and the model's own modules are descended
     into and give no finding of their own: what their `forward` does is not known here.
     """
-    leaves = {path: module for path, module, leaf in hooked_modules(model, is_library_leaf) if leaf}
-    return tuple(
-        _finding(path, leaves[path]) for path, _ in model.named_modules() if path in leaves
-    )
+    modules = all_names(model)
+    hooked = hooked_modules(modules, is_library_leaf)
+    leaves = {path: module for path, module, leaf in hooked if leaf}
+    return tuple(_finding(path, leaves[path]) for path, _ in first_names(modules) if path in leaves)
 
 
 def _finding(path: str, module: nn.Module) -> Finding:

@@ -18,6 +18,7 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
 from ares.capture.compiled import uncompiled
+from ares.capture.walks import all_names, child, first_names
 from ares.extract._call import Call
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import code_range, is_enabled, require_settled
@@ -61,8 +62,8 @@ def observe_truncations(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Non
     handles = []
     running: dict[int, list[Any]] = {}
     module: Any  # torch declares no attributes but tensors and modules; the copy is ours, and so is this one
-    for module in model.modules():
-        proxy: Any = getattr(module, "trunc_quant", None)
+    for _, module in first_names(all_names(model)):
+        proxy = child(module, "trunc_quant")
         if proxy is None or not is_enabled(proxy):
             continue
         observed: list[Any] = []

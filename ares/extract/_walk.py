@@ -10,6 +10,7 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import Node, Ref
+from ares.capture.walks import all_names, first_names
 from ares.extract._alone import Arguments, StandIn, judge_alone, resolved
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
@@ -94,13 +95,13 @@ class _Walk:
         allow_uncalibrated: bool,
     ) -> None:
         self.dataflow = captured.dataflow
-        self.modules = dict(captured.double.named_modules())
+        self.modules = dict(first_names(all_names(captured.double)))
         self.roots = composite_roots(self.modules)
         self.builder = Builder(name, self.roots)
         self.context = Context(
             builder=self.builder,
             # By every name: a copy of a GraphModule may come upon shared modules in another order.
-            single=dict(captured.single.named_modules(remove_duplicate=False)),
+            single=dict(all_names(captured.single)),
             proxy_paths={
                 id(module): path
                 for path, module in self.modules.items()
@@ -233,7 +234,7 @@ class _Walk:
         if node.module is None:
             return
         counts = dict(before)
-        for _, module in node.module.named_modules(remove_duplicate=False):
+        for _, module in all_names(node.module):
             path = self.context.proxy_paths.get(id(module))
             if path is not None and is_enabled(module):
                 counts[path] = counts.get(path, 0) + 1

@@ -18,6 +18,7 @@ import torch
 from brevitas.quant_tensor import IntQuantTensor
 from torch import nn
 
+from ares.capture.walks import all_names, first_names
 from ares.extract._findings import reject
 from ares.extract._quantizers import code_range, is_enabled, require_settled
 from ares.ir import frozen_array
@@ -61,8 +62,10 @@ def observe_inputs(model: nn.Module, inputs: Sequence[torch.Tensor]) -> None:
     """
     handles = []
     proxy: Any  # torch declares no attributes but tensors and modules; the copy is ours, and so is this one
-    for proxy in model.modules():
-        if getattr(proxy, "requires_quant_input", False) and is_enabled(proxy):
+    for _, proxy in first_names(all_names(model)):
+        # Of the class first: what a module has not takes torch long to say.
+        asks = hasattr(type(proxy), "requires_quant_input") and proxy.requires_quant_input
+        if asks and is_enabled(proxy):
             observed: set[tuple[float, bool]] = set()
             proxy.observed_inputs = observed
             handles.append(proxy.tensor_quant.register_forward_pre_hook(partial(_note, observed)))

@@ -252,6 +252,11 @@ def work(seeds: Sequence[int], targets: Sequence[str]) -> tuple[Judged, ...]:
     from ares.toolchain import select
 
     torch.set_num_threads(1)
-    # What the imports left behind is not looked through again and again.
+    # Modules are full of cycles: what a batch leaves is collected once, what the imports left is not looked through.
     gc.freeze()
-    return judge_batch([draw(seed) for seed in seeds], select(list(targets)) if targets else ())
+    gc.disable()
+    try:
+        return judge_batch([draw(seed) for seed in seeds], select(list(targets)) if targets else ())
+    finally:
+        gc.enable()
+        gc.collect()

@@ -252,6 +252,19 @@ def holes(counts: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(sorted(cell for cell in possible() if not counts.get(cell)))
 
 
+def by_dimension(counts: Mapping[str, int]) -> list[tuple[str, int, int, tuple[str, ...]]]:
+    """The table in short, a row for each dimension: its name, cells drawn, cells possible, holes as `conv2d 7`."""
+    cells: dict[str, list[str]] = {name: [] for name in DIMENSIONS}
+    for cell in sorted(possible()):
+        cells.setdefault(cell.split("/")[1], []).append(cell)
+    rows = []
+    for dimension, known in cells.items():
+        missing = [cell.split("/", 2) for cell in known if not counts.get(cell)]
+        holes_of = tuple(f"{stem} {name}" for stem, _, name in missing)
+        rows.append((dimension, len(known) - len(missing), len(known), holes_of))
+    return rows
+
+
 def table(counts: Mapping[str, int]) -> list[tuple[str, str, str]]:
     """A row for each operation and dimension: both, then the classes with their counts; 0 marks a hole."""
     named: dict[tuple[str, str], dict[str, int]] = {}

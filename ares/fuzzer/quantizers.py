@@ -17,6 +17,7 @@ import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
+from ares.capture.walks import all_names, first_names
 from ares.fuzzer.code_ranges import largest_code
 from ares.fuzzer.recipe import Option
 
@@ -48,10 +49,10 @@ def activation_quantizer(options: Mapping[str, Option]) -> Any:
     threshold = scale * largest_code(bits, signed, narrow)
     if number.get("zero_point", 0):
         return bq.ShiftedUint8ActPerTensorFloat.let(bit_width=bits)
-    base = _ACTIVATIONS[signed].let(bit_width=bits, narrow_range=narrow)
-    if scaling == "runtime":
-        return base
-    return base.let(scaling_impl_type=scaling.upper(), scaling_init=threshold)
+    given: dict[str, Any] = {"bit_width": bits, "narrow_range": narrow}
+    if scaling != "runtime":
+        given |= {"scaling_impl_type": scaling.upper(), "scaling_init": threshold}
+    return _ACTIVATIONS[signed].let(**given)
 
 
 def settle(module: nn.Module, options: Mapping[str, Option]) -> None:
@@ -94,7 +95,7 @@ def _coarse(value: float) -> torch.Tensor:
 
 
 def _quantizers(module: nn.Module) -> Iterator[Any]:
-    for proxy in module.modules():
+    for _, proxy in first_names(all_names(module)):
         if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
             yield proxy.fused_activation_quant_proxy.tensor_quant
 

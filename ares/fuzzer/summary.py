@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from ares.fuzzer.campaign import Tally
+from ares.fuzzer.coverage import by_dimension
 from ares.fuzzer.findings import command
 from ares.ops import operations
 
 _MOST_REASONS = 8
+_MOST_HOLES = 3
+_CALLED = {"behind": "neighbour", "kernel function": "kernel variant"}
 
 
 def lines_of(tally: Tally) -> Iterator[Text]:
@@ -28,12 +31,26 @@ def lines_of(tally: Tally) -> Iterator[Text]:
     reached = len(_op_types()) - len(holes)
     what = f"; not reached: {', '.join(holes)}" if holes else ""
     yield Text(f"operations reached: {reached} of {len(_op_types())}{what}")
+    yield from _coverage(tally)
     for finding in sorted(tally.firsts, key=lambda found: found.seed):
         count = len(tally.findings[finding.symptom])
         again = command(finding.seed, finding.target or " --target ".join(tally.targets))
         yield Text(f"FOUND {count:3}x {finding.symptom}", "red", no_wrap=True)
         yield Text(f"      first seed {finding.seed}: {again}", no_wrap=True)
     yield verdict(tally)
+
+
+def _coverage(tally: Tally) -> Iterator[Text]:
+    """Of each dimension of operations how many cells were drawn, and the first of its holes."""
+    rows = by_dimension(tally.cells)
+    drawn, known = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    yield Text(f"coverage: {drawn} of {known} cells drawn ({_share(drawn, known)})")
+    for dimension, seen, cells, holes in rows:
+        more = f" and {len(holes) - _MOST_HOLES} more" if len(holes) > _MOST_HOLES else ""
+        named = f"  not drawn: {', '.join(holes[:_MOST_HOLES])}{more}" if holes else ""
+        yield Text(
+            f"  {_CALLED.get(dimension, dimension):16}{seen:4} of {cells:4}{named}", no_wrap=True
+        )
 
 
 def verdict(tally: Tally) -> Text:

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import _global_forward_pre_hooks
+from torch.utils._device import DeviceContext
 
 from ares.capture import CaptureError, capture
 from tests.capture.models import MODELS, Applies, Composite, Holder, calibrated, linear, noise
+
+modes: Any = torch.overrides  # untyped
 
 
 def hooks_of(model: nn.Module) -> int:
@@ -82,3 +86,62 @@ def test_runs_in_any_gradient_mode() -> None:
     inputs[0].requires_grad_()
     flow = capture(model, inputs)
     assert [node.key for node in flow.nodes] == plain_keys
+
+
+class UnderModes(nn.Module):
+    """Puts modes of its own around a leaf, leaves one on the stack, and fails where it is told to."""
+
+    def __init__(self, *, stays: bool = False, fails: bool = False) -> None:
+        super().__init__()
+        self.first, self.second = linear(4, 4), linear(4, 4)
+        self.stays, self.fails = stays, fails
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.device("cpu"):
+            x = self.first(x).relu()
+        if self.stays:
+            DeviceContext(torch.device("cpu")).__enter__()  # type: ignore[no-untyped-call]
+        if self.fails:
+            x = x[:, :3]
+        result: torch.Tensor = self.second(x).relu()
+        return result
+
+
+def test_functions_are_seen_behind_leaves_whatever_modes_forward_has() -> None:
+    keys = [node.key for node in capture(UnderModes().eval(), noise([(2, 4)], 1)).nodes]
+    assert keys == ["input:0", "first#0", ":relu#0", "second#0", ":relu#1"]
+
+
+@pytest.mark.parametrize("stays", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_listens_afterwards(stays: bool, fails: bool) -> None:
+    before = len(modes._get_current_function_mode_stack()), len(_global_forward_pre_hooks)
+    model = UnderModes(stays=stays, fails=fails).eval()
+    try:
+        if fails:
+            with pytest.raises(CaptureError, match=r"module 'second'"):
+                capture(model, noise([(2, 4)], 1))
+        else:
+            capture(model, noise([(2, 4)], 1))
+    finally:
+        left = len(modes._get_current_function_mode_stack()) - before[0]
+        for _ in range(left):
+            modes._pop_mode()
+    assert left == stays
+    assert len(_global_forward_pre_hooks) == before[1]
+
+
+def test_what_forward_makes_is_seen_behind_leaves() -> None:
+    class Makes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = nn.Linear(4, 4)(self.first(x))
+            return result
+
+    (found,) = (
+        p for p in capture(Makes().eval(), noise([(2, 4)], 1)).problems if p.kind != "random"
+    )
+    assert found.kind == "made_in_forward"

@@ -7,15 +7,27 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ares.cli.app import app
 from ares.evidence import is_current, read_record
 from ares.fuzzer import coverage
 from ares.fuzzer.campaign import Tally
-from ares.fuzzer.coverage import DIMENSIONS, INSIDE, as_json, cells_of, holes, possible, table
+from ares.fuzzer.coverage import (
+    DIMENSIONS,
+    INSIDE,
+    as_json,
+    by_dimension,
+    cells_of,
+    holes,
+    possible,
+    table,
+)
 from ares.fuzzer.findings import Finding, Judged
 from ares.fuzzer.judging import DrawnSubject
 from ares.fuzzer.recipe import InputSpec, Node, Option, Recipe
 from ares.fuzzer.record import NotWhole, write
+from ares.fuzzer.summary import lines_of
 from ares.ops import operations
 
 SHARE = 2.0**-6
@@ -95,6 +107,43 @@ def test_holes_are_what_is_possible_and_was_not_drawn(cells: frozenset[str]) -> 
     assert row[2] == "1 1, 2 1, 3 0"
     facts = as_json(counts)
     assert facts["possible"] - facts["drawn"] == len(facts["holes"])
+
+
+def test_the_short_table_counts_every_cell_and_names_every_hole(cells: frozenset[str]) -> None:
+    counts = Counter(cells)
+    rows = {row[0]: row[1:] for row in by_dimension(counts)}
+    assert sum(known for _, known, _ in rows.values()) == len(possible())
+    assert sum(len(missing) for *_, missing in rows.values()) == len(holes(counts))
+    drawn, known, missing = rows["stride"]
+    assert drawn + len(missing) == known
+    assert "conv2d 3" in missing
+    assert "conv2d 2" not in missing
+    assert "runtime ares_conv2d" not in rows["kernel function"][2]
+
+
+def test_the_summary_shows_the_table_with_holes_by_name(cells: frozenset[str]) -> None:
+    lines = [line.plain for line in lines_of(whole(cells))]
+    facts = as_json(Counter(cells))
+    share = f"coverage: {facts['drawn']} of {facts['possible']} cells drawn"
+    (start,) = (at for at, line in enumerate(lines) if line.startswith(share))
+    shown = lines[start + 1 : start + 1 + len(DIMENSIONS) + 2]
+    assert [line[2:18].strip() for line in shown] == [*DIMENSIONS, "neighbour", "kernel variant"]
+    (stride,) = (line for line in shown if line.startswith("  stride "))
+    assert "not drawn: average_fp32 1, average_fp32 2, average_fp32 3 and " in stride
+    assert lines[-1].startswith("NONE FOUND")
+
+
+def test_the_whole_table_goes_into_a_file(
+    cells: frozenset[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ares.cli.fuzz._run", lambda *_: whole(cells))
+    file = tmp_path / "cells.json"
+    words = ["fuzz", "--graphs", "2", "--seed", "5", "--coverage"]
+    assert CliRunner().invoke(app, [*words, str(file)]).exit_code == 0
+    assert json.loads(file.read_text()) == as_json(Counter(cells))
+    absent = CliRunner().invoke(app, [*words, str(tmp_path / "none" / "cells.json")])
+    assert absent.exit_code == 2
+    assert "the coverage cannot be written" in absent.stderr
 
 
 # --- the record

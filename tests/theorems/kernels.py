@@ -31,7 +31,8 @@ LARGEST_SHIFT = 61
 class Kernel:
     """A micro-kernel's requantisation: its function, the lanes of a vector, and whether its shifts may stay free.
 
-    Where they may not (SSE4.1 multiplies by powers of two; branches make it hard), they are taken one after the other.
+    Where they may not (SSE4.1 and wasm multiply by powers of two; branches make it hard), they are taken one after the
+    other.
     """
 
     build: Build
@@ -47,7 +48,7 @@ KERNELS = {
     "avx512": Kernel(X86_AVX512, "requantize_avx512", 16),
     "neon-64": Kernel(NEON_64, "ares_requantize_neon", 4),
     "neon-32": Kernel(NEON_32, "ares_requantize_neon", 4),
-    "wasm": Kernel(WASM, "ares_requantize_wasm", 4),
+    "wasm": Kernel(WASM, "ares_requantize_wasm", 4, free_shifts=False),
 }
 
 

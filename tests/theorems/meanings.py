@@ -290,3 +290,23 @@ _wasm_narrowing(r"wasm\.narrow\.signed\.v8i16\.v4i32", 32, is_signed=True)
 _wasm_narrowing(r"wasm\.narrow\.signed\.v16i8\.v8i16", 16, is_signed=True)
 _wasm_narrowing(r"wasm\.narrow\.unsigned\.v8i16\.v4i32", 32, is_signed=False)
 _wasm_narrowing(r"wasm\.narrow\.unsigned\.v16i8\.v8i16", 16, is_signed=False)
+
+
+@_means(r"wasm\.shuffle")
+def _wasm_shuffle(machine: Machine, type_: Type, operands: list[Any], types: list[Type]) -> Any:
+    """Bytes of two vectors by sixteen numbers, of which those of the second begin at 16."""
+    both = [*operands[0], *operands[1]]
+    return [both[number] for number in operands[2:]]
+
+
+@_means(r"wasm\.bitselect\..*")
+def _wasm_bitselect(machine: Machine, type_: Type, operands: list[Any], types: list[Type]) -> Any:
+    """Bits of the first where the third has ones, else of the second."""
+    width = _bits(type_)
+
+    def one(a: Bits, b: Bits, mask: Bits) -> Bits:
+        differing = binary("xor", width, a, b, machine.products)
+        taken = binary("and", width, differing, mask, machine.products)
+        return binary("xor", width, b, taken, machine.products)
+
+    return _lanes(type_, one, *operands)

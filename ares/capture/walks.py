@@ -1,0 +1,66 @@
+"""Every module of a model, in one list: what many questions are asked of is walked through once.
+
+torch's own `named_modules` hands each module up through a generator for every level above it, which for the models of
+Brevitas, a dozen modules to a quantiser, takes longer than what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+Named = Sequence[tuple[str, nn.Module]]
+"""Modules by their paths."""
+Held = tuple[str, str, Any]
+"""Path of a module, an attribute of it, the value."""
+
+_SIMPLE = frozenset((bool, int, float, str, type(None)))
+# Hooks are anything that can be called.
+_OF_TORCH = frozenset(name for name in vars(nn.Module()) if "_hooks" not in name)
+
+
+def all_names(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(path, module) in the order of `named_modules(remove_duplicate=False)`: a shared module under all its names."""
+    found = [("", model)]
+    _visit("", model, found)
+    return found
+
+
+def _visit(prefix: str, module: nn.Module, found: list[tuple[str, nn.Module]]) -> None:
+    for name, child in module._modules.items():
+        if child is not None:
+            path = prefix + name
+            found.append((path, child))
+            if child._modules:
+                _visit(f"{path}.", child, found)
+
+
+def first_names(modules: Named) -> list[tuple[str, nn.Module]]:
+    """Each module once, by the first of its names: `named_modules()` where `modules` are all names."""
+    seen: set[int] = set()
+    found = []
+    for pair in modules:
+        if id(pair[1]) not in seen:
+            seen.add(id(pair[1]))
+            found.append(pair)
+    return found
+
+
+def child(module: nn.Module, name: str) -> Any:
+    """The part of a module that is registered by this name, else None: quicker than an attribute that is not there."""
+    modules = module._modules  # of what is scripted no dict
+    if name not in modules:
+        return None
+    return modules[name]
+
+
+def held(modules: Named) -> list[Held]:
+    """What modules have beside what every module has, and numbers and texts."""
+    return [
+        (path, attribute, value)
+        for path, module in modules
+        for attribute, value in vars(module).items()
+        if attribute not in _OF_TORCH and type(value) not in _SIMPLE
+    ]
