@@ -101,16 +101,22 @@ def _missed(statements: Iterable[Statement]) -> Mapping[str, tuple[int, ...]]:
 def unreached(covered: Mapping[str, Coverage]) -> Iterator[str]:
     """Functions that a whole run never entered and kernels.toml names no reason for: `file: function (lines)`."""
     reasons = read_table()["not_reached"]
-    for file, row in covered.items():
-        for function, lines in row.missed.items():
-            if function not in row.entered and function not in reasons:
-                yield f"{file}: {function} (line {', '.join(map(str, lines))})"
+    for file, function, lines in _never_entered(covered):
+        if function not in reasons:
+            yield f"{file}: {function} (line {', '.join(map(str, lines))})"
 
 
 def reasons_without_need(covered: Mapping[str, Coverage]) -> list[str]:
-    """Functions in [not_reached] that some proof entered."""
-    entered = {function for row in covered.values() for function in row.entered}
-    return [name for name in read_table()["not_reached"] if name in entered]
+    """Functions in [not_reached] that some proof entered, wherever there is one of that name."""
+    needed = {function for _, function, _ in _never_entered(covered)}
+    return [name for name in read_table()["not_reached"] if name not in needed]
+
+
+def _never_entered(covered: Mapping[str, Coverage]) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    for file, row in covered.items():
+        for function, lines in row.missed.items():
+            if function not in row.entered:
+                yield file, function, lines
 
 
 def files_without_proof() -> list[str]:
