@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -32,7 +35,7 @@ from ares.toolchain import (
     missing_tools,
     select,
 )
-from ares.verdict import Outcome, Verdict
+from ares.verdict import STAGES, Outcome, Verdict, proof_stage
 
 # As many targets as a table of subjects x targets can show side by side.
 _WIDEST = 8
@@ -75,6 +78,13 @@ Fresh = Annotated[
     bool,
     typer.Option("--fresh", help="Compute everything anew, also what passed on the same content."),
 ]
+Prove = Annotated[
+    bool,
+    typer.Option(
+        "--prove",
+        help="Also show of each layer for which inputs its compiled code is right, as `ares prove`; a column a target.",
+    ),
+]
 ListNetworks = Annotated[
     bool, typer.Option("--list", help="List the networks and suites and stop.")
 ]
@@ -97,6 +107,7 @@ def networks(
     require_all_targets: RequireAllTargets = False,
     all_cells: AllCells = False,
     fresh: Fresh = False,
+    prove: Prove = False,
     list_networks: ListNetworks = False,
     list_targets: ListTargets = False,
 ) -> None:
@@ -124,6 +135,8 @@ def networks(
             matrix = _run(console, zoo, chosen, targets, jobs, sample, fresh, cluster)
     except (UnknownNetwork, ToolchainError, ResourceError) as error:
         fail_usage(str(error))
+    if prove:
+        matrix = _proven(console, zoo, matrix, jobs)
     _show(console, matrix, zoo)
     if json_out is not None:
         write_text(json_out, as_json(matrix))
@@ -168,6 +181,24 @@ def _run(
         )
 
 
+def _proven(console: Console, zoo: Zoo, matrix: Matrix, jobs: int | None) -> Matrix:
+    """The matrix, and how each layer was shown to be right, of all subjects whose stages before the C passed."""
+    from ares.prover.verdicts import Judged, prove_networks, with_proofs
+
+    before = {stage.name for stage in STAGES}
+    bad = {verdict.network for verdict in matrix.failures if verdict.stage in before}
+    names = [name for name in matrix.subjects if name not in bad]
+    start = time.monotonic()
+    with console.status("proofs") as status:
+
+        def tell(judged: Judged) -> None:
+            status.update(f"proofs: {judged.verdicts[0].network} is done")
+
+        count = max(1, jobs or os.cpu_count() or 1)
+        found = prove_networks(zoo, names, matrix.targets, count, tell) if matrix.targets else []
+    return with_proofs(matrix, found, time.monotonic() - start)
+
+
 class _Lines:
     """Progress for a log: a line whenever the first running job is about another subject."""
 
@@ -210,7 +241,7 @@ def _by_subject(matrix: Matrix, width: int) -> Table | None:
     for name in matrix.subjects:
         row = [cells.get((name, stage)) for stage in matrix.stages]
         seconds = sum(verdict.seconds for verdict in row if verdict)
-        marks = [_mark(verdict.outcome) if verdict else Text("") for verdict in row]
+        marks = [_mark(verdict) if verdict else Text("") for verdict in row]
         rows.append([Text(name), *marks, Text(f"{seconds:.1f}")])
     columns = [Column(heading) for heading in ("network", *matrix.stages, "s")]
     return fitting_table(columns, rows, width) if fits(columns, rows, width) else None
@@ -240,8 +271,12 @@ def _by_target(matrix: Matrix, width: int) -> Table:
     return fitting_table(columns, rows, width)
 
 
-def _mark(outcome: Outcome) -> Text:
-    return Text(outcome.facts.mark, outcome.facts.style)
+def _mark(verdict: Verdict) -> Text:
+    """Of a proof how many of the layers are shown for every input."""
+    facts = verdict.outcome.facts
+    shown = re.match(r"(\d+) of (\d+) layers", verdict.message)
+    proof = verdict.stage == proof_stage(verdict.target) and shown is not None
+    return Text(f"{shown[1]}/{shown[2]}" if proof and shown else facts.mark, facts.style)
 
 
 def _count(verdicts: Sequence[Verdict], outcome: Outcome) -> Text:

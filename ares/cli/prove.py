@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ares.cli.model_options import (
     InitKwarg,
@@ -96,18 +97,20 @@ def prove_command(
     bound on paper and the golden cases show. Exit code 0: nothing is wrong; 1: a layer is wrong, or the model cannot
     be mapped; 2: usage, or a model or target that cannot be used.
     """
+    from ares.prover.proving import kinds_of
+
     require_writable(json_out)
     if out is not None and is_taken(out):
         fail_usage(f"{out} is there already and not empty; name a new folder or remove it first")
     if (model is None) == (model_file is None):
         fail_usage("name one model: a network of the zoo (ares prove test_4), or --model-file FILE")
     targets = own_or_ours(target, cc, runner, None, targets_file)
-    import_torch()
     console = wide_console(json_out)
     with code_of_the_user(console):
         if model is not None:
             subject = _network(model)
         else:
+            import_torch()
             choice = choose(
                 model_file, None, model_class, init_kwarg, input_shape, state_dict, inputs
             )
@@ -123,7 +126,8 @@ def prove_command(
         show(console, f"certificate: {out}; tools/check_certificate.py says how to re-check it")
     if json_out is not None:
         proofs = [proof.as_json() for proof in result.proofs]
-        content = {"network": result.network, "proofs": proofs}
+        shown = kinds_of(result.proofs)
+        content = {"network": result.network, "shown_for": shown, "proofs": proofs}
         write_text(json_out, json.dumps(content, indent=1) + "\n")
     if not result.passed:
         raise typer.Exit(1)
@@ -131,11 +135,12 @@ def prove_command(
 
 def _network(name: str) -> Subject:
     from ares.pipeline.catalogue import UnknownNetwork, Zoo
-    from ares.pipeline.network import NetworkSubject
+    from ares.pipeline.jobs import subject_of
     from ares.resources import ResourceError, checkout_dir
 
     try:
-        return NetworkSubject(Zoo(checkout_dir()).paths(name))
+        zoo = Zoo(checkout_dir())
+        return subject_of(zoo, zoo.paths(name).name)
     except (UnknownNetwork, ResourceError) as error:
         fail_usage(str(error))
 
@@ -152,29 +157,27 @@ def _proven(console: Console, subject: Subject, targets: Sequence[Target]) -> Pr
             return prove(subject, usable, status.update)
     except ProveError as error:
         refuse(str(error))
-    except BuildFailure as error:
+    except (BuildFailure, RunFailure) as error:
         refuse(str(error))
-    except (ToolchainError, RunFailure) as error:
+    except ToolchainError as error:
         fail_usage(str(error))
 
 
 def _parts(result: Proven) -> list[Table | str]:
     """A table where kinds are the same on all targets, faults by target, and a summary for each."""
-    first = result.proofs[0]
+    from ares.prover.proving import NOT_EXACT, kinds_of
+
+    kinds = kinds_of(result.proofs)
     table = Table(box=None, pad_edge=False)
-    for name in ("layer", "operation", "shown for", "probes", "result"):
+    for name in ("layer", "operation", "shown for", "probes"):
         table.add_column(name, justify="right" if name == "probes" else "left", no_wrap=True)
-    wrong = {layer.layer for proof in result.proofs for layer in proof.faults}
-    for layer in first.layers:
-        said = "WRONG" if layer.layer in wrong else "right"
-        table.add_row(layer.layer, layer.op_type, layer.kind, str(layer.probes), said)
+    for layer in result.proofs[0].layers:
+        kind = kinds[layer.layer]
+        style = "bold red" if kind == NOT_EXACT else ""
+        cells = (layer.layer, layer.op_type, kind, str(layer.probes))
+        table.add_row(*(Text(cell, style) for cell in cells))
     faults = [_fault(result.network, proof) for proof in result.proofs if proof.faults]
-    return [table, *faults, *(f"{proof.target}: {_said(proof)}" for proof in result.proofs)]
-
-
-def _said(proof: Proof) -> str:
-    wrong = f"NOT RIGHT, {len(proof.faults)} layers are wrong; " if proof.faults else ""
-    return wrong + proof.summary()
+    return [table, *faults, *(f"{proof.target}: {proof.said()}" for proof in result.proofs)]
 
 
 def _fault(network: str, proof: Proof) -> str:

@@ -80,6 +80,13 @@ Jobs = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Build and compare anew what was exact on the same content.")
 ]
+Prove = Annotated[
+    bool,
+    typer.Option(
+        "--prove",
+        help="Also show, layer by layer, for which inputs the compiled code is right, as `ares prove` does.",
+    ),
+]
 JsonOut = Annotated[
     Path | None,
     typer.Option("--json-out", metavar="P", help=f"Write the whole result as JSON; {DASH}."),
@@ -115,6 +122,7 @@ def verify_command(
     jobs: Jobs = None,
     require_all_targets: RequireAllTargets = False,
     fresh: Fresh = False,
+    prove: Prove = False,
     json_out: JsonOut = None,
     junit_out: JunitOut = None,
     out: Out = None,
@@ -138,7 +146,7 @@ def verify_command(
     console = wide_console(json_out, junit_out)
     with code_of_the_user(console):
         subject = user_model(choice, cases, _again())
-        result = _run(console, subject, targets, jobs, fresh)
+        result = _run(console, subject, targets, jobs, fresh, prove)
     kept = _keep(subject, result, out) if result.matrix.failures else None
     for part in parts(result, kept, console.width):
         show(console, part)
@@ -179,6 +187,7 @@ def _run(
     targets: Sequence[Target],
     jobs: int | None,
     fresh: bool,
+    prove: bool,
 ) -> Verification:
     from ares.verifier.verification import verify
 
@@ -200,7 +209,7 @@ def _run(
             bar.update(task, description=what, completed=event.done, total=event.planned)
             wait.hear(event)
 
-        return verify(subject, targets, jobs, progress, fresh=fresh)
+        return verify(subject, targets, jobs, progress, fresh=fresh, proofs=prove)
 
 
 class _Wait:

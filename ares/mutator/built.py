@@ -62,15 +62,13 @@ class BuiltWay:
     def binary(self, project: Project, objects: Objects, work: Path) -> Binary:
         """The program of a project with mutated objects. Raises Unbuilt."""
         recipe, made = self._program(project)
-        names = _laid(objects, work)
-        sources = {source: str(made / _object(source)) for source in _sources(project)}
+        written = {source: _object(source) for source in _sources(project)}
+        written[PROGRAM] = str(work / PROGRAM)
         words: list[str] = []
         for word in recipe.program:
-            if word == LIBRARY:
-                words += [*names, str(made / LIBRARY)]
-            else:
-                words.append(sources.get(word, word))
-        self._run(words, work, made)
+            mutated = _laid(objects, work) if word == LIBRARY else []
+            words += [*mutated, written.get(word, word)]
+        self._run(words, made, made)  # where the linker scripts of boards are
         return Binary(work / PROGRAM, recipe)
 
     def check(self, source: Path, objects: Objects, work: Path) -> Path:
@@ -160,13 +158,13 @@ class BuiltWay:
 
 
 def _laid(objects: Objects, work: Path) -> list[str]:
-    """Write objects into a folder; their names there."""
-    names = []
+    """Write objects into a folder; their paths."""
+    paths = []
     for source, content in objects.items():
-        name = f"mutated-{Path(source).stem}.o"
-        (work / name).write_bytes(content)
-        names.append(name)
-    return names
+        path = work / f"mutated-{Path(source).stem}.o"
+        path.write_bytes(content)
+        paths.append(str(path))
+    return paths
 
 
 def _sources(project: Project) -> tuple[str, ...]:

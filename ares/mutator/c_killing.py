@@ -1,6 +1,7 @@
 """A mutant of the C is tried by what is quickest first, until something sees it.
 
-1. Its file is compiled for each way it is tried in. Where every object is that of the unmutated file it is equivalent.
+1. Its file is compiled for each way it is tried in, the quickest first. Where every object is that of the unmutated
+   file it is equivalent.
 2. `suites`: the stored unit cases on those ways whose objects differ, by the product's own comparison.
 3. `networks`: some small ones, likewise. 4. `sanitizers`: the suites once more, with sanitizers and a guarded arena.
 5. `checks`: the programs of tests/runtime and tests/numerics that try kernels one by one.
@@ -22,11 +23,11 @@ from pathlib import Path, PurePosixPath
 
 from ares.mutator.built import BuiltWay, Objects, Unbuilt
 from ares.mutator.c_users import users
-from ares.mutator.checks import Check, checks_for, run_check
+from ares.mutator.checks import CHECKS, Check, checks_for, run_check
 from ares.mutator.mutant import Mutant
 from ares.mutator.outcome import Outcome, first_line
-from ares.mutator.subjects import Judges
-from ares.mutator.ways import CHECKED, ELSEWHERE, Way, ways_of
+from ares.mutator.subjects import NETWORKS, Judges
+from ares.mutator.ways import CHECKED, Way, ways_of
 from ares.pipeline.compiled import RunSettings, judge_program
 from ares.pipeline.subject import Subject
 from ares.toolchain import ToolchainError
@@ -40,7 +41,7 @@ STEPS = (*GOLDENS, "checks", "tests")
 # Seconds for a run of a program that takes a tenth of one here, and under an emulator ten of them.
 _LIMIT = 8.0
 _SLOW_LIMIT = 60.0
-_TESTS_LIMIT = 240.0
+_TESTS_LIMIT = 120.0
 # Of a machine, not of a mutant.
 _OURS = ("disk full", "missing tool", "toolchain", "killed")
 
@@ -61,8 +62,7 @@ class CKiller:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self) -> None:
-        """Make the subjects, and a folder a way."""
-        self.judges.prepare(networks="networks" in self.steps)
+        """Make a folder a way. Subjects are made when the first mutant comes to them."""
         for name, way in self.ways.items():
             folder = self.folder / name.replace(" ", "-")
             folder.mkdir(parents=True, exist_ok=True)
@@ -71,18 +71,28 @@ class CKiller:
     def kill(self, mutant: Mutant) -> Outcome:
         """What became of it."""
         began = time.monotonic()
+        asked: list[str] = ["runtime/inc", *users(mutant, self.runtime)[-1]]
         with tempfile.TemporaryDirectory(prefix="mutant-", dir=self.folder) as name:
-            found = self._tried(mutant, Path(name))
-        return replace(found, seconds=round(time.monotonic() - began, 2))
+            found = self._tried(mutant, Path(name), asked)
+        seconds = round(time.monotonic() - began, 2)
+        return replace(found, seconds=seconds, rests_on=(*found.rests_on, *asked))
 
-    def _tried(self, mutant: Mutant, work: Path) -> Outcome:
+    def digests(self) -> Mapping[str, Callable[[str], str]]:
+        """What outcomes rest on beside files."""
+        return {"subject": self.judges.digest, "way": self._way_digest}
+
+    def _way_digest(self, name: str) -> str:
+        if name not in self.ways:
+            return ""
+        target = self.ways[name].target
+        return f"{target.compiler} {target.flags} {target.link_flags}"
+
+    def _tried(self, mutant: Mutant, work: Path, asked: list[str]) -> Outcome:
         names = [name for name in ways_of(mutant.file) if name in self._built]
         if not names:
             return Outcome("not run", words=f"none of {', '.join(ways_of(mutant.file))} is here")
         differing: dict[str, Objects] = {}
         for number, name in enumerate(names):
-            if name in ELSEWHERE and differing:
-                break  # these are for what the host's own ways do not compile
             for group, sources in enumerate(users(mutant, self.runtime)):
                 folder = work / f"way{number}-{group}"
                 folder.mkdir()
@@ -93,15 +103,23 @@ class CKiller:
                 if not objects:
                     continue
                 differing[name] = objects
-                suites = self.judges.suites(mutant.file)
-                found = self._judged("suites", name, suites, objects, folder)
-                if found is not None:
-                    return found
+                if "suites" in self.steps:
+                    suites = self.judges.suites(mutant.file)
+                    found = self._judged("suites", name, suites, objects, folder)
+                    if found is not None:
+                        return found
+        asked += [f"way {name}" for name in names]
         if not differing:
             return Outcome("equivalent", words="the same objects")
-        return self._further(mutant, differing, work)
+        found = self._further(mutant, differing, work)
+        if found is None:
+            asked += [f"subject {name}" for name in (*self.judges.zoo.suites, *NETWORKS)]
+            asked += [*(check.source for check in CHECKS), *files_of_tests(mutant.file, self.root)]
+        return found or Outcome("survived")
 
-    def _further(self, mutant: Mutant, differing: Mapping[str, Objects], work: Path) -> Outcome:
+    def _further(
+        self, mutant: Mutant, differing: Mapping[str, Objects], work: Path
+    ) -> Outcome | None:
         """The steps behind the suites."""
         further: dict[str, Callable[[Path], Outcome | None]] = {
             "networks": partial(self._networks, differing),
@@ -116,7 +134,7 @@ class CKiller:
                 found = take(folder)
                 if found is not None:
                     return found
-        return Outcome("survived")
+        return None
 
     def _objects(self, mutant: Mutant, way: str, sources: Sequence[str], work: Path) -> Objects:
         return self._built[way].mutated(mutant.file, mutant.mutated, sources, work)
@@ -127,12 +145,14 @@ class CKiller:
         return self._judged("networks", way, self.judges.networks(), differing[way], work)
 
     def _sanitizers(self, mutant: Mutant, work: Path) -> Outcome | None:
-        if CHECKED not in self._built or not set(ways_of(mutant.file)) & {"portable", "avx2"}:
+        if CHECKED not in self._built:
             return None
         try:
             sources = users(mutant, self.runtime)[-1]
             objects = self._objects(mutant, CHECKED, sources, work)
         except Unbuilt:
+            return None
+        if not objects:  # of another processor
             return None
         suites = self.judges.suites(mutant.file)
         return self._judged("sanitizers", CHECKED, suites, objects, work)
@@ -150,7 +170,9 @@ class CKiller:
                 if verdict.fault in _OURS:
                     raise ToolchainError(first_line(verdict.message, 400))
                 words = first_line(verdict.message.removeprefix(f"{subject.name}: "))
-                return Outcome("killed", step, f"{subject.name} on {way}", words)
+                rests_on = (f"subject {subject.name}", f"way {way}")
+                by = f"{subject.name} on {way}"
+                return Outcome("killed", step, by, words, rests_on=rests_on)
         return None
 
     def _verdict(self, subject: Subject, way: str, objects: Objects, work: Path) -> Verdict:
@@ -168,7 +190,10 @@ class CKiller:
             if (subject.name, way) in self._right:
                 return
             with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                verdict = self._verdict(subject, way, {}, Path(name))
+                try:
+                    verdict = self._verdict(subject, way, {}, Path(name))
+                except Unbuilt as error:
+                    raise ToolchainError(f"{way}, with no mutant: {error}") from error
             if verdict.outcome is Judged.FAIL:
                 raise ToolchainError(f"with no mutant: {first_line(verdict.message, 400)}")
             self._right.add((subject.name, way))
@@ -182,7 +207,8 @@ class CKiller:
                 folder = Path(tempfile.mkdtemp(dir=work))
                 fault = run_check(self._built[way], self.root, check, objects, folder)
                 if fault is not None:
-                    return Outcome("killed", "checks", f"{check.source} on {way}", fault)
+                    by, rests_on = f"{check.source} on {way}", (check.source, f"way {way}")
+                    return Outcome("killed", "checks", by, fault, rests_on=rests_on)
         return None
 
     def _tests(self, mutant: Mutant, work: Path) -> Outcome | None:
@@ -200,18 +226,21 @@ class CKiller:
             environment={"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
         )
         shutil.rmtree(copy, ignore_errors=True)
-        if done.code in (0, 5):
-            return None
-        if done.code not in (1, None):
+        if done.code in (0, 5, None):
+            return None  # None: the time is up, which says nothing
+        if done.code != 1:
             raise ToolchainError(f"pytest ended with {done.code}: {first_line(done.stderr)}")
         failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
         by = failed[0].split(" - ")[0].removeprefix("FAILED ") if failed else files[0]
-        return Outcome("killed", "tests", by, first_line(failed[0] if failed else "time-out"))
+        told = first_line(failed[0] if failed else done.stdout)
+        return Outcome("killed", "tests", by, told, rests_on=tuple(files))
 
 
 def files_of_tests(file: str, root: Path) -> list[str]:
     """The pytest files that are named after a file of the runtime."""
     stem = PurePosixPath(file).stem
+    if stem == "float_probe":
+        return ["tests/toolchain/test_run_faults.py"]
     if stem.startswith("micro"):
         return ["tests/runtime/test_micro_kernels.py", "tests/runtime/test_runs.py"]
     found = [f"tests/ops/test_{stem}.py", f"tests/numerics/test_{stem}.py"]

@@ -1,33 +1,29 @@
 """A campaign: which mutants there are and which are drawn, what became of each, and what is kept of it.
 
-Results are kept by content: of a mutant, of the files that it was judged by, and of the steps that were taken. A
-campaign that was interrupted goes on where it was.
+Results are kept by content (`kept`): a campaign that was interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ares.emit import runtime_files
-from ares.evidence import sources_digest
 from ares.mutator import c_killing, python_killing
 from ares.mutator.c_killing import CKiller
 from ares.mutator.c_operators import c_mutants
+from ares.mutator.kept import Kept
 from ares.mutator.mutant import Language, Mutant, drawn, matching
-from ares.mutator.outcome import Outcome, outcome_from_json
+from ares.mutator.outcome import Outcome
 from ares.mutator.python_killing import PythonKiller
 from ares.mutator.python_operators import python_mutants
 from ares.mutator.subjects import Judges
 from ares.mutator.ways import CHECKED, usable_ways, ways_of, weight
 from ares.pipeline.catalogue import Zoo
 from ares.resources import runtime_dir
-from ares.toolchain import open_cache
 from ares.toolchain.process import side_by_side
 
 # What is written by a tool, and what only the tests' programs are made of.
@@ -45,10 +41,9 @@ C_SOURCES = (
     *("tests/numerics/vectors/*", "ares/verdict/*.py", "ares/pipeline/*.py", "ares/mutator/*"),
     *_MAKERS,
 )
-"""What a result for the C rests on."""
+"""What a record of the C rests on."""
 PYTHON_SOURCES = ("ares/**/*.py", "golden/*/*", "tests/**/*.py", "runtime/**/*.[ch]")
-"""What a result for the Python rests on."""
-_KIND, _FILE = "mutant", "outcome.json"
+"""What a record of the Python rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,56 +105,59 @@ def tried(
     found: Drawn, wanted: Wanted, tell: Callable[[str], None]
 ) -> Iterator[tuple[Mutant, Outcome]]:
     """What became of each mutant, those that are kept first. Claimed ones are not tried."""
-    sources = C_SOURCES if found.language == "c" else PYTHON_SOURCES
-    ground = sources_digest(wanted.root, sources) + " ".join((*wanted.steps, *wanted.ways))
-    left: list[Mutant] = []
-    for mutant in found.mutants:
-        if mutant.name in wanted.claimed and not wanted.mutant:
-            continue
-        kept = None if wanted.fresh or wanted.mutant else _kept(_key(mutant, ground))
-        if kept is None:
-            left.append(mutant)
-        else:
-            yield mutant, kept
-    if not left:
+    asked = [m for m in found.mutants if wanted.mutant or m.name not in wanted.claimed]
+    if not asked:
         return
-    run = _c if found.language == "c" else _python
-    for mutant, outcome in run(left, wanted, tell):
-        open_cache().put(_KIND, _key(mutant, ground), _FILE, outcome.to_json().encode())
-        yield mutant, outcome
+    with tempfile.TemporaryDirectory(prefix="ares-mutate-") as folder:
+        killer = _killer(found.language, asked, wanted, tell, Path(folder))
+        kept = Kept(wanted.root, killer.steps, wanted.ways, killer.digests())
+        left: list[Mutant] = []
+        for mutant in asked:
+            outcome = None if wanted.fresh or wanted.mutant else kept.find(mutant)
+            if outcome is None:
+                left.append(mutant)
+            else:
+                yield mutant, outcome
+        for mutant, outcome in _run(killer, left, wanted, tell) if left else ():
+            kept.put(mutant, outcome)
+            yield mutant, outcome
 
 
-def _c(
-    mutants: Sequence[Mutant], wanted: Wanted, tell: Callable[[str], None]
-) -> Iterator[tuple[Mutant, Outcome]]:
+def _killer(
+    language: Language,
+    mutants: Sequence[Mutant],
+    wanted: Wanted,
+    tell: Callable[[str], None],
+    folder: Path,
+) -> CKiller | PythonKiller:
+    if language == "python":
+        steps = tuple(wanted.steps) or python_killing.STEPS
+        return PythonKiller(wanted.root, wanted.jobs, steps)
     names = {name for mutant in mutants for name in ways_of(mutant.file)} | {CHECKED}
     names &= set(wanted.ways) or names
     ways, missing = usable_ways(tuple(names))
     for name, why in missing.items():
         tell(f"not tried: {name}: {why}")
-    with tempfile.TemporaryDirectory(prefix="ares-mutate-") as folder:
-        killer = CKiller(
-            wanted.root,
-            Judges(Zoo(wanted.root)),
-            runtime_files(),
-            ways,
-            Path(folder),
-            tuple(wanted.steps) or c_killing.STEPS,
-        )
-        tell("making the subjects")
-        killer.prepare()
-        with side_by_side(wanted.jobs) as pool:
-            running = {pool.submit(killer.kill, mutant): mutant for mutant in mutants}
-            for future in as_completed(running):
-                yield running[future], future.result()
+    judges = Judges(Zoo(wanted.root))
+    steps = tuple(wanted.steps) or c_killing.STEPS
+    return CKiller(wanted.root, judges, runtime_files(), ways, folder, steps)
 
 
-def _python(
-    mutants: Sequence[Mutant], wanted: Wanted, tell: Callable[[str], None]
+def _run(
+    killer: CKiller | PythonKiller,
+    mutants: Sequence[Mutant],
+    wanted: Wanted,
+    tell: Callable[[str], None],
 ) -> Iterator[tuple[Mutant, Outcome]]:
-    killer = PythonKiller(wanted.root, wanted.jobs, tuple(wanted.steps) or python_killing.STEPS)
-    killer.prepare(tell)
-    yield from killer.kill(mutants)
+    if isinstance(killer, PythonKiller):
+        killer.prepare(tell)
+        yield from killer.kill(mutants)
+        return
+    killer.prepare()
+    with side_by_side(wanted.jobs) as pool:
+        running = {pool.submit(killer.kill, mutant): mutant for mutant in mutants}
+        for future in as_completed(running):
+            yield running[future], future.result()
 
 
 def _python_texts(root: Path) -> dict[str, bytes]:
@@ -174,16 +172,3 @@ def is_checkout(root: Path) -> bool:
 
 def _alike(_file: str) -> float:
     return 1.0
-
-
-def _key(mutant: Mutant, ground: str) -> str:
-    facts = f"{mutant.file}\n{ground}\n".encode() + mutant.mutated
-    return hashlib.sha256(facts).hexdigest()[:32]
-
-
-def _kept(key: str) -> Outcome | None:
-    path = open_cache().find(_KIND, key, _FILE)
-    if path is not None:
-        with suppress(ValueError, TypeError):
-            return outcome_from_json(path.read_text(encoding="utf-8"))
-    return None

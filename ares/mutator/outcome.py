@@ -16,7 +16,7 @@ State = Literal["killed", "survived", "equivalent", "invalid", "not run"]
 class Outcome:
     """`step`: which of the killers saw it; `by`: the suite, program or test; `words`: what that said, in a line.
 
-    `seconds`: what it took, on one core.
+    `seconds`: what it took, on one core. `rests_on`: what it would have to be found out anew without (`kept`).
     """
 
     state: State
@@ -24,6 +24,7 @@ class Outcome:
     by: str = ""
     words: str = ""
     seconds: float = 0.0
+    rests_on: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line."""
@@ -31,9 +32,9 @@ class Outcome:
 
 
 def outcome_from_json(text: str) -> Outcome:
-    """The inverse of `to_json`; raises ValueError, TypeError."""
+    """The inverse of `to_json`; raises ValueError, TypeError, KeyError."""
     facts: Mapping[str, Any] = json.loads(text)
-    return Outcome(**facts)
+    return Outcome(**{**facts, "rests_on": tuple(facts["rests_on"])})
 
 
 def first_line(text: str, most: int = 200) -> str:

@@ -1,11 +1,11 @@
 """A mutant of the Python is tried in a child that has torch, but of `ares` only what it imports anew, mutated.
 
 1. The same bytecode: equivalent. 2. `suites`: the stored unit cases, whose reference must give what the tests' oracles
-said; where the C that is planned and emitted is another one, it is built and run. 3. `networks`: some small ones from
-model to reference, with the torch witness, likewise. 4. `tests`: the pytest files named after the module, then
-those of its room, for a while.
+said; where the C that is planned and emitted is another one, it is built and run. 3. `tests`: those that reach the
+function, the quickest first, for some seconds. 4. `networks`: some small ones from model to reference, with the torch
+witness, like the suites.
 
-Which suites and networks reach a function is found out once, unmutated; others are not asked.
+Which suites, tests and networks reach a function is found out once, unmutated (`reach`); others are not asked.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from ares.mutator.mutant import Mutant
 from ares.mutator.outcome import Outcome, first_line, outcome_from_json
 from ares.mutator.python_operators import is_code, same_bytecode
-from ares.mutator.python_tests import failing, files_of_tests
+from ares.mutator.python_tests import all_files, failing, files_of_tests
+from ares.mutator.reach import Memory, Reach, Tracer, function_name, loaded, watch
 from ares.toolchain import ToolchainError
 from ares.toolchain.cache import VARIABLE, open_cache
 from ares.toolchain.forks import Ended, in_children
@@ -42,14 +43,17 @@ NETWORKS = (
     "test_13_transformer_simple",
     "test_46_tcn",
 )
-STEPS = ("suites", "networks", "tests")
+STEPS = ("suites", "tests", "networks")
 TARGET = "gcc-portable"
 """Where the C is run that a mutant makes otherwise."""
-# Seconds: for all that one mutant is tried with, and for the tests of its room.
+# Seconds: for all that one mutant is tried with, for a subject or a file of tests unmutated, and of networks as long as
+# they take unmutated.
 _LIMIT = 300.0
-TESTS_LIMIT = 60.0
+_UNMUTATED_LIMIT = 1200.0
+_NETWORKS_LIMIT = 40.0
 _IMPORTED = ("torch", "brevitas.nn", "numpy", "pytest", "hypothesis", "jinja2", "zstandard")
-_ROOMS_OF_MODELS = ("extract", "witness")
+ROOMS = ("numerics", "ops", "extract", "plan", "emit", "verdict", "golden", "witness")
+"""The folders of tests that are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +64,50 @@ class PythonKiller:
     jobs: int
     steps: tuple[str, ...] = STEPS
     subjects: tuple[str, ...] = ()
-    _reached: dict[str, set[str]] = field(default_factory=dict)
-    _projects: dict[str, str] = field(default_factory=dict)
+    _facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _reach: Reach = field(default_factory=Reach)
 
     def prepare(self, tell: Callable[[str], None]) -> None:
-        """Import what is not mutated, and run every subject unmutated: what it reaches, and what C is made of it."""
+        """Import what is not mutated, and find out what every subject and test reaches unmutated."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         for name in _IMPORTED:
             importlib.import_module(name)
         importlib.import_module("torch").set_num_threads(1)
-        tell("running the subjects unmutated")
-        for ended in in_children(self._subjects(), self._watch, self.jobs, _LIMIT):
-            if ended.said is None:
-                raise ToolchainError(f"{ended.task} is not right with no mutant: {ended.how}")
-            facts = json.loads(ended.said)
+        for name, facts in self._found_out(self._subjects(), self._watch, tell):
             if facts["fault"]:
-                raise ToolchainError(f"{ended.task} with no mutant: {facts['fault']}")
-            self._reached[ended.task] = set(facts["reached"])
-            self._projects[ended.task] = facts["project"]
+                raise ToolchainError(f"{name} with no mutant: {facts['fault']}")
+            self._facts[name] = facts
+        files = all_files(self.root, ROOMS) if "tests" in self.steps else []
+        for _, facts in self._found_out(files, self._watch_tests, tell):
+            self._reach.take(facts)
+
+    def _found_out(
+        self, names: Sequence[str], watch: Callable[[str], str], tell: Callable[[str], None]
+    ) -> Iterator[tuple[str, Any]]:
+        """What is kept, then what is found out now. Raises ToolchainError for what does not end with no mutant."""
+        memory = Memory(self.root)
+        missing = []
+        for name in names:
+            found = memory.find(name)
+            if found is None:
+                missing.append(name)
+            else:
+                yield name, found
+        running = in_children(missing, watch, self.jobs, _UNMUTATED_LIMIT)
+        for number, ended in enumerate(running):
+            tell(f"unmutated: {number + 1} of {len(missing)}: {ended.task}")
+            if ended.said is None:
+                why = ended.wrong.rstrip().rpartition("\n")[2] or f"it ended with {ended.how}"
+                raise ToolchainError(f"{ended.task} with no mutant: {why}")
+            found = json.loads(ended.said)
+            if not found.get("fault"):
+                memory.keep(ended.task, found)
+            yield ended.task, found
+
+    def digests(self) -> Mapping[str, Callable[[str], str]]:
+        """What outcomes rest on beside files: nothing."""
+        return {}
 
     def kill(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Outcome]]:
         """What became of each, as they are done."""
@@ -93,7 +122,8 @@ class PythonKiller:
             return Outcome("killed", "time-out", words=f"after {_LIMIT:g} s", seconds=seconds)
         if ended.how < 0:
             return Outcome("killed", "crash", words=f"signal {-ended.how}", seconds=seconds)
-        raise ToolchainError(f"{ended.task.name}: the child ended with {ended.how}")
+        why = ended.wrong.rstrip().rpartition("\n")[2]
+        raise ToolchainError(f"{ended.task.name}: the child ended with {ended.how}: {why}")
 
     def _subjects(self) -> list[str]:
         suites = sorted(path.name for path in (self.root / "golden").glob("ops_*"))
@@ -103,69 +133,97 @@ class PythonKiller:
 
     # In a child, from here on.
 
+    def _watch_tests(self, file: str) -> str:
+        _forget()
+        return watch(self.root, file)
+
     def _watch(self, name: str) -> str:
         _forget()
-        reached: set[str] = set()
-        codes: set[CodeType] = set()
-
-        def called(frame: FrameType, event: str, _argument: Any) -> None:
-            if event == "call":
-                codes.add(frame.f_code)
-
+        tracer = Tracer(self.root)
+        began = time.monotonic()
         with _own_cache():
-            sys.setprofile(called)
+            tracer.start()
             fault, project = _judged(self.root, name, "")
-            sys.setprofile(None)
-        for code in codes:
-            path = Path(code.co_filename)
-            if path.is_relative_to(self.root):
-                reached.add(_function(path.relative_to(self.root).as_posix(), code.co_qualname))
-        return json.dumps({"fault": fault, "project": project, "reached": sorted(reached)})
+            reached = sorted(tracer.stop())
+        files = [*loaded(self.root), *_data(self.root, name)]
+        seconds = time.monotonic() - began
+        facts = {"fault": fault, "project": project, "reached": reached, "loaded": files}
+        return json.dumps({**facts, "seconds": seconds})
 
     def _try(self, mutant: Mutant) -> str:
-        return self._tried(mutant).to_json()
+        asked: list[str] = []
+        found = self._tried(mutant, asked)
+        if found.state in ("killed", "survived"):
+            asked = [name for name in (*asked, *loaded(self.root)) if name != mutant.file]
+            found = replace(found, rests_on=(*found.rests_on, *asked))
+        return found.to_json()
 
-    def _tried(self, mutant: Mutant) -> Outcome:
+    def _tried(self, mutant: Mutant, asked: list[str]) -> Outcome:
         if not is_code(mutant.mutated):
             return Outcome("invalid", words="no Python")
         if same_bytecode(mutant.text, mutant.mutated):
             return Outcome("equivalent", words="the same bytecode")
         _forget()
+        sys.dont_write_bytecode = True
         sys.meta_path.insert(0, _Mutated(self.root, mutant))
+        subjects = self._asked(mutant)
         with _own_cache():
-            for name in self._asked(mutant):
-                fault, _ = _judged(self.root, name, self._projects[name])
+            found = self._by_subjects("suites", subjects, asked)
+            if found is None and "tests" in self.steps:
+                found = self._by_tests(mutant)
+            return found or self._by_subjects("networks", subjects, asked) or Outcome("survived")
+
+    def _by_subjects(self, step: str, names: Sequence[str], asked: list[str]) -> Outcome | None:
+        for name in names:
+            if name.startswith("ops_") == (step == "suites"):
+                fault, _ = _judged(self.root, name, self._facts[name]["project"])
+                data = _data(self.root, name)
                 if fault:
-                    step = "suites" if name.startswith("ops_") else "networks"
-                    return Outcome("killed", step, name, first_line(fault))
-            if "tests" in self.steps:
-                files = files_of_tests(mutant.file, self.root)
-                failed = failing(self.root, files, time.monotonic() + TESTS_LIMIT)
-                if failed:
-                    return Outcome("killed", "tests", failed[0], first_line(failed[1]))
-        return Outcome("survived")
+                    words = first_line(fault)
+                    return Outcome("killed", step, name, words, rests_on=tuple(data))
+                asked += data
+        return None
+
+    def _by_tests(self, mutant: Mutant) -> Outcome | None:
+        for names in self._reach.asked(mutant, files_of_tests(mutant.file, self.root)):
+            failed = failing(self.root, names)
+            if failed:
+                return Outcome("killed", "tests", failed[0], first_line(failed[1]))
+        return None
 
     def _asked(self, mutant: Mutant) -> list[str]:
-        """The subjects that reach a mutant; those without torch first, unless they do not read models."""
-        where = _function(mutant.file, mutant.place.function)
-        whole = mutant.place.function == "module"
-        names = [name for name in self._subjects() if whole or where in self._reached[name]]
-        if whole and PurePosixPath(mutant.file).parts[1].startswith(_ROOMS_OF_MODELS):
-            names = [name for name in names if not name.startswith("ops_")]
-        return names
+        """The subjects that reach a mutant, the quickest first, of networks for some seconds.
+
+        What runs when its module is read is everybody's who reaches a function of it.
+        """
+        where = function_name(mutant.file, mutant.place.function)
+        if mutant.place.function == "module":
+            where = ""
+        found, total = [], 0.0
+        for name in sorted(self._subjects(), key=lambda name: float(self._facts[name]["seconds"])):
+            reached = self._facts[name]["reached"]
+            named = [each for each in reached if each.startswith(f"{mutant.file}:")]
+            if not (where in named if where else len(named) > 1):
+                continue
+            if not name.startswith("ops_"):
+                total += self._facts[name]["seconds"]
+            if total <= _NETWORKS_LIMIT:
+                found.append(name)
+        return found
 
 
-def _function(file: str, name: str) -> str:
-    """File and function, the innermost that has a name of its own."""
-    parts = [part for part in name.replace(".<locals>", "").split(".") if not part.startswith("<")]
-    return f"{file}:{'.'.join(parts)}"
+def _data(root: Path, name: str) -> list[str]:
+    """What a subject is made from beside modules, and what its C is made with."""
+    found = ["runtime", f"golden/{name}"]
+    network = f"tests/test_networks/{name}.py"
+    return [*found, network] if (root / network).is_file() else found
 
 
 def _judged(root: Path, name: str, project: str) -> tuple[str, str]:
     """What is wrong with a subject, "" where nothing is, and the digest of its C; run where it is not `project`."""
     try:
         return _verdicts(root, name, project)
-    except Exception as error:  # noqa: BLE001 - whatever a mutant does on right input, it is seen
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a mutant does on right input, it is seen
         return f"{type(error).__name__}: {error}", ""
 
 
@@ -200,17 +258,19 @@ def _forget() -> None:
     for name in list(sys.modules):
         if name == "ares" or name.startswith(("ares.", "tests.", "tools.")):
             del sys.modules[name]
-    sys.dont_write_bytecode = True
 
 
 class _own_cache:
-    """A cache of the child's own: what a mutant makes is found by nobody else. Built runtimes are shared."""
+    """A cache of the child's own: what a mutant makes is found by nobody else. What was built is shared, by content."""
 
     def __enter__(self) -> None:
         shared = open_cache().root
         self._folder = tempfile.TemporaryDirectory(prefix="ares-mutant-")
-        for folder in shared.glob("library-*"):
-            (Path(self._folder.name) / folder.name).symlink_to(folder)
+        for kind in ("library", "program"):
+            for entry in shared.glob(f"{kind}-*/*"):
+                place = Path(self._folder.name, entry.parent.name, entry.name)
+                place.parent.mkdir(exist_ok=True)
+                place.symlink_to(entry)
         os.environ[VARIABLE] = self._folder.name
 
     def __exit__(self, *_: object) -> None:

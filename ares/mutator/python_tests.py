@@ -1,12 +1,14 @@
-"""The pytest files of a module, run in this process until the first test fails, or for a while."""
+"""The pytest files of a module, and tests run in this process until the first fails."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from ares.mutator.reach import OPTIONS
 
 # Rooms whose tests lie in a folder of another name.
 _FOLDERS = {"witness": "witness"}
@@ -15,7 +17,7 @@ _MOST = 4
 
 
 def files_of_tests(file: str, root: Path) -> list[str]:
-    """The files named after a module, then those of its importers, then its room's folder."""
+    """The files named after a module, then those of its importers in its room."""
     path = PurePosixPath(file)
     room = _room(path)
     stem = path.stem.lstrip("_")
@@ -27,7 +29,13 @@ def files_of_tests(file: str, root: Path) -> list[str]:
         if path.stem != other.stem and importers.search(other.read_text(encoding="utf-8")):
             named += sorted(folder.glob(f"test_{other.stem.lstrip('_')}.py"))[:1]
     found = [each.relative_to(root).as_posix() for each in dict.fromkeys(named)]
-    return [*found[:_MOST], f"tests/{room}"]
+    return found[:_MOST]
+
+
+def all_files(root: Path, rooms: Iterable[str]) -> list[str]:
+    """The pytest files of some rooms."""
+    found = [path for room in rooms for path in (root / "tests" / room).rglob("test_*.py")]
+    return sorted(path.relative_to(root).as_posix() for path in found)
 
 
 def _room(path: PurePosixPath) -> str:
@@ -37,18 +45,14 @@ def _room(path: PurePosixPath) -> str:
     return first if len(path.parts) > 2 else path.stem
 
 
-def failing(root: Path, files: list[str], until: float) -> tuple[str, str] | None:
-    """The first test that fails, and its words; None where none does, until then (seconds of time.monotonic)."""
+def failing(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
+    """The first of these tests that fails, and its words; None where none does."""
     import pytest
 
     found: list[tuple[str, str]] = []
 
     class Watch:
-        """Stops at the first failure, and when the time is up."""
-
-        def pytest_runtest_setup(self, item: Any) -> None:
-            if time.monotonic() > until:
-                item.session.shouldstop = "the time is up"
+        """Knows what failed."""
 
         def pytest_runtest_logreport(self, report: Any) -> None:
             if report.failed:
@@ -59,15 +63,15 @@ def failing(root: Path, files: list[str], until: float) -> tuple[str, str] | Non
                 found.append((report.nodeid, _words(report)))
 
     os.chdir(root)
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow"]
-    for file in files:
-        code = pytest.main([*options, file], plugins=[Watch()])
-        if found:
-            return found[0]
-        if code not in (0, 1, 2, 5):
-            raise RuntimeError(f"pytest {file} ended with {code}")
-        if time.monotonic() > until:
-            break
+    code = pytest.main([*OPTIONS, *names], plugins=[Watch()])
+    if code == pytest.ExitCode.USAGE_ERROR and not found:
+        # A test is called after what a mutant makes of its parameters; or tests cannot be read at all.
+        files = dict.fromkeys(name.partition("::")[0] for name in names)
+        code = pytest.main([*OPTIONS, *files], plugins=[Watch()])
+    if found:
+        return found[0]
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return names[0], f"pytest ended with {int(code)}"
     return None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -25,6 +27,7 @@ class Judges:
 
     zoo: Zoo
     _made: dict[str, Subject] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def suites(self, file: str) -> Iterator[Subject]:
         """The suites, that with the cases of this kernel first: they are divided by the alphabet."""
@@ -36,15 +39,20 @@ class Judges:
         """The networks, from their models."""
         return map(self._subject, NETWORKS)
 
-    def prepare(self, *, networks: bool) -> None:
-        """Make subjects, and what a right run shows of them, before several threads ask."""
-        for subject in (*self.suites("a.c"), *(self.networks() if networks else ())):
-            _ = subject.project, subject.shows, subject.references
+    def digest(self, name: str) -> str:
+        """Changes with the C of a subject, and with what its golden says."""
+        subject = self._subject(name)
+        facts = f"{subject.project.digest} {subject.guarded_project.digest} {subject.shows}"
+        return hashlib.sha256(facts.encode()).hexdigest()
 
     def _subject(self, name: str) -> Subject:
-        if name not in self._made:
-            self._made[name] = _new(self.zoo, name)
-        return self._made[name]
+        with self._lock:
+            if name not in self._made:
+                made = _new(self.zoo, name)
+                # What it computes when it is first asked, before several threads do.
+                _ = made.project, made.guarded_project, made.shows, made.references
+                self._made[name] = made
+            return self._made[name]
 
 
 def _new(zoo: Zoo, name: str) -> Subject:

@@ -36,8 +36,7 @@ _TARGETS = {
     CHECKED: ("gcc-asan",),
 }
 WAYS = tuple(_TARGETS)
-# Files that one processor runs -> their ways. All others are tried in _EVERYWHERE, then, where no object differs, in
-# ELSEWHERE.
+# Files that one processor runs -> their ways. All others are tried in _EVERYWHERE.
 _OWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("*avx512*", ("avx512-vnni",)),
     ("*avx2*", ("avx2",)),
@@ -53,8 +52,7 @@ _OWN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("*micro_rvv*", ("rvv",)),
     ("*micro_wasm*", ("wasm-simd",)),
 )
-_EVERYWHERE = ("portable", "avx2", "avx512-vnni", "sse4.1")
-ELSEWHERE = ("scalar", "no 128 bits", "big-endian")
+_EVERYWHERE = ("portable", "avx2", "avx512-vnni", "sse4.1", "scalar", "no 128 bits", "big-endian")
 # Emulators are slower than the host: of what only they run fewer mutants are drawn.
 _SLOW = ("neon", "dsp", "mve", "rvv", "wasm-simd", "sse4.1")
 _FEWER = 0.35
@@ -73,7 +71,7 @@ def ways_of(file: str) -> tuple[str, ...]:
     for pattern, names in _OWN:
         if fnmatch.fnmatch(file, pattern):
             return names
-    return (*_EVERYWHERE, *ELSEWHERE)
+    return _EVERYWHERE
 
 
 def weight(file: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ares.toolchain import Target
-from ares.verdict import STAGES, Outcome, Verdict, shared_facets
+from ares.verdict import STAGES, Outcome, Verdict, proof_stage, shared_facets
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Matrix:
     @property
     def stages(self) -> tuple[str, ...]:
         order = [*(stage.name for stage in STAGES), *(target.stage for target in self.targets)]
+        order += [proof_stage(target.name) for target in self.targets]
         return tuple(sorted({verdict.stage for verdict in self.verdicts}, key=order.index))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -59,11 +60,15 @@ def certificate_of(subject: Subject) -> Certificate:
     }
     stored = io.BytesIO()
     np.savez_compressed(stored, **arrays)  # type: ignore[arg-type]
-    files = {
-        "certificate.json": (json.dumps(content, indent=1) + "\n").encode(),
-        "certificate.npz": stored.getvalue(),
-    }
-    return Certificate(project, files, layers)
+    return Certificate(project, sealed(content, stored.getvalue()), layers)
+
+
+def sealed(content: Mapping[str, Any], stored: bytes) -> dict[str, bytes]:
+    """The files of a certificate, with a digest by which the checker sees that they are whole, and as written."""
+    facts = {**content, "seal": ""}
+    facts["seal"] = hashlib.sha256(json.dumps(facts).encode() + stored).hexdigest()
+    text = (json.dumps(facts, indent=1) + "\n").encode()
+    return {"certificate.json": text, "certificate.npz": stored}
 
 
 def probed(project: Project) -> Project:

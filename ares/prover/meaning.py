@@ -23,30 +23,42 @@ from ares.ops._operation import Array
 from ares.ops._take import TakeOperation
 from ares.ops._transposed import QuantizedTransposedConvolution
 from ares.ops.add import Add
+from ares.ops.attention_context import AttentionContext
+from ares.ops.attention_scores import AttentionScores
+from ares.ops.average_fp32 import AverageFp32
 from ares.ops.batch_norm import BatchNorm
 from ares.ops.concat import Concat
 from ares.ops.constant import Constant
 from ares.ops.conv1d_depthwise import Conv1dDepthwise
+from ares.ops.conv_fp32 import ConvFp32
+from ares.ops.conv_sum import ConvSum
+from ares.ops.conv_transpose_fp32 import ConvTransposeFp32
 from ares.ops.embedding import Embedding
 from ares.ops.flip import Flip
 from ares.ops.global_avg_pool import GlobalAvgPool
 from ares.ops.linear import Linear
+from ares.ops.linear_fp32 import LinearFp32
+from ares.ops.matmul import Matmul
 from ares.ops.mean import Mean
 from ares.ops.mul import Mul
 from ares.ops.permute import Permute
 from ares.ops.quantize import Quantize
 from ares.ops.slice import Slice
 from ares.ops.zero_pad2d import ZeroPad2d
+from ares.prover.products import context, matmul, scores
 from ares.prover.sums import (
     Meaning,
     average,
+    average_fp32,
     convolution,
     depthwise,
     global_average,
     image_axes,
+    image_of,
     linear,
     mean,
-    strides_of,
+    numbers_of,
+    summed,
     transposed,
 )
 
@@ -70,11 +82,7 @@ def _batch_norm(operation: BatchNorm, site: Site) -> Meaning:
     tables = operation.rescale.apply(acc, axis=0)
     number = np.arange(channels).reshape(-1, *[1] * (len(source.shape) - axis - 1))
     which = np.broadcast_to(number, source.shape)
-    return _copied(_numbers(site), tables=tables, which=which)
-
-
-def _numbers(site: Site) -> Array:
-    return np.arange(prod(site.inputs[0].shape)).reshape(site.inputs[0].shape)
+    return _copied(numbers_of(site.inputs[0]), tables=tables, which=which)
 
 
 def _copied(source: Array, fill: int = 0, **more: Any) -> Meaning:
@@ -87,7 +95,7 @@ def _copied(source: Array, fill: int = 0, **more: Any) -> Meaning:
 
 
 def _lookup(operation: LookupOperation, site: Site) -> Meaning:
-    numbers = _numbers(site)
+    numbers = numbers_of(site.inputs[0])
     return _copied(numbers, tables=operation.table[None], which=np.zeros(numbers.size))
 
 
@@ -112,7 +120,7 @@ def _concat(operation: Concat, site: Site) -> Meaning:
 
 def _embedding(operation: Embedding, site: Site) -> Meaning:
     """Each column of the rows is a table of the ids."""
-    ids, width = _numbers(site), operation.table.shape[1]
+    ids, width = numbers_of(site.inputs[0]), operation.table.shape[1]
     source = np.repeat(ids.reshape(-1), width)
     return _copied(source, tables=operation.table.T, which=np.tile(np.arange(width), ids.size))
 
@@ -121,23 +129,23 @@ def _take(operation: TakeOperation, site: Site) -> Meaning:
     height, width = site.inputs[0].shape[-2:]
     rows = operation.rows if operation.rows.size else np.arange(height)
     columns = operation.columns if operation.columns.size else np.arange(width)
-    return _copied(_numbers(site).take(columns, -1).take(rows, -2))
+    return _copied(numbers_of(site.inputs[0]).take(columns, -1).take(rows, -2))
 
 
 def _pad(operation: ZeroPad2d, site: Site) -> Meaning:
     (source,) = site.inputs
     top, left, bottom, right = operation.padding
     frame = [*[(0, 0)] * (len(source.shape) - 2), (top, bottom), (left, right)]
-    return _copied(np.pad(_numbers(site), frame, constant_values=-1), source.zero_point)
+    return _copied(np.pad(numbers_of(site.inputs[0]), frame, constant_values=-1), source.zero_point)
 
 
 def _flip(operation: Flip, site: Site) -> Meaning:
-    return _copied(np.flip(_numbers(site), operation.axis))
+    return _copied(np.flip(numbers_of(site.inputs[0]), operation.axis))
 
 
 def _slice(operation: Slice, site: Site) -> Meaning:
     places = operation.start + operation.step * np.arange(operation.count)
-    return _copied(_numbers(site).take(places, operation.axis))
+    return _copied(numbers_of(site.inputs[0]).take(places, operation.axis))
 
 
 def _pair_of_codes(operation: Add | Mul, site: Site) -> Meaning:
@@ -166,17 +174,16 @@ def _maximum(operation: WindowMaximum, site: Site) -> Meaning:
     if len(shape) == 3:
         seen.insert(0, np.zeros((1, 1), int))
     rows, columns = seen
-    image, strides = strides_of(shape, *axes)
     (source,) = site.inputs
     facts = {
         "lo": source.lo,
         "hi": source.hi,
-        "image": image,
+        "image": image_of(shape, *axes),
+        "place": image_of(site.outputs[0].shape, *axes),
         "rows": rows[:, :, None],
         "columns": columns[:, :, None],
     }
-    out = strides_of(site.outputs[0].shape, *axes)[1]
-    return {"type": "max", **facts, "strides_in": strides, "strides_out": out}
+    return {"type": "max", **facts}
 
 
 def _quantise(operation: Quantize, site: Site) -> Meaning | None:
@@ -237,19 +244,24 @@ def _floats(keys: Array) -> Array:
     return np.where(keys < 0, -(2**31) - keys, keys).astype(np.int32).view(np.float32)
 
 
-MEANINGS: Sequence[tuple[type[KernelOperation], Callable[[Any, Site], Meaning | None]]] = (
+MEANINGS: Sequence[tuple[Any, Callable[[Any, Site], Meaning | None]]] = (
     (QuantizedConvolution, convolution),
     (Conv1dDepthwise, depthwise),
-    (Linear, linear),
-    (QuantizedTransposedConvolution, transposed),
+    (Linear | LinearFp32, linear),
+    (QuantizedTransposedConvolution | ConvTransposeFp32, transposed),
+    (ConvSum | ConvFp32, summed),
+    (AverageFp32, average_fp32),
+    (Matmul, matmul),
+    (AttentionScores, scores),
+    (AttentionContext, context),
     (WindowAverage, average),
     (Mean, mean),
     (GlobalAvgPool, global_average),
     (BatchNorm, _batch_norm),
     (LookupOperation, _lookup),
     (Concat, _concat),
-    (Permute, lambda o, site: _copied(_numbers(site).transpose(o.axes))),
-    (ReshapeOperation, lambda o, site: _copied(_numbers(site))),
+    (Permute, lambda o, site: _copied(numbers_of(site.inputs[0]).transpose(o.axes))),
+    (ReshapeOperation, lambda o, site: _copied(numbers_of(site.inputs[0]))),
     (TakeOperation, _take),
     (ZeroPad2d, _pad),
     (Flip, _flip),
@@ -266,7 +278,7 @@ MEANINGS: Sequence[tuple[type[KernelOperation], Callable[[Any, Site], Meaning | 
 
 def copy_meaning(site: Site) -> Meaning:
     """Of a copy that only changes the order in memory."""
-    return _copied(_numbers(site))
+    return _copied(numbers_of(site.inputs[0]))
 
 
 def folded_meaning() -> Meaning:

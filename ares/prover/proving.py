@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ares.ir import Binary
 from ares.pipeline.subject import Subject
-from ares.prover.certificate import Certificate, certificate_of
+from ares.prover.certificate import Certificate, certificate_of, sealed
 from ares.resources import checker_file
 from ares.toolchain import RunFailure, Target, ToolchainError, build
 from ares.toolchain.build import write_files
@@ -30,6 +31,9 @@ EVERY, ALMOST, SAMPLES = (
     "bound on paper and samples",
 )
 KINDS = (EVERY, ALMOST, SAMPLES)
+NOT_EXACT = "NOT EXACT"
+# The checker's matrices are small, and targets and networks run side by side.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class ProveError(Exception):
@@ -60,11 +64,17 @@ class Proof:
         return tuple(layer for layer in self.layers if layer.fault)
 
     def summary(self) -> str:
-        """How many layers have which kind, in a line."""
+        """How many layers were shown how, in a line."""
         counts = Counter(layer.kind for layer in self.layers)
-        first, *others = ((kind, counts[kind]) for kind in KINDS if counts[kind])
-        words = [f"{first[1]} of {len(self.layers)} layers: {first[0]}"]
-        return "; ".join([*words, *(f"{count}: {kind}" for kind, count in others)])
+        shown = counts[EVERY] + counts[ALMOST]
+        almost = f" ({counts[ALMOST]} of them but for 2^-64)" if counts[ALMOST] else ""
+        samples = f", {counts[SAMPLES]} by a bound on paper and samples" if counts[SAMPLES] else ""
+        return f"{shown} of {len(self.layers)} layers for every input{almost}{samples}"
+
+    def said(self) -> str:
+        """The same, behind what is wrong."""
+        names = ", ".join(layer.layer for layer in self.faults)
+        return f"NOT EXACT at {names}; {self.summary()}" if self.faults else self.summary()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -100,11 +110,17 @@ def prove(
     """
     require_accepted(subject)
     certificate = certificate_of(subject)
-    proofs = []
-    for target in targets:
-        tell(f"{subject.name} on {target.name}")
-        proofs.append(prove_on(certificate, target))
-    return Proven(subject.name, tuple(proofs), _with_kinds(certificate, proofs[0]))
+    proofs = prove_on(certificate, targets, tell)
+    return Proven(subject.name, proofs, _with_kinds(certificate, proofs[0]))
+
+
+def kinds_of(proofs: Sequence[Proof]) -> dict[str, str]:
+    """For which inputs each layer was shown to be right, the least of all targets; or that it is not."""
+    found: dict[str, str] = {}
+    for layer in (layer for proof in proofs for layer in proof.layers):
+        kind = NOT_EXACT if layer.fault else layer.kind
+        found[layer.layer] = max(kind, found.get(layer.layer, EVERY), key=(*KINDS, NOT_EXACT).index)
+    return found
 
 
 def require_accepted(subject: Subject) -> None:
@@ -117,41 +133,62 @@ def require_accepted(subject: Subject) -> None:
             )
 
 
-def prove_on(certificate: Certificate, target: Target) -> Proof:
-    """Every layer, as the target's own compiler and processor have it."""
-    if target.machine.board is not None:
-        raise ToolchainError(
-            f"{target.name}: a board reads no files, so that its layers cannot be probed"
-        )
-    binary = build(certificate.project, target)
+def prove_on(
+    certificate: Certificate,
+    targets: Sequence[Target],
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[Proof, ...]:
+    """Every layer, as each target's own compiler and processor have it."""
+    for target in targets:
+        if target.machine.board is not None:
+            raise ToolchainError(
+                f"{target.name}: a board reads no files, so that its layers cannot be probed"
+            )
+    binaries = []
+    for target in targets:
+        tell(f"{certificate.project.name}: {target.name} is built")
+        binaries.append(build(certificate.project, target, progress=tell))
+    tell(f"{certificate.project.name}: {', '.join(target.name for target in targets)}")
+    try:
+        found = _checked(certificate, targets, binaries)
+    except RunFailure:
+        if len(targets) == 1:
+            raise
+        # One that ends early ends all: each alone shows which it is.
+        pairs = zip(targets, binaries, strict=True)
+        found = [_checked(certificate, [target], [binary])[0] for target, binary in pairs]
+    made = zip(targets, binaries, found, strict=True)
+    return tuple(Proof(target.name, b.recipe.compiler, layers) for target, b, layers in made)
+
+
+def _checked(
+    certificate: Certificate, targets: Sequence[Target], binaries: Sequence[Binary]
+) -> list[tuple[LayerProof, ...]]:
+    """What the checker says of the layers, program by program; all answer side by side."""
+    words: list[str] = []
+    environment = dict(_ONE_THREAD)
+    for target, binary in zip(targets, binaries, strict=True):
+        words += [*(["--"] if words else []), *target.machine.runner, str(binary.path)]
+        environment |= target.run_environment
     with tempfile.TemporaryDirectory(prefix="ares-prove-") as name:
         folder = Path(name)
         write_files(certificate.files, folder)
-        command = [
-            *PYTHON,
-            str(checker_file()),
-            str(folder),
-            *target.machine.runner,
-            str(binary.path),
-        ]
-        environment = dict(target.run_environment)
+        command = [*PYTHON, str(checker_file()), str(folder), *words]
         finished = run_process(command, folder=folder, timeout=TIMEOUT, environment=environment)
     rows = [json.loads(line) for line in finished.stdout.splitlines()]
     if finished.code not in (0, 1) or len(rows) != len(certificate.layers):
-        words = (finished.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RunFailure("crash", target.name, f"the probes were not answered: {words}")
-    pairs = zip(certificate.layers, rows, strict=True)
-    layers = tuple(
-        LayerProof(
-            found["layer"],
-            layer["op"],
-            found["shown"],
-            found["probes"],
-            found["fault"] or "",
+        said = (finished.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        names = ", ".join(target.name for target in targets)
+        raise RunFailure("crash", names, f"the probes were not answered: {said}")
+    return [
+        tuple(
+            LayerProof(
+                row["layer"], layer["op"], row["shown"], row["probes"], row["faults"][k] or ""
+            )
+            for layer, row in zip(certificate.layers, rows, strict=True)
         )
-        for layer, found in pairs
-    )
-    return Proof(target.name, binary.recipe.compiler, layers)
+        for k in range(len(targets))
+    ]
 
 
 def _with_kinds(certificate: Certificate, proof: Proof) -> dict[str, bytes]:
@@ -165,5 +202,5 @@ def _with_kinds(certificate: Certificate, proof: Proof) -> dict[str, bytes]:
     )
     content = json.loads(certificate.files["certificate.json"])
     content["layers"] = claimed.layers
-    text = (json.dumps(content, indent=1) + "\n").encode()
-    return {**certificate.project.files, **certificate.files, "certificate.json": text}
+    files = sealed(content, certificate.files["certificate.npz"])
+    return {**certificate.project.files, **files}

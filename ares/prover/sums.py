@@ -9,24 +9,31 @@ from typing import Any
 
 import numpy as np
 
+from ares.ir import Tensor
 from ares.numerics import Rescale
 from ares.ops import KernelCall, Site, Struct
 from ares.ops._averages import WindowAverage
-from ares.ops._convolution import QuantizedConvolution
+from ares.ops._convolution import QuantizedConvolution, channels_first
 from ares.ops._operation import Array
 from ares.ops._transposed import QuantizedTransposedConvolution, outputs_first
+from ares.ops.average_fp32 import AverageFp32
 from ares.ops.conv1d_depthwise import Conv1dDepthwise
+from ares.ops.conv_fp32 import ConvFp32
+from ares.ops.conv_sum import ConvSum
+from ares.ops.conv_transpose_fp32 import ConvTransposeFp32
 from ares.ops.global_avg_pool import GlobalAvgPool
 from ares.ops.linear import Linear
+from ares.ops.linear_fp32 import LinearFp32
 from ares.ops.mean import Mean
 
 Meaning = dict[str, Any]
+Axes = Sequence[Sequence[int]]
 
 # Digits in which the numbers of weights are packed: small, so that no sum of them passes int32.
 _DIGIT = 64
 
 
-def _rescale(rescales: Sequence[Rescale], channels: int, places: Array) -> Meaning:
+def rescale_rows(rescales: Sequence[Rescale], channels: int, places: Array) -> Meaning:
     """Rows of constants; `place_rows` [rows, columns] and `channel_rows` [channels] add up to the row of an element."""
     each = max(rescale.channels for rescale in rescales)
     first = rescales[0]
@@ -52,11 +59,17 @@ def _rescale(rescales: Sequence[Rescale], channels: int, places: Array) -> Meani
     }
 
 
-def strides_of(shape: Sequence[int], *axes: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Sizes and strides, in PyTorch's order, of groups of neighbouring axes seen as one each."""
-    full = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    sizes = [prod(shape[axis] for axis in group) for group in axes]
-    return sizes, [full[group[-1]] if group else 1 for group in axes]
+def image_of(shape: Sequence[int], *axes: Sequence[int]) -> Array:
+    """Numbers of a tensor's elements as an image, of whose axes each is a group of the tensor's."""
+    rest = [axis for axis in range(len(shape)) if not any(axis in group for group in axes)]
+    turned = np.arange(prod(shape)).reshape(shape)
+    turned = turned.transpose([*(axis for group in axes for axis in group), *rest])
+    return turned.reshape([prod(shape[axis] for axis in group) for group in axes]).astype(np.int32)
+
+
+def numbers_of(tensor: Tensor) -> Array:
+    """The numbers of a tensor's elements, in its shape."""
+    return np.arange(prod(tensor.shape)).reshape(tensor.shape)
 
 
 def image_axes(rank: int, channels: int = 1) -> tuple[list[int], list[int], list[int]]:
@@ -66,36 +79,35 @@ def image_axes(rank: int, channels: int = 1) -> tuple[list[int], list[int], list
     return [channels], list(range(channels)), list(range(channels + 1, rank))
 
 
-def _sum(
-    site: Site,
-    axes: Sequence[Sequence[int]],
-    out_axes: Sequence[Sequence[int]],
-    rows: Array,
-    columns: Array,
-    weight: Array,
-    **more: Any,
-) -> Meaning:
-    """A sum for every place of an image [channels, rows, columns], of which the axes are given.
+def image_sum(site: Site, rows: Array, columns: Array, weight: Array, **more: Any) -> Meaning:
+    """A sum for every place of an image [channels, rows, columns]; `image` and `place` are those of image_of.
 
     `rows` [out, taps, sources] are numbers of input rows, -1 for none; the same for columns.
     """
-    image, strides_in = strides_of(site.inputs[0].shape, *axes)
+    source = site.inputs[0]
     return {
         "type": "sum",
-        "image": image,
-        "strides_in": strides_in,
-        "strides_out": strides_of(site.outputs[0].shape, *out_axes)[1],
+        "real": False,
         "rows": rows,
         "columns": columns,
         "weight": weight,
         "pack": np.zeros(0, np.int32),
-        "minus": site.inputs[0].zero_point,
-        "outside": site.inputs[0].zero_point,
-        "zero": site.inputs[0].zero_point,
-        "lo": site.inputs[0].lo,
-        "hi": site.inputs[0].hi,
+        "numbers": np.zeros(0, np.int32),
+        "own_sums": False,
+        "second_zero": 0,
+        "reach": [-127, 127],
+        "minus": source.zero_point,
+        "outside": source.zero_point,
+        "zero": source.zero_point,
+        "lo": source.lo,
+        "hi": source.hi,
         **more,
     }
+
+
+def _images(site: Site, axes: Axes, out_axes: Axes) -> Meaning:
+    shapes = site.inputs[0].shape, site.outputs[0].shape
+    return {"image": image_of(shapes[0], *axes), "place": image_of(shapes[1], *out_axes)}
 
 
 def _taps(
@@ -125,7 +137,7 @@ def depthwise(operation: Conv1dDepthwise, site: Site) -> Meaning:
     return _sliding(operation, site, lambda w: w[:, None, None], before=[0, operation.left])
 
 
-def linear(operation: Linear, site: Site) -> Meaning:
+def linear(operation: Linear | LinearFp32, site: Site) -> Meaning:
     """Weights of one token, whatever axes the tokens have."""
     rank = len(site.inputs[0].shape)
     axes: tuple[list[int], ...] = ([rank - 1], [], list(range(rank - 1)))
@@ -134,7 +146,9 @@ def linear(operation: Linear, site: Site) -> Meaning:
     return _weighted(operation, site, lambda w: w[:, :, None, None], axes, rows, columns)
 
 
-def transposed(operation: QuantizedTransposedConvolution, site: Site) -> Meaning:
+def transposed(
+    operation: QuantizedTransposedConvolution | ConvTransposeFp32, site: Site
+) -> Meaning:
     """A convolution of codes with zeros between them, its kernel turned round."""
 
     def arrange(weight: Array) -> Array:
@@ -185,7 +199,7 @@ def _weighted(
     operation: Any,
     site: Site,
     arrange: Callable[[Array], Array],
-    axes: Sequence[Sequence[int]],
+    axes: Axes,
     rows: Array,
     columns: Array,
     raw: bool = True,
@@ -197,17 +211,92 @@ def _weighted(
     weight = np.ascontiguousarray(arrange(operation.weight))
     zero = site.inputs[0].zero_point
     places = np.zeros((len(rows), len(columns)), np.int32)
-    facts = _rescale([operation.rescale], len(weight), places)
-    if raw:
-        excess = zero * weight.reshape(len(weight), -1).sum(1, dtype=np.int64)
-        if excess.any() and len(facts["multiplier"]) == 1:
+    real = isinstance(operation, LinearFp32 | ConvTransposeFp32)
+    facts = (
+        _real(operation, places) if real else rescale_rows([operation.rescale], len(weight), places)
+    )
+    excess = zero * weight.reshape(len(weight), -1).sum(1, dtype=np.int64)
+    if raw and real:
+        facts["bias_codes"] -= excess[:, None, None]
+    elif raw and excess.any():
+        if len(facts["multiplier"]) == 1:
             rows_each = {k: np.repeat(facts[k], len(weight), 0) for k in _CONSTANTS}
             facts |= {**rows_each, "channel_rows": np.arange(len(weight))[:, None, None]}
-        if excess.any():
-            facts["offset"] = facts["offset"] - facts["multiplier"] * excess
-    pack = _packing(operation, site, arrange)
-    more = {"pack": pack, "minus": 0 if raw else zero, **facts}
-    return _sum(site, axes, axes, rows, columns, weight, **more)
+        facts["offset"] = facts["offset"] - facts["multiplier"] * excess
+    more = {**_replaceable(operation, site, arrange, weight), "minus": 0 if raw else zero, **facts}
+    return image_sum(site, rows, columns, weight, **_images(site, axes, axes), **more)
+
+
+def _replaceable(
+    operation: Any, site: Site, arrange: Callable[[Array], Array], weight: Array
+) -> Meaning:
+    """Where the weights lie in memory, and their numbers in their natural order."""
+    numbers = np.arange(weight.size, dtype=np.int32).reshape(weight.shape)
+    return {"pack": _packing(operation, site, arrange), "numbers": numbers}
+
+
+def _real(operation: Any, places: Array) -> Meaning:
+    """Constants of a result that stays real, for each channel."""
+    channels = (len(operation.scale), 1, 1)
+    codes = getattr(operation, "bias_codes", np.zeros(0))
+    return {
+        "real": True,
+        "scale": operation.scale.reshape(channels),
+        "bias": operation.bias.reshape(channels if operation.bias.size else (0,)),
+        "bias_codes": (codes if codes.size else np.zeros(channels)).reshape(channels).astype(int),
+        "channel_rows": np.zeros(channels, int),
+        "place_rows": places,
+    }
+
+
+def summed(operation: ConvSum | ConvFp32, site: Site) -> Meaning:
+    """A convolution whose results are summed in windows: each tap sees a code for each of them."""
+    source = channels_first(site.inputs[0], operation.axis).shape
+    inner, outer = operation.windows, operation.sum_windows
+    taps = [np.zeros((1, 1, 1), int)] if len(source) == 3 else []
+    for axis, window in inner.items():
+        size, results = source[axis], window.count(source[axis])
+        at = outer[axis].positions(results)[:, None]
+        seen = at * window.stride - window.before
+        seen = seen + np.arange(window.kernel)[:, None] * window.dilation
+        inside = (at >= 0) & (at < results) & (seen >= 0) & (seen < size)
+        taps.append(np.where(inside, seen, -1))
+    rows, columns = taps
+
+    def arrange(weight: Array) -> Array:
+        return weight if weight.ndim == 4 else weight[:, :, None]
+
+    weight = np.ascontiguousarray(arrange(operation.weight))
+    places = np.zeros((len(rows), len(columns)), int)
+    if isinstance(operation, ConvFp32):
+        facts = _real(operation, places)
+    else:
+        facts = rescale_rows([operation.rescale], len(weight), places)
+    facts |= _replaceable(operation, site, arrange, weight)
+    axes = _axes_around(operation.axis, len(source))
+    return image_sum(
+        site, rows, columns, weight, **_images(site, axes, axes), own_sums=True, **facts
+    )
+
+
+def _axes_around(channels: int, rank: int) -> tuple[list[int], list[int], list[int]]:
+    """Channels, rows and columns where the channels lie along that axis and the batch is of one."""
+    others = [axis for axis in range(1, rank) if axis != channels]
+    return [channels], others[:-1], others[-1:]
+
+
+def average_fp32(operation: AverageFp32, site: Site) -> Meaning:
+    """Windows of codes whose sums stay real."""
+    source = channels_first(site.inputs[0], operation.axis).shape
+    taps = [np.zeros((1, 1, 1), int)] if len(source) == 3 else []
+    for axis, window in operation.windows.items():
+        seen = window.positions(source[axis])[:, None]
+        taps.append(np.where((seen >= 0) & (seen < source[axis]), seen, -1))
+    rows, columns = taps
+    axes = _axes_around(operation.axis, len(source))
+    facts = _real(operation, np.zeros((len(rows), len(columns)), int))
+    weight = np.ones((source[1], 1, 1, 1), np.int64)
+    return image_sum(site, rows, columns, weight, **_images(site, axes, axes), **facts)
 
 
 _CONSTANTS = ("multiplier", "offset", "shift", "thresholds", "limits")
@@ -266,19 +355,19 @@ def average(operation: WindowAverage, site: Site) -> Meaning:
 def _summed(
     rescales: Sequence[Rescale],
     site: Site,
-    axes: Sequence[Sequence[int]],
-    out_axes: Sequence[Sequence[int]],
+    axes: Axes,
+    out_axes: Axes,
     bounds: Sequence[Sequence[Sequence[int]]],
     places: Array | None = None,
 ) -> Meaning:
     """Sums of codes, without weights, between bounds along rows and columns."""
-    channels = strides_of(site.inputs[0].shape, *axes)[0][0]
+    channels = prod(site.inputs[0].shape[axis] for axis in axes[0])
     weight = np.ones((channels, 1, 1, 1), np.int64)
     rows, columns = map(_windows, bounds)
     if places is None:
         places = np.zeros((len(rows), len(columns)), np.int32)
-    facts = _rescale(rescales, channels, places)
-    return _sum(site, axes, out_axes, rows, columns, weight, **facts)
+    facts = rescale_rows(rescales, channels, places)
+    return image_sum(site, rows, columns, weight, **_images(site, axes, out_axes), **facts)
 
 
 def mean(operation: Mean, site: Site) -> Meaning:
@@ -292,7 +381,7 @@ def mean(operation: Mean, site: Site) -> Meaning:
     if len(others) == 3:  # everything is summed: the batch is the one channel
         others = [others[0], [*others[1], *others[2]]]
     others = [*[[]] * (2 - len(others)), *others]
-    sizes = strides_of(source, *others)[0]
+    sizes = [prod(source[axis] for axis in group) for group in others]
     bounds = [
         [[0, size]] if group and group[0] in axes else [[i, i + 1] for i in range(size)]
         for group, size in zip(others, sizes, strict=True)

@@ -24,13 +24,14 @@ _GRACE = 10
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[_T]):
     """`said`: what the child handed over, None where it ended without; `how`: its exit code, minus its signal, or None
-    at the time limit.
+    at the time limit; `wrong`: the end of its traceback, where it raised.
     """
 
     task: _T
     said: str | None
     how: int | None
     seconds: float
+    wrong: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +61,12 @@ def in_children(
                 running.append(_started(task, do, limit))
             for child, how in _over(running, limit):
                 running.remove(child)
-                said = child.said.decode() if child.said and how == 0 else None
-                yield Ended(child.task, said, how, time.monotonic() - child.began)
+                seconds = time.monotonic() - child.began
+                if how == 0 and child.said:
+                    yield Ended(child.task, child.said.decode(), how, seconds)
+                else:
+                    wrong = child.said.decode(errors="replace") if how == 1 else ""
+                    yield Ended(child.task, None, how, seconds, wrong)
     finally:
         for child in running:
             _end(child)

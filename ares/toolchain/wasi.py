@@ -26,6 +26,7 @@ def main(program: str, words: list[str]) -> int:
     wasi = wasmtime.WasiConfig()
     wasi.argv = ["program", *words]
     wasi.preopen_dir(".", ".")
+    wasi.inherit_stdin()  # the probe of `ares prove` is asked there
     wasi.inherit_stdout()
     wasi.inherit_stderr()
     store = wasmtime.Store(engine)

@@ -3,7 +3,7 @@
 from ares.verdict.compare import Difference, first_difference
 from ares.verdict.outcome import Outcome
 from ares.verdict.pattern import Facets, shared_facets
-from ares.verdict.stage import CHECK, EXTRACT, REFERENCE, STAGES, TORCH, Stage
+from ares.verdict.stage import CHECK, EXTRACT, REFERENCE, STAGES, TORCH, Stage, proof_stage
 from ares.verdict.verdict import Verdict, blame
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Verdict",
     "blame",
     "first_difference",
+    "proof_stage",
     "shared_facets",
 ]

@@ -28,4 +28,10 @@ REFERENCE = Stage("reference", gives_codes=True)
 TORCH = Stage("torch", of_model=True)
 """The float64 Brevitas model accepts the golden."""
 
+
+def proof_stage(target: str) -> str:
+    """The stage of a target's proof: how each layer of the compiled C was shown to be right."""
+    return f"proof[{target}]"
+
+
 STAGES = (CHECK, EXTRACT, REFERENCE, TORCH)

@@ -91,17 +91,20 @@ _COLUMNS = (
     Column("off by", right=True, spare=1),
     Column("exact on", wraps=True),
 )
+_SHOWN = Column("shown for", spare=8)
 
 
 def _table(result: Verification, width: int) -> Table:
     rows = []
     shown = ""
+    proven = any(line.shown_for for line in result.layers)
+    columns = (*_COLUMNS, _SHOWN) if proven else _COLUMNS
     for line in result.layers:
         if line.composite and line.composite != shown:
-            rows.append([Text(line.composite), *(Text("") for _ in _COLUMNS[1:])])
+            rows.append([Text(line.composite), *(Text("") for _ in columns[1:])])
         shown = line.composite
-        rows.append(_cells(line, result))
-    return fitting_table(_COLUMNS, rows, width)
+        rows.append([*_cells(line, result), *([Text(line.shown_for)] if proven else [])])
+    return fitting_table(columns, rows, width)
 
 
 def _cells(line: LayerLine, result: Verification) -> list[Text]:

@@ -22,6 +22,8 @@ from ares.pipeline.compiled import RunSettings
 from ares.pipeline.front import Front, Store
 from ares.pipeline.keys import Keys
 from ares.pipeline.matrix import Event, Matrix
+from ares.prover.proving import Proof, kinds_of
+from ares.prover.verdicts import Judged, judge_proofs
 from ares.toolchain import Target, ToolchainError
 from ares.toolchain.process import side_by_side
 from ares.verdict import REFERENCE, Outcome, Verdict
@@ -45,7 +47,8 @@ class LayerLine:
     cases; `deviation` is the largest distance from the Brevitas model beyond rounding, in codes (relative to each
     element for binary32), over all cases; None where the model shows nothing at this place. `exact` and
     `differs` name targets; one that is in neither did not come that far. `folded_into`: the layers that do this one's
-    work in the C, which makes no such tensor; whether it is right shows in theirs.
+    work in the C, which makes no such tensor; whether it is right shows in theirs. `shown_for`: with proofs, for which
+    inputs the layer was shown to be right, the least of all targets.
     """
 
     layer: str
@@ -63,6 +66,7 @@ class LayerLine:
     exact: tuple[str, ...]
     differs: tuple[str, ...]
     folded_into: tuple[str, ...]
+    shown_for: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """As plain values; a deviation without bound has none."""
@@ -105,8 +109,8 @@ class Verification:
 
     @property
     def exact_targets(self) -> tuple[str, ...]:
-        exact = {verdict.target for verdict in self.matrix.having(Outcome.PASS)}
-        return tuple(target.name for target in self.matrix.targets if target.name in exact)
+        exact = {verdict.stage for verdict in self.matrix.having(Outcome.PASS)}
+        return tuple(target.name for target in self.matrix.targets if target.stage in exact)
 
     @property
     def deviation(self) -> float:
@@ -176,8 +180,9 @@ def verify(
     progress: Progress,
     *,
     fresh: bool = False,
+    proofs: bool = False,
 ) -> Verification:
-    """Every stage, then every target; what needs a stage that failed is not reached.
+    """Every stage, then every target, and with `proofs` its proof; what needs a stage that failed is not reached.
 
     `fresh`: neither verdicts nor programs of an earlier run are taken over.
     """
@@ -195,11 +200,12 @@ def verify(
     settings = RunSettings(since=time.time() if fresh else 0.0)
     compared = _targets(subject, targets, jobs, progress, settings)
     verdicts += [verdict for verdict, _ in compared]
+    proven = judge_proofs(subject, targets) if proofs else Judged((), ())
+    verdicts += proven.verdicts
     matrix = Matrix(tuple(verdicts), time.monotonic() - start, tuple(targets))
     pairs = zip(targets, compared, strict=True)
-    return _result(
-        subject, matrix, tuple(Failing(target, cases) for target, (_, cases) in pairs if cases)
-    )
+    failing = tuple(Failing(target, cases) for target, (_, cases) in pairs if cases)
+    return _result(subject, matrix, failing, proven.proofs)
 
 
 _Compared = tuple[Verdict, tuple[tuple[int, str], ...]]
@@ -279,7 +285,9 @@ def _key(subject: UserSubject, target: Target) -> str:
     return Keys().cell(front, (), target, inputs=(subject.name, *inputs))
 
 
-def _result(subject: UserSubject, matrix: Matrix, failing: tuple[Failing, ...]) -> Verification:
+def _result(
+    subject: UserSubject, matrix: Matrix, failing: tuple[Failing, ...], proofs: Sequence[Proof] = ()
+) -> Verification:
     stages = {verdict.stage: verdict.outcome for verdict in matrix.verdicts}
     reached = stages.get(REFERENCE.name) is Outcome.PASS
     notes = list(subject.given.notes)
@@ -293,7 +301,7 @@ def _result(subject: UserSubject, matrix: Matrix, failing: tuple[Failing, ...]) 
         inputs=subject.given.origin,
         cases=tuple(case.name for case in subject.cases) if reached else (),
         matrix=matrix,
-        layers=_lines(subject, matrix, failing) if reached else (),
+        layers=_lines(subject, matrix, failing, kinds_of(proofs)) if reached else (),
         warnings=subject.vacuous if reached else (),
         notes=tuple(notes),
         failing=failing,
@@ -310,11 +318,15 @@ def _float32(subject: UserSubject) -> Float32Run | None:
 
 
 def _lines(
-    subject: UserSubject, matrix: Matrix, failing: Sequence[Failing]
+    subject: UserSubject,
+    matrix: Matrix,
+    failing: Sequence[Failing],
+    kinds: Mapping[str, str],
 ) -> tuple[LayerLine, ...]:
     graph = subject.graph
     order = [operation.name for operation in graph.operations]
-    exact = {verdict.target for verdict in matrix.having(Outcome.PASS)}
+    passed = {verdict.stage for verdict in matrix.having(Outcome.PASS)}
+    exact = {target.name for target in matrix.targets if target.stage in passed}
     first = {
         failed.target.name: min((layer for _, layer in failed.cases), key=order.index)
         for failed in failing
@@ -348,6 +360,7 @@ def _lines(
                 exact=tuple(t.name for t in matrix.targets if t.name in shown),
                 differs=tuple(name for name, layer in first.items() if layer == operation.name),
                 folded_into=into,
+                shown_for=kinds.get(operation.name, ""),
             )
         )
     return tuple(lines)

@@ -22,6 +22,8 @@
 #include ARES_PROBED_HEADER
 
 #include "add.h"
+#include "attention_context.h"
+#include "attention_scores.h"
 #include "average_fp32.h"
 #include "avg_pool2d.h"
 #include "batch_norm.h"
@@ -79,6 +81,10 @@ static const places all_places[] = {
      AT(conv_transpose_fp32, conv.weight), NONE, NONE, NONE, REAL(conv_transpose_fp32)},
     {ares_average_fp32, sizeof(ares_average_fp32_params), NONE, NONE, NONE, NONE, NONE,
      AT(average_fp32, scale), AT(average_fp32, bias)},
+    {ares_attention_scores, sizeof(ares_attention_scores_params), NONE, NONE,
+     AT(attention_scores, rescale), NONE, NONE, NONE, NONE},
+    {ares_attention_context, sizeof(ares_attention_context_params), NONE, NONE,
+     AT(attention_context, rescale), NONE, NONE, NONE, NONE},
     {ares_avg_pool2d, sizeof(ares_avg_pool2d_params), NONE, NONE, NONE, AT(avg_pool2d, rescales),
      NONE, NONE, NONE},
     {ares_mean, sizeof(ares_mean_params), NONE, NONE, AT(mean, rescale), NONE, NONE, NONE, NONE},

@@ -20,8 +20,9 @@ from ares.cli.app import app
 from ares.pipeline.catalogue import Zoo
 from ares.pipeline.matrix import Event, Matrix
 from ares.pipeline.sampling import Sample
+from ares.prover.verdicts import Judged
 from ares.toolchain import TARGETS, Target, default_targets, select
-from ares.verdict import STAGES, Outcome, Verdict
+from ares.verdict import STAGES, Outcome, Verdict, proof_stage
 from tests.checkout import ZOO
 from tests.toolchain.tiny_network import any_target
 
@@ -341,3 +342,27 @@ def test_a_network_from_the_command_to_the_results(tmp_path: Path) -> None:
         (NAME, stage, "pass") for stage in (*(stage.name for stage in STAGES), f"c[{target}]")
     ]
     assert "EXACT: 1 network, 1 target, 5 cells: 5 exact" in finished.stdout
+
+
+def test_proofs_are_a_column_a_target(run: Run, monkeypatch: Patch, tmp_path: Path) -> None:
+    def prove(
+        zoo: Zoo, names: Sequence[str], targets: Sequence[Target], jobs: int, tell: Any
+    ) -> list[Judged]:
+        assert (list(names), jobs) == ([OTHER], 2)  # without a Graph there is nothing to prove
+        said = "17 of 19 layers for every input, 2 by a bound on paper and samples"
+        found = [
+            Verdict(OTHER, proof_stage(target.name), Outcome.PASS, said, target=target.name)
+            for target in targets
+        ]
+        tell(Judged(tuple(found), ()))
+        return [Judged(tuple(found), ())]
+
+    run.says[NAME, "extract"] = replace(FAIL, stage="extract")
+    monkeypatch.setattr("ares.prover.verdicts.prove_networks", prove)
+    words = ("--target", "gcc-O2", "--prove", "--jobs", "2", "--json-out", str(tmp_path / "found"))
+    result = _ares(NAME, OTHER, *words)
+    assert result.exit_code == 1
+    assert "proof[gcc-O2]" in result.stdout
+    assert "17/19" in result.stdout
+    verdicts = json.loads((tmp_path / "found").read_text())["verdicts"]
+    assert [v["message"][:8] for v in verdicts if v["stage"].startswith("proof")] == ["17 of 19"]

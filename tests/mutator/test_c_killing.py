@@ -20,9 +20,13 @@ MUL = "runtime/src/mul.c"
 
 @pytest.fixture(scope="module")
 def killer(tmp_path_factory: pytest.TempPathFactory) -> CKiller:
-    ways, missing = usable_ways(("portable",))
+    return _killer("portable", tmp_path_factory)
+
+
+def _killer(way: str, tmp_path_factory: pytest.TempPathFactory) -> CKiller:
+    ways, missing = usable_ways((way,))
     if missing:
-        pytest.skip(f"portable: {missing['portable']}")
+        pytest.skip(f"{way}: {missing[way]}")
     # Of the suites that with the cases of mul and norm; the others say the same of themselves.
     checkout = tmp_path_factory.mktemp("checkout")
     (checkout / "golden").mkdir()
@@ -87,6 +91,24 @@ def test_what_no_case_reaches_survives(killer: CKiller) -> None:
     assert found.state == "survived"
 
 
+def test_what_an_outcome_rests_on(killer: CKiller) -> None:
+    """Of a kill the suite that saw it and its way; never the suites that did not."""
+    line = _line(MUL, "++i")
+    seen = killer.kill(_mutant(MUL, line, line.replace("= 0", "= 1")))
+    assert set(seen.rests_on) == {"runtime/inc", MUL, "subject ops_fm", "way portable"}
+    assert killer.digests()["way"]("portable") != killer.digests()["way"]("neon")
+    assert len(killer.digests()["subject"]("ops_fm")) == 64
+
+
+def test_a_board_is_linked_by_its_script(tmp_path_factory: pytest.TempPathFactory) -> None:
+    board = _killer("dsp", tmp_path_factory)
+    file = "runtime/src/micro_dsp.c"
+    text = runtime_files()[file].decode()
+    line = next(line for line in text.splitlines() if "return" in line and text.count(line) == 1)
+    found = board.kill(_mutant(file, line, f'    __asm__ volatile("nop");\n{line}'))
+    assert (found.state, found.words) == ("survived", "")
+
+
 def test_what_runs_nowhere_here_is_said(killer: CKiller) -> None:
     file = "runtime/src/micro_neon.c"
     text = runtime_files()[file]
@@ -99,6 +121,7 @@ def test_ways_by_file() -> None:
     assert ways_of("runtime/src/micro_neon.c") == ("neon",)
     assert ways_of("runtime/inc/micro_avx512.h") == ("avx512-vnni",)
     assert ways_of("runtime/src/conv2d.c")[0] == "portable"
+    assert ways_of("runtime/src/conv2d.c")[-1] == "big-endian", "whatever the others see"
 
 
 def test_a_header_is_tried_where_it_is_used() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,6 @@ def test_the_python() -> None:
     assert set(found.values()) <= {"killed"}, _again(found)
 
 
-def _again(found: dict[str, str]) -> str:
+def _again(found: Mapping[str, str]) -> str:
     lost = [name for name, state in found.items() if state != "killed"]
     return "\n".join(f"no longer seen: ares mutate --mutant '{name}'" for name in lost)

@@ -31,6 +31,7 @@ def test_every_end() -> None:
     assert ended["two"].said == "two done"
     assert ended["long"].said == "long" * 100_000
     assert (ended["raises"].said, ended["raises"].how) == (None, 1)
+    assert ended["raises"].wrong.endswith("ValueError: raises\n")
     assert (ended["dies"].said, ended["dies"].how) == (None, -signal.SIGKILL)
     assert (ended["hangs"].said, ended["hangs"].how) == (None, None)
     assert ended["hangs"].seconds < 10

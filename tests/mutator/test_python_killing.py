@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ares.mutator.mutant import Mutant, Place
 from ares.mutator.outcome import Outcome
 from ares.mutator.python_killing import PythonKiller
-from ares.mutator.python_tests import files_of_tests
+from ares.mutator.python_tests import failing, files_of_tests
+from ares.toolchain.forks import in_children
 from tests.checkout import ROOT
 
 FILE = "ares/numerics/rounding.py"
@@ -57,5 +60,28 @@ def test_each_end(outcomes: dict[str, Outcome]) -> None:
 def test_tests_are_found_by_name() -> None:
     assert files_of_tests("ares/ops/mul.py", ROOT)[0] == "tests/ops/test_mul.py"
     assert "tests/numerics/test_rescale.py" in files_of_tests("ares/numerics/rescale.py", ROOT)
-    assert files_of_tests("ares/witness.py", ROOT)[-1] == "tests/witness"
+    assert all(f.startswith("tests/witness/") for f in files_of_tests("ares/witness.py", ROOT))
+    assert files_of_tests("ares/witness.py", ROOT)
     assert len(files_of_tests("ares/ops/_panels.py", ROOT)) > 1
+
+
+def test_what_failed_first_is_named(tmp_path: Path) -> None:
+    """In a child, for pytest leaves much behind in its process."""
+    (tmp_path / "test_few.py").write_text(
+        "import pytest\n@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_right(n): assert n\ndef test_wrong(): assert 1 == 2\n"
+    )
+    tasks = {
+        "right": ["test_few.py::test_right[1]"],
+        "wrong": ["test_few.py::test_right[1]", "test_few.py::test_wrong"],
+        "renamed": ["test_few.py::test_right[3]"],
+    }
+
+    def ask(task: str) -> str:
+        return repr(failing(tmp_path, tasks[task]))
+
+    said = {each.task: each.said or each.wrong for each in in_children(tasks, ask, 1, 120.0)}
+    assert said["right"] == "None"
+    assert "test_wrong" in said["wrong"]
+    assert "1 == 2" in said["wrong"]
+    assert "test_wrong" in said["renamed"], "the file in place of what it no longer has"

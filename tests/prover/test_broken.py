@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ares.prover.certificate import certificate_of
+from ares.prover.certificate import sealed
 from ares.resources import checker_file
+from tests.prover.faults import PORTABLE, both, checked, compiled, exchanged, number, replaced
 from tests.prover.small import SmallSubject, folder_of
-
-FLAGS = ("-O0", "-DARES_PORTABLE", "-U__SSE2__", "-std=c11", "-ffp-contract=off")
-PORTABLE = "micro_portable.c"
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
@@ -25,73 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The certificate of the small network, with the objects of its runtime."""
-    certificate = certificate_of(SmallSubject())
-    folder = tmp_path_factory.mktemp("small")
-    folder_of({**certificate.project.files, **certificate.files}, folder)
-    compile_files(folder, [path.name for path in folder.glob("runtime/src/*.c")])
-    return folder
-
-
-def compile_files(folder: Path, names: list[str]) -> None:
-    for name in names:
-        gcc(folder, "-c", f"runtime/src/{name}", "-o", f"{name}.o")
-
-
-def gcc(folder: Path, *words: str) -> None:
-    include = ("-I.", "-Iruntime/inc", "-Iruntime/trace")
-    subprocess.run(["gcc", *FLAGS, *include, *words], cwd=folder, check=True)
-
-
-def checked(folder: Path) -> tuple[int, dict[str, str]]:
-    """Exit code of the checker, and the faults by layer."""
-    objects = [path.name for path in folder.glob("*.c.o")]
-    gcc(folder, "small.c", "small_weights.c", "probe.c", *objects, "-o", "probe")
-    command = [sys.executable, checker_file(), folder, folder / "probe"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not done.stdout:
-        return done.returncode, {"": done.stderr}
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    return done.returncode, {each["layer"]: each["fault"] for each in found if each["fault"]}
-
-
-def replaced(path: str, old: str, new: str, recompiled: str = "") -> Callable[[Path], None]:
-    """A fault: all of `old` in a file becomes `new`, and a source of the runtime is compiled again."""
-
-    def plant(folder: Path) -> None:
-        file = folder / path
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new))
-        if recompiled or path.startswith("runtime/src"):
-            compile_files(folder, [recompiled or Path(path).name])
-
-    return plant
-
-
-def number(array: str, index: int, change: int) -> Callable[[Path], None]:
-    """A fault: one number of a constant array is another one."""
-
-    def plant(folder: Path) -> None:
-        file = folder / "small_weights.c"
-        text = file.read_text()
-        found = re.search(rf"{array}\[\d+\] = {{([^}}]*)}}", text)
-        assert found is not None
-        values = [int(value) for value in found[1].split(",") if value.strip()]
-        values[index] += change
-        body = ", ".join(map(str, values))
-        file.write_text(text[: found.start(1)] + body + text[found.end(1) :])
-
-    return plant
-
-
-def both(*plants: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Several changes that are one fault."""
-
-    def plant(folder: Path) -> None:
-        for each in plants:
-            each(folder)
-
-    return plant
+    return compiled(SmallSubject(), tmp_path_factory.mktemp("small"))
 
 
 # With why it is these layers and no others: all that run the code, or read the number, and can reach the case.
@@ -127,6 +59,20 @@ FAULTS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
         replaced(f"runtime/src/{PORTABLE}", "value > hi ? hi : value", "value > hi ? lo : value"),
         {"conv", "deep", "gelu"},
     ),
+    # A mean of the largest code is that code: nothing there is beyond the limit.
+    "saturation one too early": (
+        replaced(
+            f"runtime/src/{PORTABLE}", "value > hi ? hi : value", "value >= hi ? hi - 1 : value"
+        ),
+        {"conv", "deep", "gelu", "mean"},
+    ),
+    # Sums of raw codes have it in their constants; the padding of "conv" has it itself.
+    "a zero point left out": (
+        replaced("small.c", ".input_zero_point = 3,", ".input_zero_point = 0,"),
+        {"conv"},
+    ),
+    # Four weights of each output lie side by side.
+    "two rows of weights exchanged": (exchanged("small_gelu_weight", 0, 4, 4), {"gelu"}),
     # 2^20: only the sums of "wide" are that large.
     "a requantisation wrong at large sums only": (
         replaced(
@@ -200,10 +146,9 @@ def _changed(folder: Path, change: Callable[[dict, dict], None]) -> None:
     with np.load(folder / "certificate.npz") as stored:
         arrays = dict(stored)
     change(content, arrays)
-    (folder / "certificate.json").write_text(json.dumps(content))
     data = io.BytesIO()
     np.savez(data, **arrays)
-    (folder / "certificate.npz").write_bytes(data.getvalue())
+    folder_of(sealed(content, data.getvalue()), folder)
 
 
 def _other_weight(content: dict, arrays: dict) -> None:
@@ -230,6 +175,59 @@ def _layer_left_out(content: dict, arrays: dict) -> None:
 def _other_layout(content: dict, arrays: dict) -> None:
     (turned,) = (tensor for tensor in content["tensors"] if tensor["name"] == "turned")
     turned["layout"] = [0, 2, 3, 1]
+
+
+def _digit(content: bytes) -> bytes:
+    return content.replace(b'"zero_point": 3', b'"zero_point": 4', 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_digit, "the certificate was changed"),
+        (lambda content: content[:2000], "delimiter|Expecting|Unterminated"),
+        (lambda _: b"[]", "list indices|string indices|mapping"),
+        (lambda _: b"\xff", "utf-8"),
+    ],
+)
+def test_a_certificate_changed_by_hand(
+    built: Path, tmp_path: Path, change: Callable[[bytes], bytes], said: str
+) -> None:
+    for name in ("certificate.json", "certificate.npz"):
+        shutil.copy(built / name, tmp_path)
+    file = tmp_path / "certificate.json"
+    content = change(file.read_bytes())
+    assert content != file.read_bytes()
+    file.write_bytes(content)
+    code, err = _refused(tmp_path, "no-such-program")
+    assert code == 1
+    assert re.search(said, err)
+
+
+def test_what_is_not_there(built: Path, tmp_path: Path) -> None:
+    assert _refused(tmp_path, "true") == (
+        2,
+        f"{tmp_path}: [Errno 2] No such file or directory: '{tmp_path / 'certificate.json'}'\n",
+    )
+    assert _refused(built, "./no-such-program")[0] == 2
+    assert "other layers or tensors" in _refused(built, "true")[1]
+
+
+def test_a_program_that_ends_early(built: Path) -> None:
+    checked(built)
+    script = f"{sys.executable} -c pass; {built / 'probe'} < /dev/null"
+    code, err = _refused(built, "sh", "-c", script)
+    assert code == 1
+    assert err.startswith("x: ")
+
+
+def _refused(folder: Path, *command: str) -> tuple[int, str]:
+    """Exit code and the one line on stderr."""
+    words = [sys.executable, checker_file(), folder, *command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from ares.cli.prove import prove_command
         (("test_4", "--model-file", "x.py"), "name one model"),
         (("no_such_network",), "no network named 'no_such_network'"),
         (("test_3", "--target", "m4-gcc-O2"), "a board reads no files"),
+        (("test_3", "--target", "no-such-target"), "no-such-target"),
+        (("test_3", "--out", "tests"), "tests is there already and not empty"),
+        (("--model-file", "no_such_file.py"), "no_such_file.py"),
     ],
 )
 def test_what_cannot_be_proven(run: Any, words: tuple[str, ...], said: str) -> None:

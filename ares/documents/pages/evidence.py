@@ -132,7 +132,8 @@ def _survivors(language: str, found: Record) -> Iterator[str]:
 def _certificates(record: Record) -> Iterator[str]:
     kinds = list(dict.fromkeys(kind for row in record["models"].values() for kind in row))
     yield from (
-        "What is shown of each layer's compiled kernel (`ares prove`, re-checked by `tools/check_certificate.py`):",
+        "For which inputs each layer's compiled kernel was shown to be right (`ares prove`, decided by",
+        f"`tools/check_certificate.py`), the least of {', '.join(record['targets'])}; {record['seconds']} s:",
         "",
         f"| model | {' | '.join(kinds)} |",
         f"|---|{'---|' * len(kinds)}",
