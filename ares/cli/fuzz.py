@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 # The first that can be used here; measured: what a graph costs beside it is the models'.
 _QUICKEST = ("tcc", "gcc-O0", "zig-O2")
 _LARGEST_SEED = 2**53
-_INTERRUPTED = 130
+_LOGGED = 60.0
+"""Seconds between lines where there is no terminal."""
 
 Graphs = Annotated[int, typer.Option("--graphs", metavar="N", min=1, help="How many models.")]
 Seed = Annotated[
@@ -187,12 +189,16 @@ def _run(console: Console, campaign: object) -> Tally:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("graphs", total=campaign.graphs)
+        said = time.monotonic()
 
         def progress(tally: Tally) -> None:
+            nonlocal said
             found = f", {len(tally.findings)} symptoms" if tally.findings else ""
-            bar.update(
-                task, completed=tally.done, description=f"{tally.rate:.1f} graphs a second{found}"
-            )
+            words = f"{tally.rate:.1f} graphs a second{found}"
+            bar.update(task, completed=tally.done, description=words)
+            if not console.is_terminal and time.monotonic() - said > _LOGGED:
+                said = time.monotonic()
+                show(console, Text(f"{tally.done} of {campaign.graphs}: {words}", no_wrap=True))
 
         return campaign.run(progress)
 
