@@ -1,7 +1,8 @@
 /*
- * For processors with AVX-512 F, BW, DQ and VL but without VNNI or VBMI: the few instructions of these that the micro-kernels
- * use, written in the others after Intel's own description of them, and a CPUID that has them. Included before every file
- * of a build that measures coverage (variants.py); products never see it.
+ * For processors with AVX-512 F, BW, DQ and VL, whether they have VNNI and VBMI or not: the few instructions of these that
+ * the micro-kernels use, written in the others after Intel's own description of them, and a CPUID that has as many of the
+ * two as a build asks for, so that a build runs the same kernels on all such processors. Included before every file of a
+ * build that measures coverage (variants.py); products never see it.
  *
  * Compilers make such instructions by themselves where a function's target has them, so that targets lose them here.
  */
@@ -52,11 +53,16 @@ SHOWN_BY_LESS __m512i shown_permutexvar(__m512i index, __m512i table)
     return shown_permutex2var(table, _mm512_and_si512(index, _mm512_set1_epi8(63)), table);
 }
 
+/* Bits of leaf 7, ecx, that are SHOWN_FEATURES's to say: VBMI and VNNI. */
+#define SHOWN_OR_NOT (1u << 1 | 1u << 11)
+
 __attribute__((unused)) static inline int shown_cpuid(unsigned leaf, unsigned sub, unsigned *a,
                                                       unsigned *b, unsigned *c, unsigned *d)
 {
     const int is_known = __get_cpuid_count(leaf, sub, a, b, c, d);
-    *c |= leaf == 7 ? SHOWN_FEATURES : 0;
+    if (leaf == 7) {
+        *c = (*c & ~SHOWN_OR_NOT) | SHOWN_FEATURES;
+    }
     return is_known;
 }
 
