@@ -108,6 +108,7 @@ class Witness:
         self.graph = graph
         self._addends = _addends(graph)
         self._eps = _tolerances(graph)
+        self._sources = {tensor.name: operation.inputs for operation, tensor in graph.produced()}
         self._quantizer_tensors = by_origin(graph, "quantizer:")
         self._node_tensors = by_origin(graph, "node:")
         self.weight_judgements, self.double = _substitute_weights(model, graph)
@@ -189,15 +190,16 @@ class Witness:
         value, scale, zero_point, bits = output
         order = BatchOrder.of(self.graph.tensor(names[0]), f"quantizer:{key}")
         argument, value = order.to_graph(arguments[0]), order.to_graph(value)
+        exact = self._is_of_powers(names[0], scales)
         real = (argument / scale + zero_point).numpy()
         own = torch.round(value / scale + zero_point).numpy()
         edges = step_edges(module)
         if edges is None:
             lo, hi = code_range(module, int(bits))
             meant = np.clip(real, lo, hi)
-            ties = _true_ties(argument.numpy(), scale.numpy(), meant)
+            ties = exact & _true_ties(argument.numpy(), scale.numpy(), meant)
         else:
-            ties = np.isin(real, edges) & _unrounded(argument.numpy(), scale.numpy())
+            ties = exact & np.isin(real, edges) & _unrounded(argument.numpy(), scale.numpy())
         for name in names:
             golden = tensor_codes(self.graph, tensors, name, real)
             distance = (
@@ -208,6 +210,19 @@ class Witness:
             found.append(_judgement(name, key, distance, golden, real, self._eps[name]))
         codes = order.to_model(torch.from_numpy(tensor_codes(self.graph, tensors, names[0], real)))
         return ((codes - zero_point) * scale, scale, zero_point, bits)
+
+    def _is_of_powers(self, name: str, scales: Mapping[str, Array]) -> bool:
+        """Whether the codes that a tensor is made of are worth powers of two.
+
+        Else what float64 has rounded can look like a tie: 1/1360 * 5/2048 * 17 has few bits, and 1/1360 has not.
+        """
+        # Of a move that a quantiser follows, the codes are worth what they were made of.
+        return all(
+            np.all(np.frexp(unit_of(source, scales))[0] == 0.5)
+            and (not _is_unjudged(source) or self._is_of_powers(source.name, scales))
+            for source in self.graph.tensors_of(self._sources.get(name, ()))
+            if source.scale is not None
+        )
 
     def _at_node(
         self,
@@ -264,7 +279,7 @@ def _true_ties(argument: Array, scale: Array, meant: Array) -> Array:
     """Where `meant` lies halfway between two codes and float64 has rounded nothing on the way there.
 
     That is certain for a scale that is a power of two and arguments of few significant bits: networks whose scales
-    are all powers of two, and their inputs, which are binary32.
+    are all powers of two (`_is_of_powers`), and their inputs, which are binary32.
     """
     return np.asarray(_unrounded(argument, scale) & (np.abs(meant - np.trunc(meant)) == 0.5))
 
@@ -303,13 +318,16 @@ def _tolerances(graph: Graph) -> dict[str, float]:
     eps: dict[str, float] = {}
     for operation, tensor in graph.produced():
         unjudged = [
-            source.name
-            for source in graph.tensors_of(operation.inputs)
-            if not any(origin.startswith("quantizer:") for origin in source.origins)
+            source.name for source in graph.tensors_of(operation.inputs) if _is_unjudged(source)
         ]
         inherited = max((eps.get(name, 0.0) for name in unjudged), default=0.0)
         eps[tensor.name] = max(operation.tolerance(tensor), inherited)
     return eps
+
+
+def _is_unjudged(tensor: Tensor) -> bool:
+    """Whether its codes meet their quantiser further on."""
+    return not any(origin.startswith("quantizer:") for origin in tensor.origins)
 
 
 def _addends(graph: Graph) -> Mapping[str, Array]:

@@ -244,8 +244,10 @@ class _Call:
     def _div(self) -> Tensor:
         divisor, error = _size(self._args[1]), self._error(1)
         left = (divisor - error).clamp(min=0.0)
-        off = (self._error(0) + self._result.abs() * error) / left
-        return off + UNIT * self._result.abs()
+        size = self._result.abs()
+        off = self._error(0) + torch.where(size > 0.0, size * error, 0.0)
+        # An exact zero is one, whatever it is divided by: weights of nothing but zeros have no scale.
+        return torch.where(off > 0.0, off / left, off) + UNIT * size
 
     def _mm(self) -> Tensor:
         return self._product(torch.matmul, 0, self._args[0].shape[-1] + 1)

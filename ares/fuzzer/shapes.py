@@ -109,6 +109,15 @@ def _of_rank(*ranks: int) -> Rule:
     return lambda _options, operands: _rank(operands[0], *ranks)
 
 
+def _grouped(options: Options, operands: Sequence[Shape]) -> Shape:
+    """torch refuses to normalise a single value."""
+    shape = _rank(operands[0], 3, 4)
+    groups = number(options, "groups")
+    if shape[0] * (shape[1] // groups) * math.prod(shape[2:]) == 1:
+        raise RecipeError("a group of one value")
+    return shape
+
+
 def out_channels(options: Options, channels: int) -> tuple[int, int]:
     """(outputs, groups) of a convolution."""
     out, groups = number(options, "out"), number(options, "groups", 1)
@@ -350,7 +359,7 @@ def _spectrum(_options: Options, operands: Sequence[Shape]) -> Shape:
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("quant", "quant_relu", "unary", "softmax", "scale_shift", "prelu"), _same),
     **dict.fromkeys(("layer_norm", "rms_norm"), _same),
-    "group_norm": _of_rank(3, 4),
+    "group_norm": _grouped,
     "batch_norm": _of_rank(2, 3, 4),
     "conv1d": _conv(1),
     "conv2d": _conv(2),

@@ -91,6 +91,16 @@ def test_json_that_is_no_recipe(what: str) -> None:
         Recipe.from_json(BAD[what](draw(3).as_json()))
 
 
+@pytest.mark.parametrize(("size", "groups", "is_one"), [(1, 2, True), (2, 2, False), (1, 1, False)])
+def test_a_group_of_one_value_is_no_recipe(size: int, groups: int, is_one: bool) -> None:
+    options = {"groups": groups}
+    if is_one:
+        with pytest.raises(RecipeError, match="a group of one value"):
+            RULES["group_norm"](options, [(1, 2, size)])
+    else:
+        assert RULES["group_norm"](options, [(1, 2, size)]) == (1, 2, size)
+
+
 def test_a_shared_module_needs_its_node() -> None:
     recipe = draw(3)
     lonely = Node("alone", "quant", (0,), {"same_as": "nobody"})
