@@ -169,7 +169,8 @@ def _theorems(record: Record) -> Iterator[str]:
         "|---|---|---|---|",
     )
     for row in record["theorems"]:
-        yield f"| {row['says']} | {row['for_all']} | {row['verdict']} | {row['questions']} |"
+        words = (_code(row[key]) for key in ("says", "for_all"))
+        yield f"| {' | '.join(words)} | {row['verdict']} | {row['questions']} |"
     for name, why in record["not_proved"].items():
         yield f"- not proved: `{name}`: {why}"
 
