@@ -216,7 +216,6 @@ class Witness:
 
         Else what float64 has rounded can look like a tie: 1/1360 * 5/2048 * 17 has few bits, and 1/1360 has not.
         """
-        # Of a move that a quantiser follows, the codes are worth what they were made of.
         return all(
             np.all(np.frexp(unit_of(source, scales))[0] == 0.5)
             and (not _is_unjudged(source) or self._is_of_powers(source.name, scales))
@@ -358,7 +357,8 @@ def by_origin(graph: Graph, prefix: str) -> dict[str, list[str]]:
 
 def as_real(array: Array, dtype: torch.dtype) -> torch.Tensor:
     """An input as the model takes it: real values in its type, integers as they are."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    # Copied: what is turned round in an axis of one is contiguous to numpy, and nothing that torch takes.
+    tensor = torch.from_numpy(np.array(array, order="C"))
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 

@@ -103,7 +103,7 @@ def _relation(front: Front, targets: Sequence[Target]) -> None:
     try:
         related = changed(front.recipe, seed)
     except (Unrelated, RecipeError):
-        return
+        return  # nothing to compare: the relation drawn is of other models, or what it would make is no model
     checked = check(related, seed, targets)
     if checked.difference:
         _note(front, f"relation {checked.relation}", checked.difference)

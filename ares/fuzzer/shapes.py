@@ -217,7 +217,7 @@ def _matmul(_options: Options, operands: Sequence[Shape]) -> Shape:
 def axes_of(options: Options, rank: int, word: str = "axes") -> tuple[int, ...]:
     """An option of axes, each within 1 .. rank - 1, none twice."""
     value = options[word]
-    axes = tuple(int(v) for v in (value if isinstance(value, tuple) else (value,)))  # type: ignore[arg-type]
+    axes = tuple(_integer(word, v) for v in (value if isinstance(value, tuple) else (value,)))
     if not axes or len(set(axes)) != len(axes) or not all(1 <= axis < rank for axis in axes):
         raise RecipeError(f"{word} {axes} of rank {rank}")
     return axes

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ares.fuzzer.recipe import InputSpec, Option
+from ares.fuzzer.recipe import InputSpec, Option, RecipeError
 from ares.fuzzer.shapes import Shape
 from ares.fuzzer.weights import Source
 
@@ -24,7 +24,10 @@ class Site:
     inputs: Sequence[InputSpec]
 
     def real(self, word: str, default: float = 0.0) -> float:
-        return float(self.options.get(word, default))  # type: ignore[arg-type]
+        value = self.options.get(word, default)
+        if not isinstance(value, int | float):
+            raise RecipeError(f"{word} {value!r}, expected a number")
+        return float(value)
 
     def word(self, word: str, default: str = "") -> str:
         return str(self.options.get(word, default))

@@ -42,8 +42,6 @@ STEPS = (*GOLDENS, "checks", "tests")
 _LIMIT = 8.0
 _SLOW_LIMIT = 60.0
 _TESTS_LIMIT = 120.0
-# Of a machine, not of a mutant.
-_OURS = ("disk full", "missing tool", "toolchain", "killed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +165,7 @@ class CKiller:
             except Unbuilt as error:
                 return Outcome("invalid", by=way, words=first_line(str(error)))
             if verdict.outcome is Judged.FAIL:
-                if verdict.fault in _OURS:
+                if verdict.compared_nothing:
                     raise ToolchainError(first_line(verdict.message, 400))
                 words = first_line(verdict.message.removeprefix(f"{subject.name}: "))
                 rests_on = (f"subject {subject.name}", f"way {way}")

@@ -10,6 +10,7 @@ Which suites, tests and networks reach a function is found out once, unmutated (
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -33,6 +34,7 @@ from ares.mutator.reach import Memory, Reach, Tracer, function_name, loaded, wat
 from ares.toolchain import ToolchainError
 from ares.toolchain.cache import VARIABLE, open_cache
 from ares.toolchain.forks import Ended, in_children
+from ares.verdict.verdict import OF_THE_EQUIPMENT
 
 NETWORKS = (
     "test_37_zeropad2d",
@@ -51,6 +53,7 @@ TARGET = "gcc-portable"
 _LIMIT = 300.0
 _UNMUTATED_LIMIT = 1200.0
 _NETWORKS_LIMIT = 40.0
+_RAN_OUT = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _IMPORTED = ("torch", "brevitas.nn", "numpy", "pytest", "hypothesis", "jinja2", "zstandard")
 ROOMS = ("numerics", "ops", "extract", "plan", "emit", "verdict", "golden", "witness")
 """The folders of tests that are asked."""
@@ -219,11 +222,20 @@ def _data(root: Path, name: str) -> list[str]:
     return [*found, network] if (root / network).is_file() else found
 
 
+class _OfTheMachine(Exception):
+    """Nothing was compared, for want of something here: no mutant is killed by that."""
+
+
 def _judged(root: Path, name: str, project: str) -> tuple[str, str]:
     """What is wrong with a subject, "" where nothing is, and the digest of its C; run where it is not `project`."""
     try:
         return _verdicts(root, name, project)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a mutant does on right input, it is seen
+    except _OfTheMachine:
+        raise
+    except (Exception, SystemExit) as error:
+        # Broad: whatever a mutant does on right input, it is seen.
+        if isinstance(error, OSError) and error.errno in _RAN_OUT:
+            raise _OfTheMachine(str(error)) from error
         return f"{type(error).__name__}: {error}", ""
 
 
@@ -243,14 +255,22 @@ def _verdicts(root: Path, name: str, project: str) -> tuple[str, str]:
     for stage in subject.stages():
         verdict = subject.stage(stage)
         if verdict.outcome.name != "PASS":
+            _require_compared(verdict)
             return f"{stage.name}: {verdict.message}", ""
     digest = f"{subject.project.digest} {subject.guarded_project.digest}"
     if project and digest != project:
         (target,) = select([TARGET])
         verdict = subject.target(target)
         if verdict.outcome.name not in ("PASS", "LEFT_OUT"):
+            _require_compared(verdict)
             return verdict.message or verdict.stage, digest
     return "", digest
+
+
+def _require_compared(verdict: Any) -> None:
+    """`verdict` is of modules that were imported anew, one of them mutated: what it says of itself is not asked."""
+    if verdict.fault in OF_THE_EQUIPMENT:
+        raise _OfTheMachine(first_line(verdict.message, 400))
 
 
 def _forget() -> None:

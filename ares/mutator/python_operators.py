@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from types import CodeType
+from typing import Any
 
 from ares.mutator.mutant import Mutant, Place, named
 from ares.mutator.python_writing import expressions, statements
@@ -67,9 +68,10 @@ class _Source:
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """First byte, and the one behind the last."""
-        first = self._starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
-        last = self._starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
-        return first, last
+        place: Any = node  # of code all have one; `ast.AST` says so of none
+        first = self._starts[place.lineno - 1] + place.col_offset
+        last = self._starts[place.end_lineno - 1] + place.end_col_offset
+        return int(first), int(last)
 
     def written(self, node: ast.AST, text: str) -> bytes:
         """A text in place of a node, with as many lines."""

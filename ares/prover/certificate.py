@@ -59,7 +59,7 @@ def certificate_of(subject: Subject) -> Certificate:
         "layers": layers,
     }
     stored = io.BytesIO()
-    np.savez_compressed(stored, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(stored, allow_pickle=False, **arrays)
     return Certificate(project, sealed(content, stored.getvalue()), layers)
 
 

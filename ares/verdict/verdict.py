@@ -8,7 +8,8 @@ from typing import Any
 
 from ares.verdict.outcome import Outcome
 
-_OF_THE_EQUIPMENT = ("missing tool", "toolchain", "disk full", "killed")
+OF_THE_EQUIPMENT = ("missing tool", "toolchain", "disk full", "killed")
+"""Faults of this machine, which say nothing of what was to be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Verdict:
     @property
     def compared_nothing(self) -> bool:
         """It failed for want of something on this machine, which says nothing of the C."""
-        return self.outcome is Outcome.FAIL and self.fault in _OF_THE_EQUIPMENT
+        return self.outcome is Outcome.FAIL and self.fault in OF_THE_EQUIPMENT
 
     def as_json(self) -> dict[str, object]:
         return {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from ares.mutator import python_killing
 from ares.mutator.mutant import Mutant, Place
 from ares.mutator.outcome import Outcome
 from ares.mutator.python_killing import PythonKiller
 from ares.mutator.python_tests import failing, files_of_tests
 from ares.toolchain.forks import in_children
+from ares.verdict import Outcome as Judged
+from ares.verdict import Verdict
+from ares.verdict.verdict import OF_THE_EQUIPMENT
 from tests.checkout import ROOT
 
 FILE = "ares/numerics/rounding.py"
@@ -55,6 +60,38 @@ def test_each_end(outcomes: dict[str, Outcome]) -> None:
     assert (outcomes["raises"].step, outcomes["raises"].by) == ("suites", SUITE)
     assert "here" in outcomes["raises"].words
     assert outcomes["exits"].step == "crash"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_machine"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file"), False),
+        (ValueError("wrong"), False),
+        (SystemExit(1), False),
+        (RecursionError("too deep"), False),
+    ],
+)
+def test_what_the_machine_lacks_kills_no_mutant(
+    error: BaseException, is_machine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verdicts(*_: object) -> tuple[str, str]:
+        raise error
+
+    monkeypatch.setattr(python_killing, "_verdicts", verdicts)
+    if is_machine:
+        with pytest.raises(python_killing._OfTheMachine):
+            python_killing._judged(ROOT, SUITE, "")
+    else:
+        assert python_killing._judged(ROOT, SUITE, "")[0].startswith(type(error).__name__)
+
+
+@pytest.mark.parametrize("fault", OF_THE_EQUIPMENT)
+def test_a_verdict_that_compared_nothing_kills_no_mutant(fault: str) -> None:
+    with pytest.raises(python_killing._OfTheMachine, match="no room"):
+        python_killing._require_compared(Verdict("n", "c", Judged.FAIL, "no room", fault))
+    python_killing._require_compared(Verdict("n", "c", Judged.FAIL, "other", "difference"))
 
 
 def test_tests_are_found_by_name() -> None:

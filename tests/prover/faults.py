@@ -2,9 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from ares.prover.certificate import certificate_of
@@ -45,6 +46,18 @@ def checked(folder: Path) -> tuple[int, dict[str, str]]:
     return done.returncode, {
         each["layer"]: each["faults"][0] for each in found if each["faults"][0]
     }
+
+
+def require_named(
+    built: Path, folder: Path, plant: Callable[[Path], None], layers: Set[str]
+) -> None:
+    """Of a copy with a fault in it the checker names these layers, and no others."""
+    broken = folder / "broken"
+    shutil.copytree(built, broken)
+    plant(broken)
+    code, faults = checked(broken)
+    assert code == 1
+    assert faults.keys() == layers
 
 
 def replaced(path: str, old: str, new: str, recompiled: str = "") -> Callable[[Path], None]:

@@ -14,7 +14,16 @@ import pytest
 
 from ares.prover.certificate import sealed
 from ares.resources import checker_file
-from tests.prover.faults import PORTABLE, both, checked, compiled, exchanged, number, replaced
+from tests.prover.faults import (
+    PORTABLE,
+    both,
+    checked,
+    compiled,
+    exchanged,
+    number,
+    replaced,
+    require_named,
+)
 from tests.prover.small import SmallSubject, folder_of
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
@@ -127,13 +136,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_named(built: Path, tmp_path: Path, fault: str) -> None:
-    plant, layers = FAULTS[fault]
-    folder = tmp_path / "broken"
-    shutil.copytree(built, folder)
-    plant(folder)
-    code, faults = checked(folder)
-    assert code == 1
-    assert faults.keys() == layers
+    require_named(built, tmp_path, *FAULTS[fault])
 
 
 def test_what_is_not_broken_passes(built: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ares.resources import checker_file
-from tests.prover.faults import checked, compiled, replaced
+from tests.prover.faults import checked, compiled, replaced, require_named
 from tests.prover.products import ProductsSubject
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
@@ -61,10 +61,4 @@ def test_all_are_shown_for_every_input(built: Path) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_named(built: Path, tmp_path: Path, fault: str) -> None:
-    plant, layers = FAULTS[fault]
-    folder = tmp_path / "broken"
-    shutil.copytree(built, folder)
-    plant(folder)
-    code, faults = checked(folder)
-    assert code == 1
-    assert faults.keys() == layers
+    require_named(built, tmp_path, *FAULTS[fault])

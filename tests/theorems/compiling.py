@@ -23,8 +23,8 @@ _FLAGS = (
     "-fno-unroll-loops",
 )
 _TIMEOUT = 120.0
-# For processors without an operating system, whose C library is not here.
-_FREESTANDING = ("-isystem", str(_HERE / "freestanding"))
+# For processors without an operating system, whose C library is not here: what programs of boards are built with.
+_FREESTANDING = ("-isystem", str(runtime_dir() / "boards/common"))
 
 
 class CannotCompile(Exception):

@@ -19,6 +19,7 @@ from ares.witness import (
     Witness,
     WitnessError,
     _true_ties,
+    as_real,
 )
 from ares.witness_float32 import free_running
 from tests.witness.planting import (
@@ -40,6 +41,13 @@ def simple(tmp_path_factory: pytest.TempPathFactory) -> NetworkSubject:
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> NetworkSubject:
     return prepared(with_golden(write_network(tmp_path_factory.mktemp("probe"))))
+
+
+def test_an_input_turned_round_in_an_axis_of_one() -> None:
+    """numpy calls it contiguous, with its negative stride, which torch does not take."""
+    turned = np.arange(4, dtype=np.float32).reshape(1, 1, 4)[:, ::-1]
+    assert np.ascontiguousarray(turned).strides[1] < 0
+    assert as_real(turned, torch.float64).tolist() == [[[0.0, 1.0, 2.0, 3.0]]]
 
 
 def _judge(

@@ -18,6 +18,7 @@ from ares.plan import plan
 from ares.toolchain import Target
 from ares.toolchain.library import Ran, Work, run_batch
 from ares.verdict import first_difference
+from ares.witness import as_real
 
 CASES = ("random", "extremes", "ties", "one hot")
 
@@ -92,7 +93,7 @@ def _stages(name: str, side: Side, given: Sequence[Arrays]) -> list[_Stage]:
     cases = [list(side.turn(arrays)) for arrays in given]
     stages: list[_Stage] = []
     for model in side.models:
-        example = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in cases[0])
+        example = tuple(as_real(array, torch.float32) for array in cases[0])
         graph = extract(model, example, name)
         cases = [
             [
