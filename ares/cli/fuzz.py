@@ -14,9 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ares.cli.model_options import import_torch
-from ares.cli.output import USAGE, complain, fail_usage, show, wide_console
+from ares.cli.output import (
+    DASH,
+    USAGE,
+    complain,
+    fail_usage,
+    require_writable,
+    show,
+    wide_console,
+    write_text,
+)
 from ares.cli.targets import Scheduler
-from ares.files import is_taken, write_file
+from ares.files import is_taken
 from ares.toolchain import Target, ToolchainError, missing_tools, select
 
 if TYPE_CHECKING:
@@ -68,7 +77,7 @@ Coverage = Annotated[
     typer.Option(
         "--coverage",
         metavar="FILE",
-        help="Write every cell of the coverage table with its count, and all holes, as JSON.",
+        help=f"Write every cell of the coverage table with its count, and all holes, as JSON; {DASH}.",
     ),
 ]
 Record = Annotated[
@@ -99,12 +108,13 @@ def fuzz_command(
     """
     if out is not None and is_taken(out):
         fail_usage(f"{out} is there already and not empty; name a new folder or remove it first")
+    require_writable(coverage)
     targets = _targets(target)
     from ares.fuzzer.campaign import Campaign
     from ares.fuzzer.summary import lines_of
     from ares.pipeline.cluster import connected
 
-    console = wide_console()
+    console = wide_console(coverage)
     workers = min(jobs or os.cpu_count() or 1, graphs)
     names = tuple(each.name for each in targets)
     try:
@@ -117,7 +127,10 @@ def fuzz_command(
     for line in lines_of(tally):
         show(console, line)
     if coverage is not None:
-        _write_coverage(tally, coverage)
+        from ares.fuzzer.coverage import as_json
+
+        # Also of one that was stopped.
+        write_text(coverage, json.dumps(as_json(tally.cells), indent=1) + "\n")
     if tally.interrupted:
         raise KeyboardInterrupt
     if out is not None:
@@ -128,17 +141,6 @@ def fuzz_command(
         _record(console, tally)
     if not tally.layers:
         raise typer.Exit(USAGE)
-
-
-def _write_coverage(tally: Tally, path: Path) -> None:
-    """All counts and holes of a campaign, also of one that was stopped."""
-    from ares.fuzzer.coverage import as_json
-
-    text = json.dumps(as_json(tally.cells), indent=1) + "\n"
-    try:
-        write_file(path, text.encode())
-    except OSError as error:
-        fail_usage(f"{path}: the coverage cannot be written: {error.strerror or error}")
 
 
 def _record(console: Console, tally: Tally) -> None:

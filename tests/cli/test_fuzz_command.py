@@ -55,6 +55,12 @@ def test_what_is_found_is_kept(monkeypatch: Any, tmp_path: Path) -> None:
     assert "to repeat it: ares fuzz --graphs 1 --seed 40" in (folder / "finding.txt").read_text()
 
 
+def test_where_no_coverage_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
+    result = run("fuzz", "--graphs", "20000", "--coverage", str(tmp_path / "no" / "x.json"))
+    assert result.exit_code == 2
+    assert "is no folder that can be written to" in result.output
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_nothing_compared_is_exit_code_2(monkeypatch: Any) -> None:
     monkeypatch.setattr(

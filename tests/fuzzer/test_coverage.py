@@ -143,7 +143,7 @@ def test_the_whole_table_goes_into_a_file(
     assert json.loads(file.read_text()) == as_json(Counter(cells))
     absent = CliRunner().invoke(app, [*words, str(tmp_path / "none" / "cells.json")])
     assert absent.exit_code == 2
-    assert "the coverage cannot be written" in absent.stderr
+    assert "is no folder that can be written to" in absent.stderr
 
 
 # --- the record
