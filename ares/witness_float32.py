@@ -16,7 +16,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from ares.capture import CaptureError, capture, faithful_copy
 from ares.ir import Graph, Tensor
@@ -141,6 +142,21 @@ class _Places:
     bound: Array
 
 
+class _Unnamed(TorchFunctionMode):
+    """Dimensions get no names, as Brevitas gives them where torch knows some: no dispatch mode takes those tensors."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__name__", None) in ("rename", "rename_"):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 class _Explaining:
     """One model on some cases; see the module."""
 
@@ -214,7 +230,7 @@ class _Explaining:
     # The float32 pass, with exact codes, and not-a-number where the run differs.
 
     def _in_float32(self) -> None:
-        with self._rounding:
+        with self._rounding, _Unnamed():
             watch(self._model, self._graph, self._inputs, self._at_quantizer, self._at_node)
 
     def _at_quantizer(self, key: str, module: Any, arguments: Any, output: Any) -> Any:
