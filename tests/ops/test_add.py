@@ -182,6 +182,26 @@ CASES = (
         ("s8", 1.0, 0),
         (),
     ),
+    *(
+        Case(
+            f"a constant past 50 bits, {'above' if constant > 0 else 'below'} all codes",
+            ((1, 97),) * 2,
+            (("s8", 0.5, 0), ("u8", 0.5, 0)),
+            ("s8", 0.125, 0),
+            ("constant", "high clip" if constant > 0 else "low clip"),
+            addend=Fraction(constant),
+        )
+        for constant in (2**20, -(2**20))
+    ),
+    # The offset holds what the zero points take away, too: with codes of any sign totals could pass 62 bits.
+    Case(
+        "totals just under 2^62",
+        ((1, 97),) * 2,
+        (("s8", 0.25, -128), ("s8", 0.25, -128)),
+        ("s8", 1.0, 0),
+        ("constant", "high clip"),
+        addend=Fraction(2**30 - 2**7),
+    ),
 )
 
 

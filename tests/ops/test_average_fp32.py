@@ -65,6 +65,13 @@ CASES = (
     Case("tokens of an image", (1, 6, 3, 5), (3, 5), (*SIGNS, "one window"), axis=-1),
     Case("zeros", (1, 3, 2), (2,), ("sum of zero",), (1,), (0, 0), source=("u8", 0)),
     Case("more than a tile", (1, 83, 3, 2), (3, 2), SIGNS, bias=3.0),
+    Case(
+        "windows in the padding alone",
+        (1, 5, 2, 3),
+        (1, 2),
+        (*SIGNS, "sum of zero", "padding"),
+        padding=(2, 2, 1, 2),
+    ),
 )
 
 

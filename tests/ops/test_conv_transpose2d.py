@@ -146,6 +146,8 @@ CASES = (
         units="signed dyadic",
         bias="int32",
     ),
+    Case("deep", (35, 2, 3), 3, (3, 2), (2, 2), ("overlap", *SIGNS), source=("s8", -3)),
+    Case("deep, u8", (35, 2, 3), 3, (3, 2), (2, 2), ("overlap", *SIGNS), source=("u8", 129)),
 )
 
 

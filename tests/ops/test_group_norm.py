@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
@@ -146,14 +147,24 @@ def _reals_of_a_histogram(x: Any, case: Case = LARGE) -> Any:
 
 def test_channels_last_and_row_major_give_the_same() -> None:
     """Between two permutations the same codes lie channels last, row-major, and with the positions turned."""
-    case = CASES[0]
+    _check_orders(CASES[0], ((0, 2, 3, 1), (0, 1, 2, 3), (0, 3, 2, 1)))
+
+
+def test_groups_of_four_channels_last() -> None:
+    """Of several positions, which lie apart, and of one."""
+    for shape in ((1, 12, 3, 5), (1, 12, 1, 1)):
+        _check_orders(replace(CASES[6], shape=shape), ((0, 2, 3, 1),))
+
+
+def _check_orders(case: Case, orders: Sequence[tuple[int, ...]]) -> None:
+    """The same codes, however the network's input lies."""
     source, target = codes("x", case.shape, *case.source), codes("y", case.shape, *case.target)
     operation, split = build(case, _layer, source, target, True)
-    x = patterned(case, 6, 30, source, 3)
+    x = patterned(case, split[0] * split[1], split[2] * split[3], source, 3)
     expected = expected_codes(
         case, target, np.array(list(real_codes(case, x, split, True)), object)
     )
-    for axes in ((0, 2, 3, 1), (0, 1, 2, 3), (0, 3, 2, 1)):
+    for axes in orders:
         # The network's input is row-major: turned back, the tensor lies in memory as `axes` say.
         first = codes("first", [case.shape[axis] for axis in axes], *case.source)
         back = tuple(int(i) for i in np.argsort(axes))

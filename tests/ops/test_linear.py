@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -218,6 +218,31 @@ def test_case(number: int) -> None:
     assert operation.accumulator_bound(site) == bound >= max(abs(acc) for acc in sums.values())
     assert operation.macs(site) == len(sums) * features
     check_operation(operation, [source], [target], [x], [expected.reshape(target.shape)])
+
+
+def test_sums_at_thresholds_that_lie_far_apart() -> None:
+    """In units of 2^18: what so many results are looked up by cannot tell a threshold from half above it."""
+    thresholds, steps = (-60, -40, -20, 0, 12, 50), (5, -3, 7, -128, 90, 127, -7)
+    worth = 2**18
+    source, target = codes("x", (1, 36, 8), lo=-32, hi=31), codes("y", (1, 36, 19))
+    x = _draw(77, source.shape, source.lo, source.hi)
+    weight = _draw(78, (19, 8), -1, 1)
+    bound = int(np.abs(weight).sum(axis=1).max()) * source.largest_magnitude
+    plain = plan_rescale([Fraction(worth)], [Fraction(0)], 0, -128, 127, bound)
+    rescale = replace(
+        plain,
+        thresholds=frozen_array([worth * t for t in thresholds], np.int32),
+        codes=frozen_array(steps, np.int16),
+    )
+    sums = [
+        [sum(a * b for a, b in zip(t, row, strict=True)) for row in weight.tolist()]
+        for t in x[0].tolist()
+    ]
+    expected = np.array([[steps[sum(t <= acc for t in thresholds)] for acc in row] for row in sums])
+    assert {-20, 0} < {acc for row in sums for acc in row}, "no sum at a threshold"
+    assert {*expected.flat} == {*steps}, "a step is not reached"
+    operation = Linear("fc", ("x",), ("y",), frozen_array(weight, np.int8), rescale)
+    check_operation(operation, [source], [target], [x], [expected[None]])
 
 
 def _plain(out: int, features: int, channels: int = 1) -> Linear:

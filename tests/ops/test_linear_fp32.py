@@ -74,6 +74,7 @@ CASES = (
     ),
     Case("a scale of zero", (1, 5), 3, ("product of zero",), scales=(0.0, 0.0), bias=1.0),
     Case("more than a panel", (1, 3, 11), 37, ("tokens", *SIGNS), bias=3.0),
+    Case("more than a panel, no bias", (1, 3, 11), 19, ("tokens", *SIGNS)),
 )
 
 

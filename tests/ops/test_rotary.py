@@ -66,6 +66,7 @@ CASES = (
     Case("halves", (1, 13, 1), 3, 6, 1e4, S8, ("s8", 0.7, 0), ("negative",), halves=True),
     Case("halves, groups", (2, 3, 5), 2, 8, 50.0, S8, ("u8", 0.6, 131), (), halves=True),
     Case("halves of one pair", (1, 5, 1), 2, 2, 1e4, S8, S8, ("negative",), halves=True),
+    Case("halves of u8", (1, 13, 1), 2, 18, 1e4, ("u8", 0.5, 117), S8, ("negative",), halves=True),
 )
 
 
