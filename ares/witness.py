@@ -33,7 +33,7 @@ import torch
 from torch import nn
 
 from ares.capture import CaptureError, capture, faithful_copy
-from ares.capture.walks import all_names, child
+from ares.capture.walks import all_names, child, first_names
 from ares.ir import Graph, Tensor
 from ares.witness_quantizers import (
     BatchOrder,
@@ -129,7 +129,7 @@ class Witness:
                 path, calls, tensors, found, seen, scales, module, arguments, output
             )
 
-        handles = hook_quantizers(self.double, at_quantizer)
+        handles = hook_quantizers(first_names(all_names(self.double)), at_quantizer)
         try:
             capture(
                 self.double,

@@ -27,6 +27,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ares.capture import CaptureError, capture, faithful_copy
+from ares.capture.walks import all_names, first_names
 from ares.ir import Graph, Tensor
 from ares.witness import Witness, WitnessError, as_real, by_origin, tensor_codes, unit_of
 from ares.witness_bounds import CONSTANT, UNIT
@@ -44,9 +45,17 @@ AtNode = Callable[[str, torch.Tensor], None]
 
 
 def watch(
-    model: nn.Module, graph: Graph, inputs: Sequence[Array], quantizer: AtQuantizer, node: AtNode
+    model: nn.Module,
+    graph: Graph,
+    inputs: Sequence[Array],
+    quantizer: AtQuantizer,
+    node: AtNode,
+    before: Callable[[], None] = lambda: None,
 ) -> None:
-    """One forward pass in the type of the model; raises WitnessError where it fails."""
+    """One forward pass in the type of the model; raises WitnessError where it fails.
+
+    `before` is called when a quantiser begins, which `quantizer` is told of at its end.
+    """
     nodes = by_origin(graph, "node:")
     calls: dict[str, int] = {}
 
@@ -57,14 +66,20 @@ def watch(
         calls[path] = number + 1
         return quantizer(f"{path}#{number}", module, arguments, output)
 
+    def at_begin(_module: Any, arguments: Any) -> None:
+        if arguments[0].dim():
+            before()
+
     def at_node(key: str, index: int, value: torch.Tensor) -> None:
         for name in nodes.get(f"{key}@{index}" if index else key, ()):
             node(name, value.detach())
 
-    double = any(parameter.dtype == torch.float64 for parameter in model.parameters())
-    handles = hook_quantizers(model, at_quantizer)
+    # It is of one type.
+    real = (x.dtype for x in model.parameters() if x.is_floating_point())
+    dtype = next(real, torch.float32)
+    handles = hook_quantizers(first_names(all_names(model)), at_quantizer, at_begin)
     try:
-        given = [as_real(array, torch.float64 if double else torch.float32) for array in inputs]
+        given = [as_real(array, dtype) for array in inputs]
         capture(model, given, on_output=at_node)
     except CaptureError as error:
         # What a hook raises comes back as the forward pass having failed.
@@ -230,10 +245,16 @@ class _Explaining:
     # The float32 pass, with exact codes, and not-a-number where the run differs.
 
     def _in_float32(self) -> None:
+        """What a quantiser makes is bound to what `_forced` says of it, whatever its own arithmetic rounds."""
         with self._rounding, _Unnamed():
-            watch(self._model, self._graph, self._inputs, self._at_quantizer, self._at_node)
+            seen = self._at_quantizer, self._at_node, self._at_begin
+            watch(self._model, self._graph, self._inputs, *seen)
+
+    def _at_begin(self) -> None:
+        self._rounding.resting = True
 
     def _at_quantizer(self, key: str, module: Any, arguments: Any, output: Any) -> Any:
+        self._rounding.resting = False
         self._rounding.paused = True
         try:
             return self._forced(key, module, arguments[0], output)

@@ -6,7 +6,7 @@ which reads the same quantisers in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,9 +24,13 @@ Array = npt.NDArray[Any]
 
 
 def hook_quantizers(
-    model: nn.Module, at_call: Callable[[str, Any, Any, Any], Any]
+    modules: Iterable[tuple[str, nn.Module]],
+    at_call: Callable[[str, Any, Any, Any], Any],
+    before: Callable[[Any, Any], None] | None = None,
 ) -> list[RemovableHandle]:
     """Have `at_call(path of the proxy, quantiser, arguments, output)` called, and its result used, at every quantiser.
+
+    `before(quantiser, arguments)` is called before each of them. `modules`: all of a model, each by one path.
 
     Several proxies may share one quantiser (Brevitas' graph mode, in front of a concatenation): the proxy that is
     running says whose call it is.
@@ -44,7 +48,10 @@ def hook_quantizers(
     def at_quantizer(module: Any, arguments: Any, output: Any) -> Any:
         return at_call(running[-1], module, arguments, output)
 
-    for path, proxy in model.named_modules():
+    for path, proxy in modules:
+        # What it has first: of what is none of Brevitas' proxies their classes take long to say so.
+        if "fused_activation_quant_proxy" not in proxy._modules:
+            continue
         if not isinstance(proxy, ActQuantProxyFromInjectorBase) or not proxy.is_quant_enabled:
             continue
         handles.append(proxy.register_forward_pre_hook(partial(enter, path)))
@@ -52,6 +59,8 @@ def hook_quantizers(
         quant: Any = proxy.fused_activation_quant_proxy.tensor_quant
         if id(quant) not in hooked:
             hooked.add(id(quant))
+            if before is not None:
+                handles.append(quant.register_forward_pre_hook(before))
             handles.append(quant.register_forward_hook(at_quantizer))
     return handles
 

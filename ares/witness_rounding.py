@@ -56,6 +56,8 @@ class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.paused = False
+        # Within what gets its bound from outside: what is made of nothing and what is written over is followed only.
+        self.resting = False
         self.unknown: set[str] = set()
         self._bounds: Any = WeakTensorKeyDictionary()
 
@@ -84,10 +86,10 @@ class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        given = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
         name = func.overloadpacket.__name__
         stem = name if name.startswith("__") else name.rstrip("_")
-        concerned = stem in _FACTORIES or any(x in self._bounds for x in given)
+        rests = self.resting and not func._schema.is_mutable
+        concerned = stem in _FACTORIES or (not rests and self._has_bounds(args, kwargs))
         if self.paused or not concerned:
             return func(*args, **kwargs)
         writes = func._schema.is_mutable and stem != "as_strided"
@@ -100,6 +102,15 @@ class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         if any(x.is_floating_point() for x in real):
             self._follow(_Call(self, stem, func, before, kwargs, real), writes)
         return result
+
+    def _has_bounds(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether a bound is known of something that a call is given."""
+        for value in (*args, *kwargs.values()):
+            # Of containers there are lists of tensors and of numbers.
+            for x in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(x, torch.Tensor) and x in self._bounds:
+                    return True
+        return False
 
     def _follow(self, call: _Call, writes: bool) -> None:
         for tensor, bound in zip(call.results, call.bounds(), strict=False):

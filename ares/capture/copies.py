@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import copyreg
 from collections import OrderedDict
+from operator import itemgetter
 from types import FunctionType
 from typing import Any
 
@@ -17,6 +18,10 @@ from ares.capture.walks import all_names
 _SAME = frozenset(
     (bool, int, float, complex, str, bytes, type(None), type, FunctionType, torch.dtype)
 )
+# What every module has for itself, a dozen containers that are nearly always empty.
+_HOOKS = tuple(name for name, value in vars(nn.Module()).items() if type(value) is OrderedDict)
+_ARE_HOOKS = frozenset(_HOOKS)
+_hooks_of = itemgetter(*_HOOKS)
 _NEW: Any = vars(copyreg)["__newobj__"]
 """What pickle is told to make most objects with."""
 
@@ -88,11 +93,27 @@ class _Copying:
         self._states.append(how)
         duplicate: Any = type(module).__new__(type(module))
         self._memo[id(module)] = duplicate
-        copied = self.copied
-        duplicate.__setstate__(
-            {name: item if type(item) in _SAME else copied(item) for name, item in how[2].items()}
-        )
+        state = dict(how[2])
+        has_new = self._are_new_hooks(state)
+        for name, item in state.items():
+            if type(item) not in _SAME and not (has_new and name in _ARE_HOOKS):
+                state[name] = self.copied(item)
+        duplicate.__setstate__(state)
         return duplicate
+
+    def _are_new_hooks(self, state: dict[str, Any]) -> bool:
+        """Put new containers for hooks in the place of those of a module, where none is in them: in one go."""
+        if not state.keys() >= _ARE_HOOKS:
+            return False
+        hooks = _hooks_of(state)
+        keys = set(map(id, hooks))
+        are_usual = len(keys) == len(hooks) and set(map(type, hooks)) == {OrderedDict}
+        if any(hooks) or not are_usual or not self._memo.keys().isdisjoint(keys):
+            return False
+        new: list[OrderedDict[Any, Any]] = [OrderedDict() for _ in hooks]
+        self._memo.update(zip(map(id, hooks), new, strict=True))
+        state.update(zip(_HOOKS, new, strict=True))
+        return True
 
     def _is_plain(self, kind: type[nn.Module]) -> bool:
         """Whether a class of modules says nothing of how it is copied, and nothing that is not there is asked of it."""

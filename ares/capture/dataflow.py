@@ -149,6 +149,10 @@ class Dataflow:
         raise KeyError(f"no node {key!r}; nearest: {near}")
 
 
+_SINGLE = frozenset((Ref, torch.Tensor, torch.Size, bool, int, float, str, type(None)))
+"""Most of what there is in containers, and none itself."""
+
+
 def flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every item of nested tuples, lists, dicts and slices, with its dotted name.
 
@@ -166,7 +170,11 @@ def flatten(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
         return
     for key, item in entries:
-        yield from flatten(item, f"{name}.{key}" if name else key)
+        path = f"{name}.{key}" if name else key
+        if type(item) in _SINGLE:
+            yield path, item
+        else:
+            yield from flatten(item, path)
 
 
 def structural_changes(first: Dataflow, second: Dataflow) -> tuple[Problem, ...]:

@@ -249,7 +249,7 @@ class _Strangers:
         self._watch = watch
         self._recorder = recorder
         self._registered = {id(module) for _, module in modules}
-        self._held = dict(_held_in_containers(attributes))
+        self._held = dict(_held_in_containers(attributes, self._registered))
         self._watched: dict[int, tuple[nn.Module, RemovableHandle]] = {}
 
     @property
@@ -296,13 +296,19 @@ class _Strangers:
 _CONTAINERS = (list, tuple, dict)
 
 
-def _held_in_containers(attributes: Sequence[Held]) -> Iterator[tuple[int, str]]:
-    """id of every module in a plain list, tuple or dict that is an attribute of a module -> the attribute's name."""
+def _held_in_containers(
+    attributes: Sequence[Held], registered: Collection[int]
+) -> Iterator[tuple[int, str]]:
+    """id of every module in a plain list, tuple or dict that is an attribute of a module -> the attribute's name.
+
+    Not of those whose ids are `registered`: Brevitas' quantisers list the layers that they serve.
+    """
     for path, attribute, value in attributes:
         if isinstance(value, _CONTAINERS) and value:
             for _, item in flatten(value):
-                for inner in item.modules() if isinstance(item, nn.Module) else ():
-                    yield id(inner), f"{path}.{attribute}".lstrip(".")
+                if isinstance(item, nn.Module) and id(item) not in registered:
+                    for _, inner in all_names(item):
+                        yield id(inner), f"{path}.{attribute}".lstrip(".")
 
 
 def _is_stateless(module: nn.Module) -> bool:

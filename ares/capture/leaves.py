@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 
 import torch
 from torch import nn
@@ -112,7 +113,7 @@ def owned_tensors(
         return next((p for n in range(len(parts)) if is_owner(p := ".".join(parts[:n]))), None)
 
     found: dict[int, Owned] = {}
-    for name, tensor in chain(_members(modules, "_parameters"), _members(modules, "_buffers")):
+    for name, tensor in chain(members(modules, "_parameters"), members(modules, "_buffers")):
         known = found.get(id(tensor))
         if known is None or (known.owner is not None and owner(name) is None):
             found[id(tensor)] = Owned(tensor, name, name, owner(name), "")
@@ -124,12 +125,12 @@ def owned_tensors(
     return found
 
 
-def _members(modules: Named, registry: str) -> Iterator[tuple[str, torch.Tensor]]:
+def members(modules: Named, registry: str) -> Iterator[tuple[str, torch.Tensor]]:
     """Parameters or buffers by all their names, in the order of `named_parameters` and `named_buffers`."""
+    of = attrgetter(registry)
     for path, module in modules:
-        members = getattr(module, registry)
-        if members:
-            for name, tensor in members.items():
+        if registered := of(module):
+            for name, tensor in registered.items():
                 if tensor is not None:
                     yield f"{path}.{name}" if path else name, tensor
 
@@ -138,9 +139,8 @@ def registered_tensors(modules: Named) -> dict[str, int]:
     """First name -> id of every parameter and buffer; `modules` by their first names."""
     found: dict[str, int] = {}
     for registry in ("_parameters", "_buffers"):
-        seen: set[int] = set()
-        for name, tensor in _members(modules, registry):
-            if id(tensor) not in seen:
-                seen.add(id(tensor))
-                found[name] = id(tensor)
+        first: dict[int, str] = {}
+        for name, tensor in members(modules, registry):
+            first.setdefault(id(tensor), name)
+        found.update((name, key) for key, name in first.items())
     return found

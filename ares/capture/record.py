@@ -140,13 +140,12 @@ class Recorder:
             self._forget_aliases(value)
         for value in [*changed, *(value for value, _ in call.tensors[:1] if name == SET_DATA)]:
             self._report_state(value, key, call.scope)
-        node = _node(kind, key, call.scopes, name, module)
-        node = replace(node, args=call.args, kwargs=call.kwargs)
         if data:
             self._report_precision(key, call.scope, [_value(item).dtype for item in results])
-        if kind == "function" and not data and not random and len(results) == 1:
-            node = replace(node, tensor=_value(results[0]).detach())
-        self._add(node, results)
+        is_constant = kind == "function" and not data and not random and len(results) == 1
+        tensor = _value(results[0]).detach() if is_constant else None
+        given = call.args, call.kwargs
+        self._add(_node(kind, key, call.scopes, name, module, given, tensor), results)
         return key
 
     def report(self, kind: str, node: str | None, where: str, message: str) -> None:
@@ -219,8 +218,9 @@ class Recorder:
                     flaw = "a parameter that no module registers"
                 self._owned[id(value)] = Owned(value, name, "", None, flaw)
             owned = self._owned[id(value)]
-            node = _node("constant", f"constant:{owned.name}", scopes, owned.path)
-            self._add(replace(node, tensor=value.detach()), (value,))
+            key = f"constant:{owned.name}"
+            node = _node("constant", key, scopes, owned.path, tensor=value.detach())
+            self._add(node, (value,))
         place = self._places[id(value)]
         if isinstance(item, QuantTensor):
             self._quantized.add(place.ref)
@@ -252,11 +252,11 @@ class Recorder:
 
     def _with_quantized(self, node: Node) -> Node:
         # QuantTensor arithmetic makes its QuantTensor after the node: users of it told us
-        outputs = tuple(
-            replace(output, quantized=Ref(node.key, index) in self._quantized)
-            for index, output in enumerate(node.outputs)
-        )
-        return replace(node, outputs=outputs)
+        outputs = list(node.outputs)
+        found = [i for i in range(len(outputs)) if Ref(node.key, i) in self._quantized]
+        for index in found:
+            outputs[index] = replace(outputs[index], quantized=True)
+        return replace(node, outputs=tuple(outputs)) if found else node
 
 
 def _node(
@@ -265,10 +265,13 @@ def _node(
     scopes: tuple[str, ...],
     name: str = "",
     module: nn.Module | None = None,
+    given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {}),
+    tensor: torch.Tensor | None = None,
 ) -> Node:
+    """`given`: positional and keyword arguments. The outputs are added later."""
     scope = name if kind == "module" else (scopes or ("",))[-1]
     path, function = ("", name) if kind == "function" else (name, "")
-    return Node(key, kind, scope, scopes, module, path, function, (), {}, (), None)
+    return Node(key, kind, scope, scopes, module, path, function, *given, (), tensor)
 
 
 def tensors_in(value: Any) -> tuple[Any, ...]:

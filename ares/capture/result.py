@@ -19,12 +19,14 @@ def dataflow(
 
     Kept are the inputs, what the outputs need, and leaf modules with what they need.
     """
-    live = _needed_by(nodes, (ref.node for _, ref in outputs))
+    refs = {key: node.refs for key, node in nodes.items()}
+    live = _needed_by(refs, (ref.node for _, ref in outputs))
     always = [key for key, node in nodes.items() if node.kind in ("input", "module")]
-    kept_keys = _needed_by(nodes, [*always, *live])
+    kept_keys = _needed_by(refs, [*always, *live])
     kept = tuple(node for key, node in nodes.items() if key in kept_keys)
     found = [*problems, *_without_echoes(p for p in problems_if_live if p.node in live)]
-    found += _misused(owned, [node for node in kept if node.key in live], outputs)
+    uses = [(node.key, node.scope, refs[node.key]) for node in kept if node.key in live]
+    found += _misused(owned, [*uses, (None, "", [ref for _, ref in outputs])])
     return Dataflow(
         nodes=kept,
         inputs=tuple(Ref(node.key) for node in kept if node.kind == "input"),
@@ -49,24 +51,26 @@ def _without_echoes(problems: Iterable[Problem]) -> Iterator[Problem]:
             said.add(found.kind)
 
 
-def _needed_by(nodes: Mapping[str, Node], keys: Iterable[str]) -> set[str]:
+def _needed_by(refs: Mapping[str, Sequence[Ref]], keys: Iterable[str]) -> set[str]:
     reached: set[str] = set()
     pending = list(keys)
     while pending:
         key = pending.pop()
         if key not in reached:
             reached.add(key)
-            pending.extend(ref.node for ref in nodes[key].refs)
+            pending.extend(ref.node for ref in refs[key])
     return reached
 
 
 def _misused(
-    owned: Mapping[str, Owned], live: Sequence[Node], outputs: Sequence[tuple[str, Ref]]
+    owned: Mapping[str, Owned], uses: Sequence[tuple[str | None, str, Sequence[Ref]]]
 ) -> list[Problem]:
-    """Constants of unknown origin, and those of a layer that was not called; each reported once."""
+    """Constants of unknown origin, and those of a layer that was not called; each reported once.
+
+    `uses`: key, None for the outputs, and place of a live node, and what it takes.
+    """
     found: dict[str, Problem] = {}
-    uses: list[tuple[str | None, str, Iterable[Ref]]] = [(n.key, n.scope, n.refs) for n in live]
-    for key, where, refs in [*uses, (None, "", [ref for _, ref in outputs])]:
+    for key, where, refs in uses:
         for constant in (owned[ref.node] for ref in refs if ref.node in owned):
             user = key or "the output"
             if constant.flaw:

@@ -6,6 +6,7 @@ Brevitas, a dozen modules to a quantiser, takes longer than what is done with th
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ Held = tuple[str, str, Any]
 """Path of a module, an attribute of it, the value."""
 
 _SIMPLE = frozenset((bool, int, float, str, type(None)))
+_CONTAINERS = frozenset((dict, list, tuple, set, OrderedDict))
 # Hooks are anything that can be called.
 _OF_TORCH = frozenset(name for name in vars(nn.Module()) if "_hooks" not in name)
 
@@ -39,12 +41,23 @@ def _visit(prefix: str, module: nn.Module, found: list[tuple[str, nn.Module]]) -
 
 def first_names(modules: Named) -> list[tuple[str, nn.Module]]:
     """Each module once, by the first of its names: `named_modules()` where `modules` are all names."""
-    seen: set[int] = set()
-    found = []
+    found: dict[int, tuple[str, nn.Module]] = {}
+    keep = found.setdefault
     for pair in modules:
-        if id(pair[1]) not in seen:
-            seen.add(id(pair[1]))
-            found.append(pair)
+        keep(id(pair[1]), pair)
+    return list(found.values())
+
+
+def of_kind(modules: Named, kind: type) -> list[tuple[str, Any]]:
+    """Those whose class is or derives from `kind`: each class is asked once, which of Brevitas' takes a while."""
+    are: dict[type, bool] = {}
+    found = []
+    for path, module in modules:
+        cls = type(module)
+        if cls not in are:
+            are[cls] = issubclass(cls, kind)
+        if are[cls]:
+            found.append((path, module))
     return found
 
 
@@ -57,10 +70,12 @@ def child(module: nn.Module, name: str) -> Any:
 
 
 def held(modules: Named) -> list[Held]:
-    """What modules have beside what every module has, and numbers and texts."""
+    """What modules have beside what every module has, numbers and texts, and containers with nothing in them."""
     return [
         (path, attribute, value)
         for path, module in modules
         for attribute, value in vars(module).items()
-        if attribute not in _OF_TORCH and type(value) not in _SIMPLE
+        if attribute not in _OF_TORCH
+        and (kind := type(value)) not in _SIMPLE
+        and (kind not in _CONTAINERS or value)
     ]

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
 from ares import __version__
+from ares.emit.c_files import c_files
 from ares.emit.literals import (
     ConstArrays,
     Initialiser,
@@ -192,18 +193,16 @@ def _operations(graph: Graph) -> list[KernelOperation]:
 def runtime_files() -> dict[str, bytes]:
     """The runtime as it goes into every project, its names with its hash: `runtime/...` -> content."""
     root = runtime_dir()
-    files = {
-        f"runtime/{folder}/{path.name}": path.read_bytes()
-        for folder in RUNTIME_FOLDERS
-        for path in sorted((root / folder).glob("*.[ch]"))
-    }
+    files: dict[str, bytes] = {}
+    for folder in RUNTIME_FOLDERS:
+        files.update(c_files(root / folder, f"runtime/{folder}"))
     return {**files, SYMBOLS: symbols_header({**files, **selftest_runtime()})}
 
 
 def _taken_stems(runtime: Mapping[str, bytes]) -> set[str]:
     """Of our own files (`mean`, `main`): a network's would lie over or before them."""
-    files = {*runtime, *selftest_runtime()}
-    return {"main", "selftest", *(PurePosixPath(path).stem.lower() for path in files)}
+    names = (path.rpartition("/")[2] for path in (*runtime, *selftest_runtime()))
+    return {"main", "selftest", *(name.rpartition(".")[0].lower() for name in names)}
 
 
 def _render(template: str, facts: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ares.emit.c_files import c_files
 from ares.emit.literals import ConstArray, const_array
 from ares.ir import Project, trace_digest
 from ares.resources import runtime_dir
@@ -52,10 +53,7 @@ def selftest_signature(graph: str, project: Project, vectors: Sequence[Vector]) 
 
 def selftest_runtime() -> dict[str, bytes]:
     """The part of the self-test that is the same for every network: `selftest/...` -> content."""
-    return {
-        f"{FOLDER}/{path.name}": path.read_bytes()
-        for path in sorted((runtime_dir() / FOLDER).glob("*.[ch]"))
-    }
+    return c_files(runtime_dir() / FOLDER, FOLDER)
 
 
 def expected_json(project: Project, signature: str, vectors: Sequence[Vector]) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from brevitas.proxy.quant_proxy import QuantProxyFromInjector
 from torch import nn
 
 from ares.capture import (
@@ -22,8 +23,8 @@ from ares.capture import (
 )
 from ares.capture.compiled import in_training
 from ares.capture.dataflow import Problem, Ref
-from ares.capture.leaves import is_library_leaf
-from ares.capture.walks import Named, all_names, first_names
+from ares.capture.leaves import is_library_leaf, members
+from ares.capture.walks import Named, all_names, first_names, of_kind
 from ares.extract._findings import Finding, Status, reject
 from ares.extract._quantizers import is_switched_off
 from ares.extract._truncation import observe_truncations
@@ -143,15 +144,15 @@ def _refuse_model(model: nn.Module) -> Finding | None:
             "the model is in training mode",
             "call model.eval() before extraction",
         )
-    for path, module in modules:
-        if is_switched_off(module):
+    for path, proxy in of_kind(modules, QuantProxyFromInjector):
+        if is_switched_off(proxy):
             return Finding(
                 *_layer_of(model, path),
                 Status.ERROR,
                 f"its quantiser {path} is switched off",
                 f"set {path}.disable_quant = False",
             )
-    for name, parameter in model.named_parameters():
+    for name, parameter in members(modules, "_parameters"):
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             return Finding(
                 *_layer_of(model, name.rpartition(".")[0]),

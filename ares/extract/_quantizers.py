@@ -125,12 +125,12 @@ def is_enabled(proxy: Any) -> bool:
     return bool(getattr(proxy, "is_quant_enabled", False))
 
 
-def is_switched_off(module: nn.Module) -> bool:
+def is_switched_off(proxy: QuantProxyFromInjector) -> bool:
     """Whether it is the proxy of a quantiser that a tool left switched off."""
-    if not isinstance(module, QuantProxyFromInjector) or not module.disable_quant:
+    if not proxy.disable_quant:
         return False
     # Proxies of activations keep a flag, those of weights and biases the quantiser itself.
-    return bool(getattr(module, "_is_quant_enabled", module.tensor_quant is not None))
+    return bool(getattr(proxy, "_is_quant_enabled", proxy.tensor_quant is not None))
 
 
 def require_settled(quant: Any, what: str) -> None:

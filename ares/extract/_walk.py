@@ -10,7 +10,7 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import Node, Ref
-from ares.capture.walks import all_names, first_names
+from ares.capture.walks import all_names, first_names, of_kind
 from ares.extract._alone import Arguments, StandIn, judge_alone, resolved
 from ares.extract._builder import Builder
 from ares.extract._call import Call, Context
@@ -95,7 +95,8 @@ class _Walk:
         allow_uncalibrated: bool,
     ) -> None:
         self.dataflow = captured.dataflow
-        self.modules = dict(first_names(all_names(captured.double)))
+        modules = first_names(all_names(captured.double))
+        self.modules = dict(modules)
         self.roots = composite_roots(self.modules)
         self.builder = Builder(name, self.roots)
         self.context = Context(
@@ -103,9 +104,7 @@ class _Walk:
             # By every name: a copy of a GraphModule may come upon shared modules in another order.
             single=dict(all_names(captured.single)),
             proxy_paths={
-                id(module): path
-                for path, module in self.modules.items()
-                if isinstance(module, ActQuantProxyFromInjectorBase)
+                id(module): path for path, module in of_kind(modules, ActQuantProxyFromInjectorBase)
             },
             allow_uncalibrated=allow_uncalibrated,
             outputs={node.key: node.outputs for node in self.dataflow.nodes},

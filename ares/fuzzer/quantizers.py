@@ -17,7 +17,7 @@ import torch
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
-from ares.capture.walks import all_names, first_names
+from ares.capture.walks import all_names, first_names, of_kind
 from ares.fuzzer.code_ranges import largest_code
 from ares.fuzzer.recipe import Option
 
@@ -95,8 +95,8 @@ def _coarse(value: float) -> torch.Tensor:
 
 
 def _quantizers(module: nn.Module) -> Iterator[Any]:
-    for _, proxy in first_names(all_names(module)):
-        if isinstance(proxy, ActQuantProxyFromInjectorBase) and proxy.is_quant_enabled:
+    for _, proxy in of_kind(first_names(all_names(module)), ActQuantProxyFromInjectorBase):
+        if proxy.is_quant_enabled:
             yield proxy.fused_activation_quant_proxy.tensor_quant
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from brevitas.proxy.quant_proxy import QuantProxyFromInjector
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjectorBase
 from torch import nn
 
 from ares.capture import faithful_copy
-from ares.capture.walks import all_names, first_names, held
+from ares.capture.walks import all_names, first_names, held, of_kind
 from ares.fuzzer.drawing import draw
 from ares.fuzzer.models import build
 
@@ -160,3 +162,24 @@ def test_a_walk_is_named_modules() -> None:
 def test_what_is_held_beside_what_every_module_has() -> None:
     names = [(path, name) for path, name, _ in held([("", Model())]) if "_hooks" not in name]
     assert names == [("", name) for name in ("part", "row", "grown", "held", "kept")]
+
+
+def test_empty_containers_hold_nothing() -> None:
+    module: Any = nn.ReLU()
+    module.nothing, module.none, module.some = [], {}, [1]
+    assert held([("path", module)]) == [("path", "some", [1])]
+
+
+def test_modules_of_a_kind_are_those_that_isinstance_finds() -> None:
+    modules = all_names(build(draw(901))[0])
+    for kind in (ActQuantProxyFromInjectorBase, QuantProxyFromInjector, nn.Module, nn.ReLU):
+        expected = [(path, module) for path, module in modules if isinstance(module, kind)]
+        assert of_kind(modules, kind) == expected
+
+
+def test_hooks_that_modules_share_are_shared_by_their_copies() -> None:
+    first: Any = nn.ReLU()
+    other = copy.copy(first)
+    duplicate: Any = faithful_copy(nn.Sequential(first, other))
+    assert duplicate[0]._forward_hooks is duplicate[1]._forward_hooks
+    assert duplicate[0]._forward_hooks is not first._forward_hooks

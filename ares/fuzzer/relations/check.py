@@ -57,26 +57,27 @@ def check(related: Related, seed: int, targets: Sequence[Target]) -> Checked:
     """Whether the relation holds, on inputs that `seed` draws; on every target the C must equal the reference, too."""
     example = [tensor.numpy() for tensor in related.example]
     try:
-        base = extract(related.sides[0].models[0], related.example, related.name)
-        given = [case.inputs for case in cases_of(base, seed, CASES)]
-        sides = [_stages(related.name, side, [example, *given]) for side in related.sides]
+        first, *others = related.sides
+        base = extract(first.models[0], related.example, related.name)
+        given = [example, *(case.inputs for case in cases_of(base, seed, CASES))]
+        sides = [[_stage(base, given)], *(_stages(related.name, side, given) for side in others)]
     except ExtractionError as error:
         return Checked(related.name, refused=str(error))
     wrong = _c_differs([stage for side in sides for stage in side], targets)
     if wrong:
         return Checked(related.name, difference=wrong)
-    first, compared = sides[0][-1], 0
+    shown, compared = sides[0][-1], 0
     for number, (side, stages) in enumerate(
         zip(related.sides[1:], sides[1:], strict=True), start=1
     ):
-        wrong = _meaning(first.graph, stages[-1].graph, side)
+        wrong = _meaning(shown.graph, stages[-1].graph, side)
         if wrong:
             return Checked(related.name, difference=f"side {number}: {wrong}")
-        for case in range(len(first.cases)):
+        for case in range(len(shown.cases)):
             outputs = stages[-1].outputs(case)
             found = side.back([outputs[at] for at in _chosen(side, stages[-1].graph)])
             for name, one, other in zip(
-                first.graph.outputs, first.outputs(case), found, strict=True
+                shown.graph.outputs, shown.outputs(case), found, strict=True
             ):
                 difference = first_difference(name, one, np.ascontiguousarray(other, one.dtype))
                 compared += one.size
@@ -95,16 +96,19 @@ def _stages(name: str, side: Side, given: Sequence[Arrays]) -> list[_Stage]:
     for model in side.models:
         example = tuple(as_real(array, torch.float32) for array in cases[0])
         graph = extract(model, example, name)
-        cases = [
-            [
-                np.ascontiguousarray(a, graph.tensor(i).dtype.numpy)
-                for i, a in zip(graph.inputs, c, strict=True)
-            ]
-            for c in cases
-        ]
-        stages.append(_Stage(graph, cases, [dict(run_reference(graph, case)) for case in cases]))
+        stages.append(_stage(graph, cases))
         cases = [stages[-1].values(number) for number in range(len(given))]
     return stages
+
+
+def _stage(graph: Graph, given: Sequence[Arrays]) -> _Stage:
+    """A Graph on cases, in the types of its inputs."""
+    types = [graph.tensor(name).dtype.numpy for name in graph.inputs]
+    cases = [
+        [np.ascontiguousarray(array, dtype) for array, dtype in zip(case, types, strict=True)]
+        for case in given
+    ]
+    return _Stage(graph, cases, [dict(run_reference(graph, case)) for case in cases])
 
 
 def _decoded(tensor: Tensor, codes: Array) -> Array:

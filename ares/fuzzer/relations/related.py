@@ -37,7 +37,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A relation between models: the outputs of every side, turned back, are those of the first."""
+    """A relation between models: the outputs of every side, turned back, are those of the first: one model as it is."""
 
     name: str
     example: tuple[Tensor, ...]
