@@ -187,6 +187,8 @@ def _run(drawn: Drawn, wanted: Wanted, console: Console) -> Tally:
             bar.update(task, description=words[:70])
             if words.startswith("not tried"):
                 complain(words)
+            elif not console.is_terminal:
+                show(console, Text(words, no_wrap=True))
 
         try:
             for result in tried(drawn, wanted, tell):

@@ -118,7 +118,7 @@ def tried(
                 left.append(mutant)
             else:
                 yield mutant, outcome
-        for mutant, outcome in _run(killer, left, wanted, tell) if left else ():
+        for mutant, outcome in _run(killer, left, wanted) if left else ():
             kept.put(mutant, outcome)
             yield mutant, outcome
 
@@ -132,7 +132,7 @@ def _killer(
 ) -> CKiller | PythonKiller:
     if language == "python":
         steps = tuple(wanted.steps) or python_killing.STEPS
-        return PythonKiller(wanted.root, wanted.jobs, steps)
+        return PythonKiller(wanted.root, wanted.jobs, steps, tell=tell)
     names = {name for mutant in mutants for name in ways_of(mutant.file)} | {CHECKED}
     names &= set(wanted.ways) or names
     ways, missing = usable_ways(tuple(names))
@@ -144,13 +144,9 @@ def _killer(
 
 
 def _run(
-    killer: CKiller | PythonKiller,
-    mutants: Sequence[Mutant],
-    wanted: Wanted,
-    tell: Callable[[str], None],
+    killer: CKiller | PythonKiller, mutants: Sequence[Mutant], wanted: Wanted
 ) -> Iterator[tuple[Mutant, Outcome]]:
     if isinstance(killer, PythonKiller):
-        killer.prepare(tell)
         yield from killer.kill(mutants)
         return
     killer.prepare()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ares.mutator.reach import OPTIONS
+from ares.mutator.limits import at_most, from_now_at_most
+from ares.mutator.reach import OPTIONS, Test
 
+ROOMS = ("numerics", "ops", "extract", "plan", "emit", "verdict", "golden", "witness")
+"""The folders of tests that are asked."""
 # Rooms whose tests lie in a folder of another name.
 _FOLDERS = {"witness": "witness"}
+# Seconds until the first test begins, and between two.
+_BETWEEN = 60.0
 # Few tests have a helper's name: those of the operations that import it stand for it.
 _MOST = 4
 
@@ -32,9 +37,9 @@ def files_of_tests(file: str, root: Path) -> list[str]:
     return found[:_MOST]
 
 
-def all_files(root: Path, rooms: Iterable[str]) -> list[str]:
-    """The pytest files of some rooms."""
-    found = [path for room in rooms for path in (root / "tests" / room).rglob("test_*.py")]
+def all_files(root: Path) -> list[str]:
+    """The pytest files of all rooms."""
+    found = [path for room in ROOMS for path in (root / "tests" / room).rglob("test_*.py")]
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
@@ -45,14 +50,21 @@ def _room(path: PurePosixPath) -> str:
     return first if len(path.parts) > 2 else path.stem
 
 
-def failing(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
-    """The first of these tests that fails, and its words; None where none does."""
+def failing(root: Path, tests: Sequence[Test]) -> tuple[str, str] | None:
+    """The first of these tests that fails, or does not end, and its words; None where none does."""
     import pytest
 
     found: list[tuple[str, str]] = []
+    limits = {test.name: test.limit for test in tests}
 
     class Watch:
-        """Knows what failed."""
+        """Knows what failed, and how long each may take."""
+
+        def pytest_runtest_protocol(self, item: Any) -> None:
+            from_now_at_most(limits.get(item.nodeid, _BETWEEN))
+
+        def pytest_runtest_logfinish(self) -> None:
+            from_now_at_most(_BETWEEN)
 
         def pytest_runtest_logreport(self, report: Any) -> None:
             if report.failed:
@@ -63,15 +75,16 @@ def failing(root: Path, names: Sequence[str]) -> tuple[str, str] | None:
                 found.append((report.nodeid, _words(report)))
 
     os.chdir(root)
-    code = pytest.main([*OPTIONS, *names], plugins=[Watch()])
-    if code == pytest.ExitCode.USAGE_ERROR and not found:
-        # A test is called after what a mutant makes of its parameters; or tests cannot be read at all.
-        files = dict.fromkeys(name.partition("::")[0] for name in names)
-        code = pytest.main([*OPTIONS, *files], plugins=[Watch()])
+    with at_most(_BETWEEN):
+        code = pytest.main([*OPTIONS, *limits], plugins=[Watch()])
+        if code == pytest.ExitCode.USAGE_ERROR and not found:
+            # A test is called after what a mutant makes of its parameters; or tests cannot be read at all.
+            files = dict.fromkeys(test.file for test in tests)
+            code = pytest.main([*OPTIONS, *files], plugins=[Watch()])
     if found:
         return found[0]
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        return names[0], f"pytest ended with {int(code)}"
+        return tests[0].name, f"pytest ended with {int(code)}"
     return None
 
 

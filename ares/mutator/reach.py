@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,22 +16,25 @@ from types import CodeType
 from typing import Any
 
 from ares.mutator.kept import content_of
+from ares.mutator.limits import at_most, busy_seconds, from_now_at_most
 from ares.mutator.mutant import Mutant
 from ares.toolchain import open_cache
 
 _KIND, _FILE = "reach", "reach.json"
 IMPORT = ""
 """What is reached while a file of tests is read."""
-# Seconds of tests, unmutated, that are asked about a mutant: of the files named after its module, then of others; no
-# test of more than the third; of how many other files.
-_NAMED, _OTHERS, _LONGEST, _FILES = 20.0, 20.0, 12.0, 8
+# Seconds of tests, unmutated, that are asked about a mutant; no test of more than the second; of how many files that
+# are not named after its module.
+_ASKED, _LONGEST, _FILES = 30.0, 8.0, 16
+# Seconds: a file of tests is looked at until so many are over.
+_ENOUGH = 90.0
 OPTIONS = (
     *("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow"),
     # Of hypothesis, which is imported before pytest is asked to.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 # As many words on pytest's command line, at most.
-_MOST = 60
+_MOST = 120
 
 
 class Tracer:
@@ -88,16 +90,23 @@ class _Watch:
         self.failed: set[str] = set()
         self.tracer = Tracer(root)
         self.imported: set[str] = set()
+        self.stopped = False
 
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: Any) -> None:
+        self._session = session
+        self._first = busy_seconds()
         self.imported = self.tracer.stop()
 
     def pytest_runtest_protocol(self, item: Any) -> None:
-        self._began = time.perf_counter()
+        from_now_at_most(_ENOUGH)
+        self._began = busy_seconds()
         self.tracer.start()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.tests[nodeid] = (time.perf_counter() - self._began, self.tracer.stop())
+        over = busy_seconds()
+        self.tests[nodeid] = (over - self._began, self.tracer.stop())
+        self.stopped = over - self._first > _ENOUGH
+        self._session.shouldstop = self.stopped and "enough"
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed or report.skipped:
@@ -111,8 +120,9 @@ def watch(root: Path, file: str) -> str:
     os.chdir(root)
     seen = _Watch(root)
     seen.tracer.start()
-    code = pytest.main([*OPTIONS[1:], file], plugins=[seen])
-    if code not in (0, 1, 5):
+    with at_most(_ENOUGH):
+        code = pytest.main([*OPTIONS[1:], file], plugins=[seen])
+    if code not in (0, 1, 5) and not seen.stopped:
         raise RuntimeError(f"pytest {file} ended with {code}")
     right = {name: facts for name, facts in seen.tests.items() if name not in seen.failed}
     right[IMPORT] = (0.0, seen.imported)
@@ -128,10 +138,11 @@ def watch(root: Path, file: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A test, by its name to pytest; the seconds it takes."""
+    """A test, by its name to pytest; the seconds it takes; those that it may take of a mutant."""
 
     name: str
     seconds: float
+    limit: float
 
     @property
     def file(self) -> str:
@@ -182,18 +193,20 @@ class Reach:
     def take(self, found: Any) -> None:
         """Take up what `watch` has found."""
         functions = found["functions"]
+        # What tests of a file share is made by whichever comes first.
+        limit = 5.0 * max(seconds for seconds, _ in found["tests"].values()) + 10.0
         for name, (seconds, numbers) in found["tests"].items():
             reached = [functions[number] for number in numbers]
             if name == IMPORT:
                 self._at_import.update(reached)
                 continue
-            test = Test(name, seconds)
+            test = Test(name, seconds, limit)
             for each in reached:
                 self._by_function[each].append(test)
                 self._by_file[each.partition(":")[0]][name] = test
 
-    def asked(self, mutant: Mutant, named: Sequence[str]) -> list[list[str]]:
-        """The tests that reach a mutant, in the order that they are asked: of the files named after it, of others.
+    def asked(self, mutant: Mutant, named: Sequence[str], *, others: bool) -> list[Test]:
+        """The tests that reach a mutant, in the order that they are asked: of the files named after it, or of `others`.
 
         What runs when its module is read is everybody's: asked are all that reach a function of the module.
         """
@@ -201,28 +214,28 @@ class Reach:
         found = self._by_function.get(where, [])
         if mutant.place.function == "module" or (not found and where in self._at_import):
             found = list(self._by_file[mutant.file].values())
-        own = [test for test in found if test.file in named]
-        others = [test for test in found if test.file not in named]
-        quick: dict[str, float] = {}
-        for test in others:
-            quick[test.file] = min(quick.get(test.file, _LONGEST), test.seconds)
-        files = sorted(quick, key=lambda file: (quick[file], file))[:_FILES]
-        others = [test for test in others if test.file in files]
-        return [group for group in (_quickest(own, _NAMED), _quickest(others, _OTHERS)) if group]
+        found = [test for test in found if (test.file in named) != others]
+        if others:
+            quick: dict[str, float] = {}
+            for test in found:
+                quick[test.file] = min(quick.get(test.file, _LONGEST), test.seconds)
+            files = sorted(quick, key=lambda file: (quick[file], file))[:_FILES]
+            found = [test for test in found if test.file in files]
+        return _quickest(found)
 
 
-def _quickest(tests: Sequence[Test], most: float) -> list[str]:
-    """So many seconds of tests, the quickest of each file first."""
+def _quickest(tests: Sequence[Test]) -> list[Test]:
+    """Some seconds of tests, the quickest of each file first."""
     rank: defaultdict[str, int] = defaultdict(int)
     ordered = []
     for test in sorted(tests, key=lambda each: (each.seconds, each.name)):
         ordered.append((rank[test.file], test))
         rank[test.file] += 1
-    chosen: list[str] = []
+    chosen: list[Test] = []
     total = 0.0
     for _, test in sorted(ordered, key=lambda each: (each[0], each[1].seconds)):
-        if test.seconds > _LONGEST or len(chosen) == _MOST or total + test.seconds > most:
+        if test.seconds > _LONGEST or len(chosen) == _MOST or total + test.seconds > _ASKED:
             continue
-        chosen.append(test.name)
+        chosen.append(test)
         total += test.seconds
     return chosen

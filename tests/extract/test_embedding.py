@@ -148,6 +148,9 @@ def test_quantised_table(requantised: bool, bits: int) -> None:
 
     graph = checked(seeded(make))
     assert kinds(graph) == ["embedding", *["requantize"] * requantised, "linear_fp32"]
+    largest = 2 ** (bits - 1) - 1
+    rows = graph.tensor("table")
+    assert (rows.lo, rows.hi) == (-largest, largest)
 
 
 def test_padding_and_sparse_change_nothing() -> None:

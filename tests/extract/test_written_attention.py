@@ -381,7 +381,7 @@ REFUSED: dict[str, tuple[Function, str]] = {
     ),
     "nothing left": (
         lambda m, x: m.out(m.q(x).masked_fill(m.table[0, 0] > 0, -1e9).softmax(-1)),
-        "its mask leaves a row without any key",
+        "its mask leaves a row without any key; let every query see one key at least",
     ),
 }
 

@@ -58,7 +58,6 @@ def test_the_c(tmp_path: Path) -> None:
 def test_the_python() -> None:
     mutants = todays("python", [f"suites {SUITE}"], PYTHON_COUNT)
     killer = PythonKiller(ROOT, 1, ("suites",), (SUITE,))
-    killer.prepare(lambda _: None)
     found = {mutant.name: outcome.state for mutant, outcome in killer.kill(mutants)}
     assert set(found.values()) <= {"killed"}, _again(found)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ares.mutator import python_killing
+from ares.mutator import python_subjects, reach
 from ares.mutator.mutant import Mutant, Place
 from ares.mutator.outcome import Outcome
 from ares.mutator.python_killing import PythonKiller
@@ -42,9 +42,9 @@ def outcomes() -> dict[str, Outcome]:
         "no python": _mutant(FILE, "module", head, f"{head} ("),
         "unreached": _mutant(FILE, "module", head, f"{head}; unused = 1"),
         "exits": _mutant(FILE, "module", head, f"{head}; import os; os.kill(os.getpid(), 9)"),
+        "loops": _mutant(FILE, "module", head, f"{head}; exec('while True: pass')"),
     }
     killer = PythonKiller(ROOT, 1, ("suites",), (SUITE,))
-    killer.prepare(lambda _: None)
     names = {id(mutant): name for name, mutant in mutants.items()}
     return {names[id(m)]: outcome for m, outcome in killer.kill(list(mutants.values()))}
 
@@ -56,10 +56,12 @@ def test_each_end(outcomes: dict[str, Outcome]) -> None:
         "no python": "invalid",
         "unreached": "survived",
         "exits": "killed",
+        "loops": "killed",
     }
     assert (outcomes["raises"].step, outcomes["raises"].by) == ("suites", SUITE)
     assert "here" in outcomes["raises"].words
     assert outcomes["exits"].step == "crash"
+    assert "TookLong" in outcomes["loops"].words
 
 
 @pytest.mark.parametrize(
@@ -79,19 +81,19 @@ def test_what_the_machine_lacks_kills_no_mutant(
     def verdicts(*_: object) -> tuple[str, str]:
         raise error
 
-    monkeypatch.setattr(python_killing, "_verdicts", verdicts)
+    monkeypatch.setattr(python_subjects, "_verdicts", verdicts)
     if is_machine:
-        with pytest.raises(python_killing._OfTheMachine):
-            python_killing._judged(ROOT, SUITE, "")
+        with pytest.raises(python_subjects.OfTheMachine):
+            python_subjects.judged(ROOT, SUITE, "")
     else:
-        assert python_killing._judged(ROOT, SUITE, "")[0].startswith(type(error).__name__)
+        assert python_subjects.judged(ROOT, SUITE, "")[0].startswith(type(error).__name__)
 
 
 @pytest.mark.parametrize("fault", OF_THE_EQUIPMENT)
 def test_a_verdict_that_compared_nothing_kills_no_mutant(fault: str) -> None:
-    with pytest.raises(python_killing._OfTheMachine, match="no room"):
-        python_killing._require_compared(Verdict("n", "c", Judged.FAIL, "no room", fault))
-    python_killing._require_compared(Verdict("n", "c", Judged.FAIL, "other", "difference"))
+    with pytest.raises(python_subjects.OfTheMachine, match="no room"):
+        python_subjects._require_compared(Verdict("n", "c", Judged.FAIL, "no room", fault))
+    python_subjects._require_compared(Verdict("n", "c", Judged.FAIL, "other", "difference"))
 
 
 def test_tests_are_found_by_name() -> None:
@@ -107,18 +109,22 @@ def test_what_failed_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "test_few.py").write_text(
         "import pytest\n@pytest.mark.parametrize('n', [1, 2])\n"
         "def test_right(n): assert n\ndef test_wrong(): assert 1 == 2\n"
+        "def test_endless():\n    while True: pass\n"
     )
     tasks = {
         "right": ["test_few.py::test_right[1]"],
         "wrong": ["test_few.py::test_right[1]", "test_few.py::test_wrong"],
         "renamed": ["test_few.py::test_right[3]"],
+        "endless": ["test_few.py::test_endless"],
     }
 
     def ask(task: str) -> str:
-        return repr(failing(tmp_path, tasks[task]))
+        return repr(failing(tmp_path, [reach.Test(name, 0.1, 1.0) for name in tasks[task]]))
 
     said = {each.task: each.said or each.wrong for each in in_children(tasks, ask, 1, 120.0)}
     assert said["right"] == "None"
     assert "test_wrong" in said["wrong"]
     assert "1 == 2" in said["wrong"]
     assert "test_wrong" in said["renamed"], "the file in place of what it no longer has"
+    assert "test_endless" in said["endless"]
+    assert "more processor time" in said["endless"]

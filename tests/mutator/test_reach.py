@@ -84,17 +84,20 @@ def _mutant(function: str) -> Mutant:
 def test_those_are_asked_that_reach_it(found: Any, function: str, asked: set[str]) -> None:
     reach = Reach()
     reach.take(found)
-    groups = reach.asked(_mutant(function), ["test_sums.py"])
-    assert {name.partition("::")[2] for group in groups for name in group} == asked
-    assert groups == reach.asked(_mutant(function), []), "named after it or not"
+    own = reach.asked(_mutant(function), ["test_sums.py"], others=False)
+    assert {test.name.partition("::")[2] for test in own} == asked
+    assert own == reach.asked(_mutant(function), [], others=True), "named after it or not"
 
 
-def test_named_tests_come_first_and_long_ones_are_not_asked() -> None:
+def test_named_tests_are_asked_apart_and_long_ones_not_at_all() -> None:
     reach = Reach()
     seconds = {"a.py::quick": 0.1, "b.py::named": 1.0, "a.py::long": 100.0}
     tests = {name: [each, [0]] for name, each in seconds.items()}
     reach.take({"functions": [f"{FILE}:add"], "tests": tests})
-    assert reach.asked(_mutant("add"), ["b.py"]) == [["b.py::named"], ["a.py::quick"]]
+    for others, name in ((False, "b.py::named"), (True, "a.py::quick")):
+        (test,) = reach.asked(_mutant("add"), ["b.py"], others=others)
+        assert test.name == name
+        assert test.limit > 5 * seconds["a.py::long" if others else name]
 
 
 def test_what_is_kept_holds_as_long_as_its_files(

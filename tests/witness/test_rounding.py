@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ares.witness_bounds import normalised
 from ares.witness_rounding import Rounding
 
 
@@ -109,11 +110,12 @@ def _bounded(x: Tensor, bound: Tensor) -> Iterator[Rounding]:
 @pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize("spread", [1.0, 20.0])
 def test_no_result_is_farther_off_than_its_bound(name: str, spread: float) -> None:
-    """Neither for exact arguments nor for arguments that are off already."""
+    """Neither for exact arguments nor for arguments that are off already, by a part of them or by so much."""
     constants = _Constants()
     exact = _draw(2, 3, 4, 5, spread=spread).double()
-    for off in (0.0, 1e-4):
-        given = (exact * (1.0 + off * _draw(2, 3, 4, 5, seed=9).sign())).float()
+    sign = _draw(2, 3, 4, 5, seed=9).sign()
+    for off, shift in ((0.0, 0.0), (1e-4, 0.0), (0.0, 0.05)):
+        given = (exact * (1.0 + off * sign) + shift * sign).float()
         with _bounded(given, (given.double() - exact).abs()) as rounding:
             found = SMOOTH[name](constants, given)
         rounding.paused = True
@@ -124,7 +126,7 @@ def test_no_result_is_farther_off_than_its_bound(name: str, spread: float) -> No
         assert not rounding.unknown
         assert (error <= bound).all(), (error / bound).max()
         assert bool(bound.isfinite().all()) or name in ("reciprocal", "angle")
-        if (off, spread) == (0.0, 1.0) and name not in ("angle", "lowest"):
+        if (off, shift, spread) == (0.0, 0.0, 1.0) and name not in ("angle", "lowest"):
             # Not so wide that it explained half a code in the range of what it makes.
             assert bound.max() < 2.0**-9 * max(1.0, float(meant.abs().max()))
 
@@ -152,6 +154,20 @@ def test_a_norm_of_nearly_equal_elements_has_a_bound(name: str, together: bool) 
             assert (error <= bound).all(), (mean, spread, (error / bound).max())
             largest = max(largest, float(error.max()))
     assert largest > 0.01  # more than a tie: it is what the bound is for
+
+
+def test_an_error_at_one_element_moves_the_others_by_the_variance() -> None:
+    """By its square, where there is little else: the mean hardly moves."""
+    size = 2**16
+    exact = torch.zeros(1, size, dtype=torch.float64)
+    exact[0, 0] = 1.0
+    error = torch.zeros_like(exact)
+    error[0, 1] = 16.0
+    bound = normalised(exact, error, (1,), 1e-5)
+    meant, found = (F.layer_norm(x, (size,)) for x in (exact, exact + error))
+    far = (found - meant).abs()
+    assert far[0, 0] > 0.9 * meant[0, 0]
+    assert (far <= bound).all(), (far / bound).max()
 
 
 def test_what_is_not_a_number_widens_no_bound_of_what_is_one() -> None:

@@ -15,6 +15,7 @@ from ares.ir import Graph
 from ares.pipeline.network import NetworkSubject
 from ares.witness import (
     EXACT_BITS,
+    WEIGHT_EPS,
     Judgement,
     Witness,
     WitnessError,
@@ -48,6 +49,16 @@ def test_an_input_turned_round_in_an_axis_of_one() -> None:
     turned = np.arange(4, dtype=np.float32).reshape(1, 1, 4)[:, ::-1]
     assert np.ascontiguousarray(turned).strides[1] < 0
     assert as_real(turned, torch.float64).tolist() == [[[0.0, 1.0, 2.0, 3.0]]]
+
+
+def test_eps_of_weights_is_what_a_division_in_float32_may_round() -> None:
+    """Of the largest codes, and not many times as much."""
+    draw = np.random.Generator(np.random.Philox(5))
+    scale = draw.uniform(0.001, 1.0, 100_000).astype(np.float32)
+    weight = (scale * draw.uniform(64.0, 127.5, scale.size)).astype(np.float32)
+    exact = weight.astype(np.float64) / scale.astype(np.float64)
+    largest = float(np.abs((weight / scale).astype(np.float64) - exact).max())
+    assert WEIGHT_EPS / 4 < largest < WEIGHT_EPS
 
 
 def _judge(
