@@ -7,15 +7,13 @@ only one processor runs that one alone.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ares.toolchain import TARGETS, Target
 from ares.toolchain.processors import host_lacks, native_instruction_set
+from ares.toolchain.rows import in_parts
 
-_PARTS = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
 CHECKED = "checked"
 """The way with sanitizers."""
 
@@ -110,20 +108,12 @@ def _usable(name: str, targets: Sequence[Target]) -> tuple[Way | None, str]:
         if name not in ("avx2", "sse4.1", "avx512-vnni") or target.must_run == name:
             return Way(name, quick), ""
         why = f"this machine's processor runs {native_instruction_set()} micro-kernels"
-    if name == "avx512-vnni" and host_lacks(_PARTS) is None:
+    if name == "avx512-vnni" and host_lacks(("avx2",)) is None:
         return _in_parts(targets[0]), ""
     return None, why
 
 
 def _in_parts(target: Target) -> Way:
-    """AVX-512 without VNNI, whose instructions are put together from others."""
-    header = Path(__file__).with_name("vnni_in_parts.h")
-    digest = hashlib.sha256(header.read_bytes()).hexdigest()[:16]  # for the key of what is built
-    made = replace(
-        target,
-        name=f"{target.name}-vnni-in-parts",
-        flags=(*target.flags, "-include", str(header), f"-DARES_IN_PARTS=0x{digest}u"),
-        instruction_set="avx512-vnni",
-        trace="digests",
-    )
+    """AVX-512 where the processor has none, or not all of it: by other instructions."""
+    made = in_parts(replace(target, name=f"{target.name}-in-parts", trace="digests"))
     return Way("avx512-vnni", made)

@@ -6,7 +6,10 @@ without a word (N9). `runs` is the instruction set whose micro-kernels the progr
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ares.toolchain.machines import HOST, PYTHON
@@ -24,6 +27,12 @@ PORTABLE = "portable"
 # The seventh decimal of every float depends on it: refused at the start where the compiler does contract.
 CONTRACT = ("-std=gnu11", "-ffp-contract=fast", *WARNINGS, *SECTIONS)
 
+_IN_PARTS = tuple(
+    Path(__file__).with_name(name) for name in ("avx512_in_parts.h", "avx512_meaning.h")
+)
+# Bits of CPUID leaf 7, ecx.
+VBMI = 1 << 1
+VNNI = 1 << 11
 
 GCC = Needs(commands=("gcc", "ar"), debian=("gcc", "libc6-dev"))
 _CLANG = Needs(commands=("clang-19", "ar"), debian=("clang-19", "libclang-rt-19-dev", "libc6-dev"))
@@ -55,6 +64,25 @@ def gcc(name: str, *flags: str, says: str, common: Sequence[str] = COMMON, **mor
         trace="full",
         instruction_set=more.pop("runs", NATIVE),
         **more,
+    )
+
+
+def in_parts(target: Target, *, claims: int = VNNI | VBMI) -> Target:
+    """A target of an x86 whose programs run the kernels for AVX-512 on any processor with AVX2, by other instructions.
+
+    `claims`: which of VBMI and VNNI the programs shall find; without VNNI they run the kernels for AVX2.
+    """
+    header = _IN_PARTS[0]
+    # Files that are included by force are no part of what is built, but for this.
+    text = b"".join(path.read_bytes() for path in _IN_PARTS)
+    digest = hashlib.sha256(text).hexdigest()[:8]
+    more = ("-include", str(header), "-Wno-psabi")
+    defined = (f"-DARES_CLAIMED={claims:#x}u", f"-DARES_IN_PARTS=0x{digest}u")
+    return replace(
+        target,
+        flags=(*target.flags, *more, *defined),
+        instruction_set="avx512-vnni" if claims & VNNI else "avx2",
+        features=("avx2",),
     )
 
 

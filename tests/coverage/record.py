@@ -16,7 +16,7 @@ SOURCES = (
     "runtime/src/*.c",
     "golden/ops_*/*",
     "tests/coverage/*.py",
-    "tests/coverage/*.h",
+    "ares/toolchain/*.h",
     "tests/coverage/*.toml",
 )
 
