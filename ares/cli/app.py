@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ares.cli.bench import bench_command
 from ares.cli.check import check_command
+from ares.cli.compare import compare_command
 from ares.cli.export import export_command
 from ares.cli.extract import extract_command
 from ares.cli.fuzz import fuzz_command
@@ -31,7 +32,8 @@ for name, command, what in (
     ("check", check_command, "Whether a model can be mapped to C."),
     ("verify", verify_command, "Whether its C is exact, on every target."),
     ("prove", prove_command, "For which inputs each layer is right."),
-    ("export", export_command, "The C project of a model."),
+    ("export", export_command, "The C project of a model, or its ONNX."),
+    ("compare", compare_command, "Whether other runtimes are exact."),
     ("trace", trace_command, "Whether a self-test elsewhere was exact."),
     ("extract", extract_command, "The Graph of a model, as a file."),
     ("bench", bench_command, "What its C costs: time, instructions, bytes."),

@@ -30,6 +30,7 @@ from ares.versions import require_supported_versions
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ares.pipeline.subject import Subject
     from ares.user_files import Inputs, Samples
     from ares.verifier.user_subject import UserSubject
     from ares.zoo.network_file import NetworkFile
@@ -40,6 +41,10 @@ ModelFile = Annotated[
 TestNetwork = Annotated[
     str | None,
     typer.Option("--test-network", metavar="N", help="Network of tests/test_networks, by name."),
+]
+ZooNetwork = Annotated[
+    str | None,
+    typer.Argument(metavar="MODEL", help="A network of the zoo, with its stored golden."),
 ]
 ModelClass = Annotated[
     str | None,
@@ -288,3 +293,14 @@ def _shape(text: str) -> tuple[int, ...]:
     if elements > _LARGEST_INPUT:
         fail_usage(f"--input-shape {shown(text)} has more than {_LARGEST_INPUT} elements")
     return sizes
+
+
+def zoo_subject(name: str) -> Subject:
+    """A network of the zoo with its golden, by its name or its beginning; else a usage error."""
+    from ares.pipeline.jobs import subject_of
+
+    try:
+        zoo = Zoo(checkout_dir())
+        return subject_of(zoo, zoo.paths(name).name)
+    except (UnknownNetwork, ResourceError) as error:
+        fail_usage(str(error))

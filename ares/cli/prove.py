@@ -19,11 +19,13 @@ from ares.cli.model_options import (
     ModelClass,
     ModelFile,
     StateDict,
+    ZooNetwork,
     choose,
     code_of_the_user,
     import_torch,
     refuse,
     user_model,
+    zoo_subject,
 )
 from ares.cli.output import (
     DASH,
@@ -42,10 +44,6 @@ if TYPE_CHECKING:
     from ares.pipeline.subject import Subject
     from ares.prover.proving import Proof, Proven
 
-Model = Annotated[
-    str | None,
-    typer.Argument(metavar="MODEL", help="A network of the zoo, with its stored golden."),
-]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -76,7 +74,7 @@ JsonOut = Annotated[
 
 
 def prove_command(
-    model: Model = None,
+    model: ZooNetwork = None,
     model_file: ModelFile = None,
     model_class: ModelClass = None,
     init_kwarg: InitKwarg = None,
@@ -108,7 +106,7 @@ def prove_command(
     console = wide_console(json_out)
     with code_of_the_user(console):
         if model is not None:
-            subject = _network(model)
+            subject = zoo_subject(model)
         else:
             import_torch()
             choice = choose(
@@ -131,18 +129,6 @@ def prove_command(
         write_text(json_out, json.dumps(content, indent=1) + "\n")
     if not result.passed:
         raise typer.Exit(1)
-
-
-def _network(name: str) -> Subject:
-    from ares.pipeline.catalogue import UnknownNetwork, Zoo
-    from ares.pipeline.jobs import subject_of
-    from ares.resources import ResourceError, checkout_dir
-
-    try:
-        zoo = Zoo(checkout_dir())
-        return subject_of(zoo, zoo.paths(name).name)
-    except (UnknownNetwork, ResourceError) as error:
-        fail_usage(str(error))
 
 
 def _proven(console: Console, subject: Subject, targets: Sequence[Target]) -> Proven:

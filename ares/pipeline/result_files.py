@@ -11,7 +11,7 @@ from ares.toolchain import Target
 from ares.verdict import Outcome, Verdict
 
 # XML 1.0 has no way to write these, and reports quote what programs print.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(matrix: Matrix) -> str:
@@ -36,7 +36,7 @@ def as_junit(matrix: Matrix) -> str:
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=_NOT_XML.sub("?", name),
+            name=NOT_XML.sub("?", name),
             tests=str(len(verdicts)),
             failures=str(sum(v.outcome is Outcome.FAIL for v in verdicts)),
             errors="0",
@@ -53,11 +53,11 @@ def _junit_case(suite: ElementTree.Element, verdict: Verdict) -> None:
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        classname=_NOT_XML.sub("?", verdict.network),
+        classname=NOT_XML.sub("?", verdict.network),
         name=verdict.stage,
         time=f"{verdict.seconds:.3f}",
     )
-    text = _NOT_XML.sub("?", verdict.message)
+    text = NOT_XML.sub("?", verdict.message)
     if verdict.outcome is Outcome.FAIL:
         first = next(iter(text.splitlines()), verdict.fault)
         failure = ElementTree.SubElement(case, "failure", type=verdict.fault, message=first)

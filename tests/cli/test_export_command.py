@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from ares.pipeline.network import NetworkSubject
@@ -85,3 +86,54 @@ def test_codes_in_and_out(export: Run, tmp_path: Path) -> None:
         "int8_t *output0", "uint8_t *output0"
     )
     assert "#define TEST_48_SUPERRES_INPUT_SCALE" in header
+
+
+def test_onnx_is_one_file(export: Run, tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    outcome = export(path, "--test-network", NETWORK, "--format", "onnx")
+    assert outcome.code == 0, outcome.err
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    assert f"{path}: {NETWORK}, 9 layers" in outcome.out
+    assert [each.name for each in tmp_path.iterdir()] == ["network.onnx"]
+
+
+def test_onnx_of_codes(export: Run, tmp_path: Path) -> None:
+    """What takes codes has no quantiser in front; what ends in reals cannot."""
+    path = tmp_path / "network.onnx"
+    outcome = export(path, "--test-network", NETWORK, "--format", "onnx", "--io", "codes")
+    assert outcome.code == 1
+    assert "cannot be codes" in outcome.err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--format", "c", "--allow-approximate"), "--allow-approximate is for --format onnx"),
+        (("--format", "onnx"), "is there already; name a new file or remove it first"),
+        (("--format", "tflite"), "'tflite' is not one of"),
+    ],
+)
+def test_what_onnx_refuses(export: Run, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_text("years of work")
+    outcome = export(path, "--test-network", NETWORK, *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert path.read_text() == "years of work"
+
+
+def test_onnx_wants_a_folder_that_is_there(export: Run, tmp_path: Path) -> None:
+    outcome = export(tmp_path / "no" / "n.onnx", "--test-network", NETWORK, "--format", "onnx")
+    assert outcome.code == 2
+    assert "make it first" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_onnx_cannot_say_is_named(export: Run, tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    outcome = export(path, "--test-network", "test_17_mamba_ssm", "--format", "onnx")
+    assert outcome.code == 1
+    assert "layer ssm" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not path.exists()

@@ -141,8 +141,8 @@ WRONG = [
     (("netwroks",), "nearest: networks"),
     (
         ("zzz",),
-        "nearest: check, verify, prove, export, trace, extract, bench, fuzz, mutate, targets, "
-        "networks, golden",
+        "nearest: check, verify, prove, export, compare, trace, extract, bench, fuzz, mutate, "
+        "targets, networks, golden",
     ),
     (("verify", "--modl-file", "x"), "--model-file"),
     # An option of verify it was once, beside others that it ignored.

@@ -19,7 +19,8 @@ from torch import nn
 
 import ares
 from ares.emit import Vector, emit
-from ares.exporter import _accepted, _of_ports
+from ares.exporter.accepted import accepted
+from ares.exporter.c_project import _of_ports
 from ares.ir import DType, Graph, Tensor, frozen_array
 from ares.numerics import FloatStep, FloatStepKind
 from ares.ops import KernelOperation, run_reference
@@ -146,7 +147,7 @@ def test_the_self_test_passes_on_a_board(network: str, tmp_path: Path) -> None:
 
 def _vectors(subject: Any) -> list[Vector]:
     if not isinstance(subject, NetworkSubject):
-        return _accepted(subject)
+        return accepted(subject)
     names = subject.graph.outputs
     pairs = zip(subject.golden.cases, subject.references, strict=True)
     return [Vector(c.name, c.inputs, r, tuple(r[name] for name in names)) for c, r in pairs]
@@ -193,7 +194,7 @@ int main(void)
 def test_codes_may_lie_at_any_address(name: str, tmp_path: Path) -> None:
     """Nothing is written beside an output, and nothing needs more than the alignment of a byte."""
     subject = ares.door._user_model(model(), X, None, 1, "net")
-    (vector,) = _accepted(subject)
+    (vector,) = accepted(subject)
     ports = code_ports(subject.graph)
     planned = plan(ports.graph)
     (codes,) = _of_ports(vector, ports).inputs

@@ -1,4 +1,4 @@
-"""From a user's model to a C project in a folder: `ares export`, and `ares.export`.
+"""From a user's model to a C project in a folder: `ares export DIR`, and `ares.export`.
 
 The self-test's golden cases are accepted by every stage before the C first. The folder is written whole or not at all.
 """
@@ -11,17 +11,10 @@ from shlex import quote
 from typing import Any
 
 from ares.emit import Vector, emit
+from ares.exporter.accepted import ExportError, accepted
 from ares.files import write_folder
 from ares.plan import CodePorts, PlanError, PortError, code_ports, plan
-from ares.verdict import Outcome
 from ares.verifier.user_subject import UserSubject
-
-
-class ExportError(Exception):
-    """There is no C of this model: it cannot be mapped, does not accept its golden cases, or has no codes at its ends.
-
-    One line.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ def export(subject: UserSubject, folder: Path, *, codes: bool = False) -> Export
 
     `folder` must not exist or be empty, else FileExistsError. `codes`: inputs and outputs are codes, not real values.
     """
-    vectors = _accepted(subject)
+    vectors = accepted(subject)
     try:
         ports = code_ports(subject.graph) if codes else CodePorts(subject.graph, {})
         planned = plan(ports.graph)
@@ -87,21 +80,3 @@ def _of_ports(vector: Vector, ports: CodePorts) -> Vector:
         for name, array in pairs
     )
     return replace(vector, inputs=inputs)
-
-
-def _accepted(subject: UserSubject) -> list[Vector]:
-    """The golden cases, once every stage before the C has passed."""
-    for stage in subject.stages():
-        verdict = subject.stage(stage)
-        if verdict.outcome is not Outcome.PASS:
-            first = f"{verdict.message.splitlines()[0]} (ares verify says more)"
-            raise ExportError(subject.refusal(verdict) or first)
-    return [
-        Vector(
-            case.name,
-            case.inputs,
-            subject.expected(number),
-            tuple(subject.expected(number)[name] for name in subject.graph.outputs),
-        )
-        for number, case in enumerate(subject.golden.cases)
-    ]
