@@ -52,7 +52,8 @@ Cases = Annotated[
         metavar="N",
         min=1,
         max=100,
-        help="With --model-file: the number of cases. Default: as for verify.",
+        help="With --model-file: the number of cases, given inputs first, then random and edge values. Default, as for "
+        "verify: 3, or all samples of --inputs (at most 64) and two.",
     ),
 ]
 Dump = Annotated[

@@ -26,8 +26,8 @@ _INTRODUCTION = (
     "stands how far its codes lie from the real value, beyond half a step, and how far ours do.",
     "`cannot be said`: layers that ONNX has no words for.",
     "",
-    "One thing ONNX says of every quantiser is not what Brevitas means: QuantizeLinear adds the zero point after rounding,",
-    "half to even. Where it is odd, exact ties go to the other code; such layers are named with that cause.",
+    "One thing ONNX says of every quantiser is not what Brevitas means: QuantizeLinear adds the zero point after",
+    "rounding, half to even. Where it is odd, exact ties go to the other code; such layers are named with that cause.",
 )
 _CAUSES = (
     "",
