@@ -29,8 +29,9 @@ def test_it_computes_our_network(
     cost = compared(bench, cost_of(bench, 0.05), [runtime], 0.2)
     (found,) = cost.against
     assert (found.runtime, found.version[0].isdigit()) == (runtime, True)
-    # Half a code of its own last rounding is certain; of another topology it would be dozens.
-    assert 0.0 < found.largest_difference < 6.0
+    # Half a code of its own last rounding is certain; of another topology it would be dozens. On processors without
+    # VNNI pairs of products saturate at 16 bits there (docs/runtimes.md), which has cost nine codes.
+    assert 0.0 < found.largest_difference < 20.0
     assert found.ratio.low <= found.ratio.median <= found.ratio.high
     assert 0.0 < found.call < found.theirs.median
     assert Cost.from_json(cost.as_json()) == cost
