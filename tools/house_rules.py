@@ -25,7 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-FOLDERS = ("ares", "docs", "examples", "runtime", "tests", "tools")
+FOLDERS = ("ares", "docs", "examples", "runtime", "tests", "tools", "vectors")
 SUFFIXES = (
     ".py",
     ".pyi",

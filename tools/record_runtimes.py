@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ares.comparer import Comparison, Parts, Row, compare
@@ -25,9 +26,15 @@ from ares.resources import checkout_dir
 from ares.runtimes import Runtime, chosen
 from ares.toolchain.processors import native_instruction_set
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from vectors.make import OPERATIONS  # noqa: E402 - found through the line above
+from vectors.run import RIGHT, judged  # noqa: E402 - found through the line above
+
 PATTERNS = (
     *("ares/comparer/*.py", "ares/interchange/**/*.py", "ares/runtimes/*.py"),
-    *("ares/witness_onnx.py", "golden/test_*/*"),
+    *("ares/witness_onnx.py", "golden/test_*/*", "vectors/*.json", "vectors/*.py"),
 )
 
 
@@ -52,9 +59,21 @@ def main(words: Sequence[str]) -> int:
             "processor": native_instruction_set(),
             "runtimes": {each.name: f"{each.says}, {each.version}" for each in runtimes},
             "networks": networks,
+            "vectors": {each.name: of_vectors(each) for each in runtimes},
         }
         write_record(root, "runtimes", "python tools/record_runtimes.py", PATTERNS, found)
     return 0
+
+
+def of_vectors(runtime: Runtime) -> dict[str, dict[str, int]]:
+    """Operation and class of the torture vectors -> how many cases came out how, where not all are right."""
+    found = {}
+    for operation in OPERATIONS:
+        for fault, counts in judged(runtime, operation).items():
+            if counts[RIGHT] < counts.total():
+                found[f"{operation}: {fault}"] = dict(counts)
+        print(f"{runtime.name}: vectors of {operation}", flush=True)
+    return found
 
 
 def compared(zoo: Zoo, name: str, runtimes: Sequence[Runtime]) -> list[Comparison]:

@@ -54,6 +54,17 @@ _DEPLOYED = (
     "Of the network's outputs, those that differ and by how much.",
     "",
 )
+_VECTORS = (
+    "",
+    "## Torture vectors",
+    "",
+    "The cases of [vectors](../vectors/README.md), each of one operation and for one class of fault, as ONNX models:",
+    "`shown`: the runtime gives what that fault gives; `wrong`: something else. Classes without a row are right in all",
+    "cases.",
+    "",
+    "| runtime | operation and class | right | shown | wrong | failed |",
+    "|---|---|---|---|---|---|",
+)
 _COLUMNS = (
     *("runtime", "what", "networks equal", "layers equal", "differ", "failed", "cannot be said"),
     *("theirs", "ours"),
@@ -67,6 +78,7 @@ def content(root: Path, _current: str) -> str:
     if record is None:
         return document("Other runtimes", [*_INTRODUCTION, _NOT_RECORDED])
     lines = [*_INTRODUCTION, "", *_machine(record), *_CAUSES, *_causes(record)]
+    lines += [*_VECTORS, *_of_vectors(record)]
     lines += [*_LAYERS, *_table(record, _layers), *_DEPLOYED, *_table(record, _deployed)]
     return document("Other runtimes", lines)
 
@@ -105,6 +117,15 @@ def _causes(record: Mapping[str, Any]) -> Iterator[str]:
                 total[cause.partition(":")[0]] += count
         for cause, count in total.most_common():
             yield f"| `{runtime}` | {cause} | {count} |"
+
+
+def _of_vectors(record: Mapping[str, Any]) -> Iterator[str]:
+    for runtime, classes in record.get("vectors", {}).items():
+        for name, counts in classes.items():
+            numbers = " | ".join(
+                str(counts.get(what, 0)) for what in ("right", "shown", "wrong", "failed")
+            )
+            yield f"| `{runtime}` | {name} | {numbers} |"
 
 
 def _table(record: Mapping[str, Any], cell: Any) -> Iterator[str]:
