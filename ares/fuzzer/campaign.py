@@ -166,7 +166,7 @@ class _Pool:
                 except BrokenProcessPool:
                     suspects += seeds
                     why = why or ("crash", "a process ended")
-                except Exception as error:  # noqa: BLE001 - told of a seed, or of the batch
+                except Exception as error:  # noqa: BLE001 - tried again seed by seed, then a finding with its traceback
                     suspects += seeds
                     why = type(error).__name__, "".join(traceback.format_exception(error))
             if any(_is_late(seeds, since) for seeds, since in running.values()):
@@ -209,7 +209,7 @@ class _Pool:
                 kind, how = "timeout", f"not ended after {SECONDS_A_SEED:g} s"
             except ToolchainError:
                 raise
-            except Exception as error:  # noqa: BLE001 - it is what was found
+            except Exception as error:  # noqa: BLE001 - what a seed raises is a finding, with its traceback
                 kind, how = type(error).__name__, "".join(traceback.format_exception(error))
             yield Judged(seed, Finding(seed, f"worker: {kind}", "worker", f"seed {seed}: {how}"))
             _end(workers)

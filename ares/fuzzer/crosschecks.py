@@ -93,7 +93,7 @@ def _watched(front: Front, stage: str) -> Iterator[None]:
             yield
     except ToolchainError:
         raise
-    except Exception as error:  # noqa: BLE001 - every one is a finding
+    except Exception as error:  # noqa: BLE001 - what a drawn model raises is a finding, with its traceback
         text = "".join(traceback.format_exception(error))
         _note(front, f"{stage}: {type(error).__name__}", text)
 

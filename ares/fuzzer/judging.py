@@ -152,7 +152,7 @@ def prepare(recipe: Recipe) -> Front:
         stage = "emit"
         with front.timed(stage):
             _ = subject.shows
-    except Exception as error:  # noqa: BLE001 - every one is a finding
+    except Exception as error:  # noqa: BLE001 - what a drawn model raises is a finding, with its traceback
         front.found(_of_exception(recipe.seed, stage, error))
     return front
 
@@ -161,7 +161,7 @@ def finish(front: Front, target: Target, verdict_of: Callable[[], Verdict]) -> N
     """Judge the C on a target; what is wrong is noted in the front."""
     try:
         verdict = verdict_of()
-    except Exception as error:  # noqa: BLE001 - every one is a finding
+    except Exception as error:  # noqa: BLE001 - what a drawn model raises is a finding, with its traceback
         front.found(_of_exception(front.recipe.seed, "c", error, target.name))
         return
     if verdict.outcome is Outcome.FAIL:

@@ -79,7 +79,7 @@ class Spread:
             raise
         except JobKilledWorkers:
             yield from self._failed(seeds, "crash", "the process ended")
-        except Exception as error:  # noqa: BLE001 - it is what was found
+        except Exception as error:  # noqa: BLE001 - what a seed raises is a finding, with its traceback
             said = "".join(traceback.format_exception(error))
             yield from self._failed(seeds, type(error).__name__, said)
 

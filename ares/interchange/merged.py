@@ -91,7 +91,9 @@ def _candidates(rescale: Rescale) -> Sequence[Function]:
         for ends in (slice(2), slice(-2, None))
     )
     slope = Fraction(right, left).limit_denominator(_SLOPES) if left else Fraction(0)
-    own = [leaky_relu(float(slope))] if 0 < slope < 1 else []
+    # A format is told the function's name: one without all digits of the slope would say another function.
+    is_told = 0 < slope < 1 and float(f"{float(slope):g}") == float(slope)
+    own = [leaky_relu(float(slope))] if is_told else []
     return [*(FUNCTIONS[name] for name in _CANDIDATES), *own]
 
 

@@ -20,14 +20,17 @@ def main(words: Sequence[str]) -> None:
     engine, settings, *folders = words
     for folder in map(Path, folders):
         (folder / "begun").touch()
+        count = len(list(folder.glob("case*.npz")))
+        cases = [load_named(folder / f"case{number}.npz") for number in range(count)]
         try:
             module, _, function = engine.partition(":")
             run = getattr(import_module(module), function)(folder / "model", json.loads(settings))
-            for number in range(len(list(folder.glob("case*.npz")))):
-                found = run(load_named(folder / f"case{number}.npz"))
-                save_named(folder / f"found{number}.npz", found)
-        except Exception as error:  # noqa: BLE001 - whatever a runtime raises is its verdict
+            found = [run(case) for case in cases]
+        except Exception as error:  # noqa: BLE001 - nothing but the runtime runs here: what it raises is its verdict
             (folder / "refused").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            continue
+        for number, arrays in enumerate(found):
+            save_named(folder / f"found{number}.npz", arrays)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from ares import witness_onnx
 from ares.interchange import Departure, UnsaidError, write_onnx
 from ares.interchange.meaning import NOTHING
 from ares.ir import DType, Graph, Operation, Tensor, frozen_array
-from ares.numerics import plan_rescale
+from ares.numerics import plan_function, plan_rescale
+from ares.numerics.functions import leaky_relu
 from ares.ops.linear import Linear
 from ares.ops.mul import Mul
 from ares.ops.permute import Permute
@@ -119,3 +120,19 @@ def test_the_suites_have_no_others() -> None:
                 continue
             found.update({each.layer: each.what for each in departures})
     assert found == KNOWN
+
+
+@pytest.mark.parametrize(("slope", "is_said"), [(0.2, True), (0.125, True), (1 / 3, False)])
+def test_a_slope_is_said_whole_or_not_at_all(slope: float, is_said: bool) -> None:
+    """A third has no name of six digits: a file with 0.333333 would mean another function, and say nothing of it."""
+    source = Tensor("x", (1, 4), DType.S8, 0.25, 0, -128, 127)
+    target = Tensor("y", (1, 2), DType.S8, 0.5, 0, -128, 127)
+    ratios = [Fraction(1, 2**6), Fraction(3, 2**8)]
+    rescale = plan_function(leaky_relu(slope), ratios, [Fraction(0)] * 2, target, 4 * 127 * 128)
+    layer = Linear("y", ("x",), ("y",), frozen_array([[127] * 4, [-127] * 4], np.int8), rescale)
+    graph = Graph("one", (source, target), (layer,), ("x",), ("y",)).validate()
+    if is_said:
+        assert b"LeakyRelu" in write_onnx(graph).data
+    else:
+        with pytest.raises(UnsaidError, match="layer y: an unknown function is merged"):
+            write_onnx(graph)
