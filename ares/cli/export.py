@@ -154,6 +154,13 @@ def _written(
     model = export_onnx(subject, path, codes=codes, is_approximate=is_approximate)
     for departure in model.departures:
         typer.echo(f"ares: approximate: {departure}", err=True)
+    if model.odd:
+        more = f" and {len(model.odd) - 1} more" if model.odd[1:] else ""
+        typer.echo(
+            f"ares: the zero point of {model.odd[0]}{more} is odd, and ONNX adds it after rounding: exact ties go to "
+            "the other code there",
+            err=True,
+        )
     return (
         f"{path}: {subject.name}, {len(subject.graph.operations)} layers, {len(model.data)} bytes"
     )

@@ -97,7 +97,8 @@ class Judged:
         unit = np.broadcast_to(self.operation.unit(self.tensor), golden.shape)
         allowed = np.where(unit > 0.0, unit / 2, _REAL * float(np.abs(golden).max()))
         near: npt.NDArray[np.bool_] = np.abs(golden - found) < allowed
-        return ~(near | (golden == found))
+        equal: npt.NDArray[np.bool_] = near | (golden == found)
+        return ~equal
 
     def _beyond(self, golden: Array, found: Array) -> tuple[float, float]:
         """Theirs and ours: codes beyond half a step from the real value."""

@@ -38,10 +38,14 @@ _LAYERS = "ares.interchange.onnx_layers"
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A file's bytes, and where it means something else than the Graph."""
+    """A file's bytes, and where it means something else than the Graph.
+
+    `odd`: layers whose zero point is odd. ONNX adds it after rounding, so that their exact ties go to the other code.
+    """
 
     data: bytes
     departures: tuple[Departure, ...]
+    odd: tuple[str, ...] = ()
 
 
 class OnnxWriter:
@@ -57,6 +61,7 @@ class OnnxWriter:
         self._departures: dict[tuple[str, str], Fraction] = {}
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
+        self.odd: list[str] = []
 
     def begin(self, operation: Operation) -> None:
         """What follows belongs to this layer."""
@@ -93,9 +98,17 @@ class OnnxWriter:
         return self._reals[tensor.name]
 
     def codes(
-        self, value: str, target: Tensor, lo: int | None = None, hi: int | None = None
+        self,
+        value: str,
+        target: Tensor,
+        lo: int | None = None,
+        hi: int | None = None,
+        *,
+        is_moved: bool = False,
     ) -> None:
-        """Quantise a real value: the output of a layer whose codes are lo..hi."""
+        """Quantise a real value: the output of a layer whose codes are lo..hi. `is_moved`: it lies on their grid."""
+        if target.zero_point % 2 and not is_moved:
+            self.odd.append(self._layer)
         lo, hi = target.lo if lo is None else lo, target.hi if hi is None else hi
         if lo == target.zero_point > target.lo:
             value, lo = self.node("Relu", [value]), target.dtype.lo
@@ -182,7 +195,9 @@ def write_onnx(graph: Graph) -> OnnxModel:
     layers = {operation.name: list(operation.outputs) for operation in graph.operations}
     helper.set_model_props(model, {"ares.layers": json.dumps(layers)})
     onnx.checker.check_model(model, full_check=True)
-    return OnnxModel(model.SerializeToString(deterministic=True), writer.departures)
+    return OnnxModel(
+        model.SerializeToString(deterministic=True), writer.departures, tuple(writer.odd)
+    )
 
 
 def _why_unsaid(operation: Operation) -> str:

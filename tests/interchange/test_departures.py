@@ -17,6 +17,7 @@ from ares.ops.linear import Linear
 from ares.ops.mul import Mul
 from ares.ops.permute import Permute
 from tests.interchange.one_layer import layers
+from tests.prover.small import small_graph
 
 # What the stored suites have beyond all measure.
 KNOWN = {
@@ -136,3 +137,10 @@ def test_a_slope_is_said_whole_or_not_at_all(slope: float, is_said: bool) -> Non
     else:
         with pytest.raises(UnsaidError, match="layer y: an unknown function is merged"):
             write_onnx(graph)
+
+
+def test_odd_zero_points_are_said() -> None:
+    """Of layers that round; what is only moved lies on the grid."""
+    model = write_onnx(small_graph())
+    assert model.odd == ("x", "deep", "mean", "total")
+    assert model.departures == ()

@@ -34,7 +34,7 @@ def _moved(writer: OnnxWriter, value: str, output: Tensor) -> None:
     if output.scale is None or output.dtype is DType.S32:
         writer.node("Identity", [value], output=output.name)
     else:
-        writer.codes(value, output, output.dtype.lo, output.dtype.hi)
+        writer.codes(value, output, output.dtype.lo, output.dtype.hi, is_moved=True)
 
 
 @writes(Reshape, Flatten, Squeeze)
